@@ -1,0 +1,1 @@
+"""Estimators inside the frameworks that people use: TRL, verl, OpenRLHF."""

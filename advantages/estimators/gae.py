@@ -1,0 +1,60 @@
+"""Generalized advantage estimation (Schulman et al., 2015, arXiv:1506.02438)."""
+
+from typing import Unpack
+
+import numpy as np
+
+from ..estimator import Promises, estimator
+from ..ops import reverse_scan, shifted, where
+from ..spec import per_response
+from ..types import A, Array, Fraction, RowOptions, Vector, required
+
+
+@per_response
+def spec(r: Vector, v: Vector, *, discount: float = 1.0, lambda_: float = 0.95) -> Vector:
+    a = np.zeros_like(r)
+    next_value = next_advantage = 0.0
+    for t in reversed(range(len(r))):
+        delta = r[t] + discount * next_value - v[t]
+        a[t] = delta + discount * lambda_ * next_advantage
+        next_value, next_advantage = v[t], a[t]
+    return a
+
+
+@estimator(spec=spec, promises=Promises())
+def gae(
+    token_rewards: A,
+    values: Array = required,
+    mask: Array = required,
+    *,
+    discount: Fraction = 1.0,
+    lambda_: Fraction = 0.95,
+    **options: Unpack[RowOptions],
+) -> A:
+    """Exponentially weighted mean of the n-step advantages of each token.
+
+        A_t = delta_t + discount * lambda * A_{t+1},    delta_t = r_t + discount * V_{t+1} - V_t
+
+    Time steps over masked tokens: t + 1 is the next trained token, and the value beyond the last one is 0. Returns
+    for the critic are `advantages + values`.
+
+    Args:
+        token_rewards: (N, T) reward attributed to each token.
+        values: (N, T) the critic's value before each token.
+        mask: (N, T) bool, tokens that the policy produced and is trained on.
+        discount: per trained token.
+        lambda_: 0 trusts the critic, 1 the rewards.
+
+    Returns:
+        (N, T) advantages of the library, device and floating dtype of `token_rewards`, 0 where `mask` is False.
+
+    >>> import numpy as np
+    >>> token_rewards, values = np.array([[0.0, 0.0, 1.0]]), np.array([[0.5, 7.0, 0.5]])
+    >>> gae(token_rewards, values, np.array([[True, False, True]]), lambda_=1.0)
+    array([[0.5, 0. , 0.5]])
+    """
+    # u_t = (1 - lambda) V_t + lambda (r_t + discount u_{t+1}) needs one scan, where A needs one more for V_{t+1}.
+    step = where(mask, (1 - lambda_) * values + lambda_ * token_rewards, 0.0)
+    decay = where(mask, 0.0 * values + discount * lambda_, 1.0)
+    to_come = shifted(reverse_scan(decay, step))
+    return token_rewards + discount * to_come - values

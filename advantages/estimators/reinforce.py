@@ -1,0 +1,31 @@
+"""REINFORCE (Williams, 1992, Machine Learning 8:229-256)."""
+
+from typing import Unpack
+
+from ..estimator import Promises, estimator
+from ..spec import per_batch
+from ..types import A, RowOptions, Vector
+
+
+@per_batch
+def spec(r: Vector) -> Vector:
+    return r
+
+
+@estimator(spec=spec, promises=Promises(scale="equivariant", monotone=True, unbiased=lambda n: 1.0))
+def reinforce(rewards: A, **options: Unpack[RowOptions]) -> A:
+    """The reward itself, with no baseline.
+
+        A_i = r_i
+
+    Args:
+        rewards: (N,) outcome reward of each response.
+
+    Returns:
+        (N,) advantages of the library, device and floating dtype of `rewards`.
+
+    >>> import numpy as np
+    >>> reinforce(np.array([1.0, np.nan, -0.5]))
+    array([ 1. ,  0. , -0.5])
+    """
+    return rewards

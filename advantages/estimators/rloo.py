@@ -1,0 +1,44 @@
+"""REINFORCE leave-one-out (Ahmadian et al., 2024, arXiv:2402.14740; Kool et al., 2019)."""
+
+from typing import Unpack
+
+from ..estimator import Promises, estimator
+from ..ops import at_least, group_centered, group_count
+from ..spec import per_group
+from ..types import A, GroupOptions, Ids, Vector, required
+
+
+@per_group
+def spec(r: Vector) -> Vector:
+    return r - (r.sum() - r) / (len(r) - 1)
+
+
+@estimator(
+    spec=spec,
+    promises=Promises(
+        zero_sum=True,
+        shift_invariant=True,
+        scale="equivariant",
+        monotone=True,
+        gap_bound=lambda n: 1.0,
+        unbiased=lambda n: 1.0,
+    ),
+)
+def rloo(rewards: A, groups: Ids = required, **options: Unpack[GroupOptions]) -> A:
+    """Reward above the mean of the others in the group.
+
+        A_i = r_i - 1/(n-1) * sum over j != i of r_j  =  n/(n-1) * (r_i - mean(r))
+
+    Args:
+        rewards: (N,) outcome reward of each response.
+        groups: (N,) ids, equal where responses answer the same prompt.
+
+    Returns:
+        (N,) advantages of the library, device and floating dtype of `rewards`.
+
+    >>> import numpy as np
+    >>> rloo(np.array([1.0, 0.0, 0.0, 7.0]), ["a", "a", "a", "b"])
+    array([ 1. , -0.5, -0.5,  0. ])
+    """
+    n = group_count(rewards, groups)
+    return group_centered(rewards, groups) * (n / at_least(n - 1, 1))

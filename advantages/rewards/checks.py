@@ -1,0 +1,185 @@
+"""What reward functions share: settings, columns and scores, checked and spoken of in sentences."""
+
+import functools
+import importlib.util
+import inspect
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = [
+    "Ledger",
+    "NotStartedError",
+    "WrongLengthError",
+    "WrongTypeError",
+    "column",
+    "flag",
+    "installed",
+    "name_of",
+    "needs_of",
+    "number",
+    "one_of",
+    "scores_of",
+    "taken",
+    "text",
+    "whole",
+]
+
+EXTRAS = ("trainer_state", "log_metric", "log_extra")
+"""What reward functions get beside lists, as in TRL."""
+
+
+class WrongLengthError(ValueError):
+    """A reward function returned another number of scores than there are responses."""
+
+
+class WrongTypeError(TypeError):
+    """A reward function returned something else than numbers and None."""
+
+
+class NotStartedError(RuntimeError):
+    """The process of an isolated reward function did not start."""
+
+
+def installed(who: str, library: str, distribution: str) -> None:
+    """Let a library pass that can be imported.
+
+    Raises:
+        ImportError: it cannot.
+    """
+    if importlib.util.find_spec(library) is None:
+        raise ImportError(f"{who}: needs {distribution}, which is not installed; pip install {distribution}")
+
+
+def number(who: str, name: str, value: Any, *, above: float = -math.inf) -> None:
+    """Let a finite number above a bound pass."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass a number")
+    if not (math.isfinite(value) and value > above):
+        raise ValueError(f"{who}: {name} is {value}; pass a finite number{f' above {above:g}' if above > -1e9 else ''}")
+
+
+def whole(who: str, name: str, value: Any, *, least: int) -> None:
+    """Let a whole number of at least `least` pass."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass a whole number")
+    if value < least:
+        raise ValueError(f"{who}: {name} is {value}; pass a whole number of at least {least}")
+
+
+def flag(who: str, name: str, value: Any) -> None:
+    """Let a boolean pass."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{who}: {name} is {value!r}; pass True or False")
+
+
+def one_of(who: str, name: str, value: Any, words: Sequence[str]) -> None:
+    """Let one of some words pass."""
+    if value not in words:
+        raise ValueError(f"{who}: {name} is {value!r}; pass one of {', '.join(words)}")
+
+
+def text(who: str, name: str, value: Any, *, optional: bool = False) -> None:
+    """Let a string with something in it pass."""
+    if value is None and optional:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass a string{' or None' if optional else ''}")
+    if not value:
+        raise ValueError(f"{who}: {name} is empty; pass {'None' if optional else 'a string with something in it'}")
+
+
+def column(who: str, name: str, columns: Mapping[str, Any], rows: int) -> Sequence[Any]:
+    """The column that a reward function needs, with one entry per response.
+
+    Raises:
+        TypeError: there is none.
+        ValueError: it has another length.
+    """
+    if name not in columns:
+        found = ", ".join(key for key in columns if key not in EXTRAS) or "none"
+        raise TypeError(f"{who}: needs a column {name!r}, and the columns are {found}; pass it, or name another")
+    if len(columns[name]) != rows:
+        raise ValueError(f"{who}: there are {rows} completions but column {name!r} has {len(columns[name])} entries")
+    values: Sequence[Any] = columns[name]
+    return values
+
+
+def scores_of(who: str, result: Any, rows: int) -> list[float]:
+    """A reward function's result as floats, NaN where it said None.
+
+    Raises:
+        WrongTypeError: it is no sequence of numbers and None.
+        WrongLengthError: it has not one entry per response.
+    """
+    if hasattr(result, "tolist"):
+        result = result.tolist()
+    if not isinstance(result, (list, tuple)):
+        raise WrongTypeError(f"{who}: returned a {type(result).__name__}; return a list with one number per response")
+    if len(result) != rows:
+        raise WrongLengthError(f"{who}: returned {len(result)} scores for {rows} responses; return one for each")
+    return [_score(who, row, score) for row, score in enumerate(result)]
+
+
+def _score(who: str, row: int, score: Any) -> float:
+    if score is None:
+        return math.nan
+    try:
+        if isinstance(score, (str, bytes)):
+            raise TypeError
+        return float(score)
+    except (TypeError, ValueError):
+        raise WrongTypeError(
+            f"{who}: returned a {type(score).__name__} for response {row}; return a number, or None for no score"
+        ) from None
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """What a reward function is called in messages and logs."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def needs_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The columns that a reward function cannot do without: its `needs`, or its parameters without a default."""
+    needs: tuple[str, ...] | None = getattr(function, "needs", None)
+    if needs is not None:
+        return needs
+    return tuple(
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty
+        and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        and p.name not in ("prompts", "completions", *EXTRAS)
+    )
+
+
+def taken(function: Callable[..., Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the columns that a function has parameters for; all of them where it takes any."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return dict(columns)
+    return {name: values for name, values in columns.items() if name in parameters}
+
+
+class Ledger:
+    """Counts the rows that were left unscored, by kind of cause, and warns of each kind once."""
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        self.counts: Counter[str] = Counter()
+
+    def add(self, kind: str, rows: int, cause: str) -> None:
+        """Count rows; the first of a kind are spoken of."""
+        first = kind not in self.counts
+        self.counts[kind] += rows
+        if first:
+            are = "1 response is" if rows == 1 else f"{rows} responses are"
+            warnings.warn(
+                f"{self.who}: {cause}; {are} unscored, and further ones of this kind are counted in `failures` "
+                "without a warning",
+                stacklevel=2,
+            )

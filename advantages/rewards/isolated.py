@@ -1,0 +1,262 @@
+"""Reward functions that may hang, crash or never return, called in a process of their own.
+
+A thread cannot be cut off, and a signal reaches only the main thread and only between two Python instructions, so
+neither ends a regular expression or a big-integer power that spins in C. A process can be killed. It is started with
+`subprocess`, which forks and executes at once: safe where the parent has threads or CUDA, whose state a plain fork
+would copy broken; and unlike a spawned `multiprocessing` process it does not run the user's main module again.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from .checks import (
+    EXTRAS,
+    Ledger,
+    NotStartedError,
+    WrongTypeError,
+    column,
+    flag,
+    name_of,
+    needs_of,
+    number,
+    scores_of,
+    taken,
+    whole,
+)
+from .names import resolve
+
+__all__ = ["Isolated"]
+
+START_SECONDS = 300.0
+"""How long a worker may take to import what the function needs."""
+ORPHAN_SECONDS = 10.0
+"""How long past the deadline a worker survives a parent that has died without ending it."""
+SCRIPT = str(Path(__file__).with_name("worker.py"))
+LIVE = (*EXTRAS, "environments")
+"""What TRL passes that is no data, and cannot be sent to another process."""
+
+Failure = tuple[str, str]
+"""What kind of failure, and in words."""
+
+
+class Isolated:
+    """A reward function that is cut off where it takes too long, and whose crashes stay its own.
+
+    Responses whose scoring failed are None, one warning tells of the first of each kind, and `failures` counts them.
+    The first call starts the worker process (about a second, and the imports of the function's module); a worker
+    that had to be killed is started anew. Workers end with this object, or with the parent.
+
+    Args:
+        function: a reward function, or the name of one; it is pickled by its path, so it must be importable: no
+            lambda, nothing defined in `__main__`. It is sent the columns, not the live objects that TRL also passes.
+        seconds: the longest that one call may take.
+        per_row: call the function once per response, so that only the response that it fails on is unscored. For
+            functions that look at one response at a time.
+        workers: processes that share the responses, where `per_row`.
+
+    Raises:
+        TypeError, ValueError: a setting, or a function that cannot be sent to another process.
+        NotStartedError: the first worker does not start, as where an import fails; on the first call.
+
+    >>> from advantages.rewards import Format
+    >>> evil = Isolated(Format(pattern="(a+)+b"), seconds=0.5, per_row=True)
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     evil(completions=["aab", "a" * 64, "b"])
+    [1.0, None, 0.0]
+    >>> dict(evil.failures)
+    {'too slow': 1}
+    """
+
+    def __init__(
+        self,
+        function: str | Callable[..., Any],
+        *,
+        seconds: float = 30.0,
+        per_row: bool = False,
+        workers: int = 1,
+    ) -> None:
+        self.function = resolve(function) if isinstance(function, str) else function
+        if not callable(self.function):
+            raise TypeError(f"Isolated: function is a {type(function).__name__}; pass a reward function")
+        self.__name__ = name_of(self.function)
+        number(self.__name__, "seconds", seconds, above=0.0)
+        flag(self.__name__, "per_row", per_row)
+        whole(self.__name__, "workers", workers, least=1)
+        if workers > 1 and not per_row:
+            raise ValueError(f"{self.__name__}: workers is {workers} but per_row is False; only rows can be shared")
+        if os.name != "posix":
+            raise RuntimeError(f"{self.__name__}: cannot be isolated on this system; Linux or macOS is needed")
+        self.seconds = seconds
+        self.per_row = per_row
+        self.workers = workers
+        self._payload = _pickled(self.__name__, self.function)
+        self._start()
+
+    def _start(self) -> None:
+        self._ledger = Ledger(self.__name__)
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        for _ in range(self.workers):
+            self._idle.put(_Worker(self.__name__, self._payload, self.seconds))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns that the function needs."""
+        return needs_of(self.function)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Responses left unscored, by what happened: "too slow", "ended" or the exception's name."""
+        return dict(self._ledger.counts)
+
+    def __call__(self, **columns: Any) -> list[float | None]:
+        """One score per completion; None where scoring it failed."""
+        rows = len(columns["completions"])
+        given = taken(self.function, columns)
+        lists = {name: list(column(self.__name__, name, given, rows)) for name in given if name not in LIVE}
+        if not self.per_row:
+            return self._read(self._ask(lists), rows)
+        requests = [{name: values[row : row + 1] for name, values in lists.items()} for row in range(rows)]
+        if self.workers == 1:
+            answers = list(map(self._ask, requests))
+        else:
+            with ThreadPoolExecutor(self.workers) as threads:
+                answers = list(threads.map(self._ask, requests))
+        return [score for answer in answers for score in self._read(answer, 1)]
+
+    def _ask(self, columns: dict[str, Any]) -> tuple[Any, Failure | None]:
+        worker = self._idle.get()
+        try:
+            return worker.ask(columns)
+        finally:
+            self._idle.put(worker)
+
+    def _read(self, answer: tuple[Any, Failure | None], rows: int) -> list[float | None]:
+        result, failure = answer
+        if failure is not None:
+            self._ledger.add(failure[0], rows, failure[1])
+            return [None] * rows
+        return [None if score != score else score for score in scores_of(self.__name__, result, rows)]
+
+    def close(self) -> None:
+        """End the workers; a later call starts new ones."""
+        for worker in list(self._idle.queue):
+            worker.stop()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_idle", "_ledger")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def __repr__(self) -> str:
+        return f"Isolated({self.function!r}, seconds={self.seconds}, per_row={self.per_row}, workers={self.workers})"
+
+
+def _pickled(who: str, function: Any) -> bytes:
+    try:
+        payload = pickle.dumps(function)
+    except Exception as error:
+        raise TypeError(f"{who}: cannot be sent to another process ({error}); define it in a module") from None
+    if b"__main__" in payload:
+        raise ValueError(f"{who}: is defined in __main__, which another process cannot import; move it to a module")
+    return payload
+
+
+class _Worker:
+    """One process that holds the function: started when asked, killed where it does not answer in time."""
+
+    def __init__(self, who: str, payload: bytes, seconds: float) -> None:
+        self.who = who
+        self.payload = payload
+        self.seconds = seconds
+        self.started = False
+        self.connection: Connection | None = None
+        self.end: Callable[[], int | None] | None = None
+        self.owner = 0
+
+    def ask(self, columns: dict[str, Any]) -> tuple[Any, Failure | None]:
+        """The function's result, or a failure."""
+        try:
+            request = pickle.dumps(columns)
+        except Exception as error:
+            raise WrongTypeError(
+                f"{self.who}: the columns {', '.join(columns)} cannot be sent to another process ({error}); "
+                "pass plain data"
+            ) from None
+        try:
+            return self._answer(request)
+        except NotStartedError as error:
+            if not self.started:
+                raise
+            return None, ("not started", str(error))
+        except (EOFError, OSError):
+            return None, ("ended", f"its process ended with exit status {self.stop()}")
+        except BaseException:  # such as Ctrl-C: the answer to this request must not be taken for the next one's
+            self.stop()
+            raise
+
+    def _answer(self, request: bytes) -> tuple[Any, Failure | None]:
+        connection = self.start()
+        connection.send_bytes(request)
+        if not connection.poll(self.seconds):
+            self.stop()
+            return None, ("too slow", f"gave no score within {self.seconds:g} seconds and was cut off")
+        result, failure = pickle.loads(connection.recv_bytes())
+        return result, failure and (failure[0], f"raised {failure[0]}: {failure[1]}")
+
+    def start(self) -> Connection:
+        """The connection to the process, which is started where there is none."""
+        if self.connection is not None and self.owner == os.getpid():
+            return self.connection
+        try:
+            ours, theirs = multiprocessing.Pipe()
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", SCRIPT, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # Ctrl-C is the parent's to handle, and what the function starts dies with it
+                )
+        except OSError as error:  # such as too many processes, or no memory for one
+            raise NotStartedError(f"{self.who}: its worker process could not be started ({error})") from None
+        self.connection = ours
+        self.owner = os.getpid()
+        self.end = weakref.finalize(self, _end, process, ours, self.owner)
+        try:
+            ours.send_bytes(pickle.dumps((sys.path, self.payload, self.seconds + ORPHAN_SECONDS)))
+            problem = pickle.loads(ours.recv_bytes()) if ours.poll(START_SECONDS) else "it took too long"
+        except (EOFError, OSError):
+            problem = f"exit status {self.stop()}"
+        if problem is not None:
+            self.stop()
+            raise NotStartedError(f"{self.who}: its worker process did not start ({problem}); see what it printed")
+        self.started = True
+        return ours
+
+    def stop(self) -> int | None:
+        """Kill the process; its exit status."""
+        end, self.end, self.connection = self.end, None, None
+        return end() if end is not None else None
+
+
+def _end(process: "subprocess.Popen[bytes]", connection: Connection, owner: int) -> int | None:
+    connection.close()
+    if os.getpid() != owner:  # a fork of the owner, which has no say over the process
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()

@@ -1,0 +1,209 @@
+"""Lifts a formula for one group, or for one response's trained tokens, to a batch: the oracle of the test kit.
+
+Everything here is float64 numpy and plain loops, and shares no code with the estimators it judges. Formulas are
+written in the symbols of the papers:
+
+    r  rewards (of a group), token rewards (of a response)      s  log-probabilities of whole responses
+    v  critic values                                            l  lengths in tokens
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from .groups import Groups
+
+__all__ = ["per_batch", "per_group", "per_response", "per_responses"]
+
+_SYMBOLS = {"r": "rewards", "s": "logprobs", "l": "lengths", "b": "baselines"}
+_TOKEN_SYMBOLS = {**_SYMBOLS, "r": "token_rewards", "v": "values"}
+_SUMMED = ("logprobs", "lengths")
+
+Formula = Callable[..., Any]
+
+
+def per_group(formula: Formula) -> Formula:
+    """Lift `formula(r, ...)`, for the scored responses of one group of at least two, to a batch of groups.
+
+    >>> @per_group
+    ... def spec(r):
+    ...     return r - r.mean()
+    >>> spec(rewards=np.array([1.0, 0.0, 5.0]), groups=["a", "a", "b"])
+    array([ 0.5, -0.5,  0. ])
+    """
+
+    def batch(*columns: Any, groups: Sequence[Hashable], singleton: str = "zero", **settings: Any) -> Any:
+        result = np.zeros(len(groups))
+        for group in dict.fromkeys(groups):
+            rows = [row for row, other in enumerate(groups) if other == group]
+            if len(rows) > 1:
+                result[rows] = formula(*(None if c is None else c[rows] for c in columns), **settings)
+            elif singleton == "raw":
+                result[rows] = columns[0][rows]
+        return result
+
+    return per_batch(batch, like=formula)
+
+
+def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
+    """Lift `formula(r, ..., groups=, singleton=)`, for the scored rollouts of a batch, to rows.
+
+    Rows that do not count are taken out, the last valid row of a trajectory stands for it (with its
+    log-probabilities and lengths summed), and results are given back to all rows of a trajectory.
+    `like` names the parameters where `formula` itself takes any.
+    """
+    names, takes = _parameters(like or formula, _SYMBOLS)
+    takes |= _parameters(formula, {})[1]
+
+    @functools.wraps(like or formula)
+    def spec(*, valid: Any = None, trajectories: Any = None, **call: Any) -> Any:
+        rows = len(call["rewards"])
+        rollouts = _rollouts(rows, valid, trajectories)
+        columns = {name: None if call.get(name) is None else np.asarray(call[name], np.float64) for name in names}
+        kept: list[list[int]] = []
+        whole: dict[str, list[Any]] = {name: [] for name in names}
+        for members in rollouts:
+            mine = {
+                name: None if x is None else x[members].sum(0) if name in _SUMMED else x[members[-1]]
+                for name, x in columns.items()
+            }
+            scored = [x is None or np.isfinite(x).any() for x in mine.values()]
+            if all(scored):
+                kept.append(members)
+                for name in names:
+                    whole[name].append(mine[name])
+        result = np.zeros(rows)
+        if not kept:
+            return result
+        settings = {key: value for key, value in call.items() if key in takes}
+        if "groups" in takes:
+            settings["groups"] = _ids(call, rows, kept)
+        arrays = [None if columns[name] is None else np.array(whole[name]) for name in names]
+        for members, advantage in zip(kept, formula(*arrays, **settings), strict=True):
+            result[members] = advantage
+        return result
+
+    return spec
+
+
+@overload
+def per_response(formula: Formula) -> Formula: ...
+@overload
+def per_response(*, then: Formula) -> Callable[[Formula], Formula]: ...
+def per_response(formula: Formula | None = None, *, then: Formula | None = None) -> Any:
+    """Lift `formula(r, v, ...)`, for the trained tokens of one response, to a batch of padded rows.
+
+    Args:
+        formula: gets each response's trained tokens and nothing else; a reward on a masked token has moved to
+            the last trained token before it.
+        then: what is done to the list of all responses' results, such as whitening; its settings are keyword-only.
+
+    >>> @per_response
+    ... def spec(r):
+    ...     return np.cumsum(r[::-1])[::-1]
+    >>> spec(token_rewards=np.array([[0.0, 0.0, 1.0]]), mask=np.array([[True, False, True]]))
+    array([[1., 0., 1.]])
+    """
+
+    if formula is None:
+        return lambda some: _responses_of(some, then)
+    return _responses_of(formula, None)
+
+
+def _responses_of(formula: Formula, then: Formula | None) -> Formula:
+    after = _parameters(then, {})[1] if then else set()
+
+    def responses(*columns: Any, **settings: Any) -> Any:
+        own = {key: value for key, value in settings.items() if key not in after}
+        results = [formula(*row, **own) for row in zip(*columns, strict=True)]
+        return then(results, **{key: settings[key] for key in settings if key in after}) if then else results
+
+    return per_responses(responses, like=formula, takes=after)
+
+
+def per_responses(formula: Formula, *, like: Formula | None = None, takes: Iterable[str] = ()) -> Formula:
+    """Lift `formula(r, ..., groups=, lengths=)`, for the trained tokens of all scored responses, to padded rows.
+
+    A column is a list with one entry per response: an array over its trained tokens, or a number. The rows of a
+    trajectory are one long response.
+    """
+    names, own = _parameters(like or formula, _TOKEN_SYMBOLS if like else _SYMBOLS)
+    takes = own.union(takes)
+
+    @functools.wraps(like or formula)
+    def spec(*, mask: Any, valid: Any = None, trajectories: Any = None, **call: Any) -> Any:
+        mask = np.asarray(mask) != 0
+        rows, steps = mask.shape
+        columns = {name: np.asarray(call[name], np.float64) for name in names}
+        kept: list[list[int]] = []
+        trained: list[Any] = []
+        whole: dict[str, list[Any]] = {name: [] for name in names}
+        for members in _rollouts(rows, valid, trajectories):
+            on = mask[members].reshape(-1)
+            mine: dict[str, Any] = {}
+            for name, x in columns.items():
+                if x.ndim == 1:
+                    mine[name] = x[members].sum(0) if name in _SUMMED else x[members[-1]]
+                elif name == "token_rewards":
+                    mine[name] = _carried(x[members].reshape(-1), on)
+                else:
+                    mine[name] = x[members].reshape(-1)[on]
+            if all(np.isfinite(x).all() for x in mine.values()):
+                kept.append(members)
+                trained.append(on)
+                for name in names:
+                    whole[name].append(mine[name])
+        settings = {key: value for key, value in call.items() if key in takes}
+        if "groups" in takes:
+            settings["groups"] = _ids(call, rows, kept)
+        if "lengths" in takes:
+            settings["lengths"] = [int(on.sum()) for on in trained]
+        result = np.zeros((rows, steps))
+        for members, on, advantages in zip(kept, trained, formula(*whole.values(), **settings), strict=True):
+            long = np.zeros(len(on))
+            long[on] = advantages
+            result[members] = long.reshape(len(members), steps)
+        return result
+
+    return spec
+
+
+def _parameters(formula: Formula, symbols: dict[str, str]) -> tuple[list[str], set[str]]:
+    parameters = inspect.signature(formula).parameters.values()
+    names = [symbols.get(p.name, p.name) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return names, {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _rollouts(rows: int, valid: Any, trajectories: Any) -> list[list[int]]:
+    """Valid rows, sorted into rollouts; without trajectories, each row is one."""
+    names = range(rows) if trajectories is None else _names(trajectories)
+    rollouts: dict[Hashable, list[int]] = {}
+    for row, name in enumerate(names):
+        if valid is None or valid[row]:
+            rollouts.setdefault(name, []).append(row)
+    return list(rollouts.values())
+
+
+def _ids(call: dict[str, Any], rows: int, kept: list[list[int]]) -> list[Hashable]:
+    size = call.get("group_size")
+    names = [row // size for row in range(rows)] if size else _names(call["groups"])
+    return [names[members[-1]] for members in kept]
+
+
+def _names(ids: Any) -> list[Hashable]:
+    if isinstance(ids, Groups):
+        ids = ids.slots
+    return ids.tolist() if hasattr(ids, "tolist") else list(ids)
+
+
+def _carried(rewards: Any, trained: Any) -> Any:
+    """Rewards of the trained tokens, with those of masked tokens moved to the last trained one before them."""
+    places = np.flatnonzero(trained)
+    result = rewards[places].copy()
+    for place in np.flatnonzero(~trained):
+        if len(places) and np.isfinite(rewards[place]):
+            result[max(0, np.searchsorted(places, place) - 1)] += rewards[place]
+    return result

@@ -1,0 +1,204 @@
+"""Everything that a run depends on; every field is an option of `advantages train`."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["GROUPS", "Config"]
+
+GROUPS = {
+    "model": "what is trained",
+    "data": "problems and answers",
+    "reward": "what a response earns",
+    "learning": "reinforcement learning",
+    "sampling": "responses",
+    "run": "the run",
+}
+
+
+def _option(
+    default: Any,
+    group: str,
+    meaning: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
+    facts = {"group": group, "meaning": meaning, "choices": choices, "least": least, "most": most}
+    if isinstance(default, Mapping):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
+    return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A run's settings.
+
+    Raises:
+        TypeError, ValueError: a setting has the wrong type or is out of range, or two do not fit together.
+    """
+
+    model: str | None = _option(None, "model", "hub id or local folder; without it, a tiny model is made on the spot")
+    arch: str = _option("qwen3", "model", "architecture of the tiny model", choices=("qwen3", "phi4-mini"))
+    random_init: str | None = _option(
+        None,
+        "model",
+        "a model of true size with random weights, for throughput and memory",
+        choices=("Qwen3-1.7B", "Qwen3-4B", "Phi-4-mini"),
+    )
+    device: str = _option("auto", "model", "cpu, cuda, or auto: an accelerator where there is one")
+    precision: str = _option(
+        "auto",
+        "model",
+        "mixed: float32 weights, bfloat16 arithmetic; bfloat16: both; auto: mixed on an accelerator, else float32",
+        choices=("auto", "float32", "mixed", "bfloat16"),
+    )
+    lora_rank: int = _option(0, "model", "rank of LoRA adapters on all linear layers; 0 trains every weight", least=0)
+    gradient_checkpointing: bool = _option(False, "model", "recompute activations, for memory")
+
+    task: str = _option(
+        "chain", "data", "chain, chain-rare, chain-sharpen, chain-wrong, or reasoning-gym:NAME for its generator NAME"
+    )
+    data: str | None = _option(None, "data", "JSON Lines or Parquet with prompt, answer and, optionally, solution")
+    system: str | None = _option(None, "data", "system prompt of the chat template")
+    thinking: bool = _option(True, "data", "let the chat template ask for thinking, where it can")
+    max_prompt_tokens: int = _option(1024, "data", "longest prompt; a longer one is an error", least=1)
+
+    rewards: Mapping[str, float] = _option(
+        {}, "reward", "weights by component: exact=1,format=0.2,package.module:function=1 (default: the task's own)"
+    )
+    rouge_weight: float = _option(0.0, "reward", "weight of ROUGE-L against the worked solution", least=0)
+    rouge_decay: str = _option(
+        "constant", "reward", "how that weight falls over the steps", choices=("constant", "linear", "cosine")
+    )
+    rouge_part: str = _option("reasoning", "reward", "what ROUGE-L compares", choices=("reasoning", "whole"))
+
+    estimator: str = _option("grpo", "learning", "a name in `advantages`, or package.module:function")
+    options: Mapping[str, Any] = _option({}, "learning", "settings of the estimator")
+    steps: int = _option(60, "learning", "steps", least=1)
+    prompts: int = _option(16, "learning", "prompts per step", least=1)
+    samples: int = _option(8, "learning", "responses per prompt", least=1)
+    minibatches: int = _option(2, "learning", "updates per step, each on a share of its responses", least=1)
+    passes: int = _option(1, "learning", "times that a step's responses are gone through", least=1)
+    micro_batch: int = _option(0, "learning", "responses that go through the model at once; 0: a minibatch", least=0)
+    rate: float = _option(5e-4, "learning", "learning rate", least=0)
+    warmup: int = _option(10, "learning", "steps over which the learning rate rises", least=0)
+    weight_decay: float = _option(0.0, "learning", "weight decay of AdamW", least=0)
+    grad_clip: float = _option(1.0, "learning", "largest norm of the gradient; 0: any", least=0)
+    clip_low: float = _option(0.2, "learning", "how far a probability ratio may fall below 1", least=0, most=1)
+    clip_high: float = _option(0.2, "learning", "how far it may rise above 1", least=0)
+    dual_clip: float = _option(0.0, "learning", "bound of the loss of a negative advantage, above 1; 0: none", least=0)
+    ratio: str = _option(
+        "token", "learning", "probability ratio per token, or per sequence (GSPO)", choices=("token", "sequence")
+    )
+    aggregation: str = _option(
+        "token",
+        "learning",
+        "token losses are averaged over tokens, per sequence first, or over a constant",
+        choices=("token", "sequence", "constant"),
+    )
+    kl: float = _option(0.0, "learning", "weight of the KL divergence from the reference model; 0 makes none", least=0)
+    truncated: str = _option(
+        "keep",
+        "learning",
+        "responses cut off at the limit are trained on (keep), count in the group's statistics alone (mask), or "
+        "nowhere (drop)",
+        choices=("keep", "mask", "drop"),
+    )
+    dynamic_sampling: int = _option(
+        0,
+        "learning",
+        "rounds of sampling that may replace whole groups of equal rewards; 0: none are replaced",
+        least=0,
+    )
+
+    temperature: float = _option(1.0, "sampling", "of sampling, and of the log-probabilities", least=1e-6)
+    top_p: float = _option(1.0, "sampling", "share of the probability that is sampled from", least=1e-6, most=1)
+    max_new_tokens: int = _option(0, "sampling", "longest response; 0: the task's longest, or 1024", least=0)
+    engine: str = _option(
+        "generate",
+        "sampling",
+        "generate: the model's own; continuous: its continuous batching; vllm",
+        choices=("generate", "continuous", "vllm"),
+    )
+    importance_cap: float = _option(
+        2.0, "sampling", "largest weight that corrects for an engine whose probabilities differ", least=1
+    )
+
+    seed: int = _option(0, "run", "of the weights, the problems and the sampling", least=0)
+    evaluation: int = _option(256, "run", "problems that accuracy is measured on, before and after; 0: none", least=0)
+    save_every: int = _option(10, "run", "steps between checkpoints", least=1)
+    threads: int = _option(1, "run", "threads of torch on a CPU; one is fastest for the tiny model", least=1)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if self.prompts * self.samples % self.minibatches:
+            raise ValueError(
+                f"train: {self.prompts} prompts of {self.samples} samples do not divide into {self.minibatches} "
+                "minibatches; pass numbers that do"
+            )
+        if self.model and self.random_init:
+            raise ValueError("train: got both model and random_init; pass one of them")
+        if self.dual_clip and self.dual_clip <= 1:
+            raise ValueError(f"train: dual_clip is {self.dual_clip}; pass a number above 1, or 0 for none")
+
+    @property
+    def tiny(self) -> bool:
+        """Whether the model is made on the spot and warmed up on the task's demonstrations."""
+        return self.model is None and self.random_init is None
+
+    @property
+    def label(self) -> str:
+        """The estimator and its settings, in short."""
+        settings = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return self.estimator + (f"({settings})" if settings else "")
+
+    def save(self, path: Path) -> None:
+        """Write the settings as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Config":
+        """Read settings that `save` wrote.
+
+        Raises:
+            ValueError: the file is no such record, or of another version of this package.
+        """
+        try:
+            return cls.from_dict(json.loads(path.read_text()), path)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"train: {path} is not a configuration ({error.msg}); restore it") from None
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any], where: Path) -> "Config":
+        """Settings as `dataclasses.asdict` gives them.
+
+        Raises:
+            ValueError: they are of another version of this package.
+        """
+        try:
+            return cls(**settings)
+        except TypeError as error:
+            raise ValueError(f"train: {where} is of another version ({error}); use that version") from None
+
+
+def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
+    facts, default = field.metadata, field.default
+    optional = default is None
+    if value is None and optional:
+        return
+    expected = str if optional else type(default)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        expected = int
+    if default is not dataclasses.MISSING and type(value) is not expected:
+        raise TypeError(f"train: {field.name} is a {type(value).__name__}; pass a {expected.__name__}")
+    if facts["choices"] and value not in facts["choices"]:
+        raise ValueError(f"train: {field.name} is {value!r}; pass one of {', '.join(facts['choices'])}")
+    if facts["least"] is not None and not value >= facts["least"]:
+        raise ValueError(f"train: {field.name} is {value!r}; pass a number of at least {facts['least']:g}")
+    if facts["most"] is not None and not value <= facts["most"]:
+        raise ValueError(f"train: {field.name} is {value!r}; pass a number of at most {facts['most']:g}")

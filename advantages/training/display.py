@@ -1,0 +1,95 @@
+"""What a person sees while training runs, and when it is done."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .config import Config
+
+__all__ = ["Display"]
+
+
+class Display:
+    """Progress bars in a terminal; a line now and then where the output is a file; silence beside the main process."""
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        self.main = os.environ.get("RANK", "0") == "0"
+        self.console = Console(highlight=False, quiet=not self.main)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description:<28}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[shown]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal or not self.main,
+        )
+        self._tasks: dict[Any, TaskID] = {}
+        self._several = len(configs) > 1
+
+    def __enter__(self) -> "Display":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *why: Any) -> None:
+        self._bar.__exit__(*why)
+
+    def __call__(self, event: str, *, config: Config, **facts: Any) -> None:
+        if event == "warm start":
+            word = "pass@1" if facts["phase"] == "work" else "loss"
+            shown = f"{facts['phase']}: step {facts['step']:3d}, {word} {facts['value']:.2f}"
+            total = 80 if facts["phase"] == "habits" else None
+            self._show((f"seed {config.seed}: warm start", facts["phase"]), facts["step"], total, shown, every=80)
+        elif event == "step":
+            m = facts["metrics"]
+            shown = (
+                f"reward {m['reward']:.2f}  accuracy {m['accuracy']:.2f}  entropy {m['entropy']:.2f}  "
+                f"clipped {m['clip_fraction']:.1%}  "
+                f"informative {m['informative']:.0%}  length {m['length']:.0f}  {m['tokens_per_second']:,.0f} tok/s"
+            )
+            self._show((f"seed {config.seed}: {config.label}", ""), m["step"], config.steps, shown, every=10)
+
+    def _show(self, key: tuple[str, str], step: int, total: int | None, shown: str, *, every: int) -> None:
+        if not self.console.is_terminal:
+            if step % every == 0 or step == total:
+                self.console.print(f"{key[0]}  step {step:3d}  {shown}", soft_wrap=True)
+            return
+        if key not in self._tasks:
+            self._tasks[key] = self._bar.add_task(key[0], total=total, shown="")
+        self._bar.update(self._tasks[key], completed=step, shown=shown)
+
+    def table(self, outcomes: Sequence[Any]) -> None:
+        """The results, a row per estimator, averaged over seeds."""
+        table = Table(header_style="bold", caption_justify="left", caption_style="dim")
+        for column in ("", "pass@1 before", "after", "greedy", "steps to 90%", "samples", "mean accuracy", "seconds"):
+            table.add_column(column, justify="right" if column else "left")
+        for name in dict.fromkeys(outcome.estimator for outcome in outcomes):
+            runs = [outcome for outcome in outcomes if outcome.estimator == name]
+            reached = [run for run in runs if run.steps_to_90 is not None]
+            of = f" ({len(reached)} of {len(runs)})" if len(reached) < len(runs) else ""
+            table.add_row(
+                name,
+                *(_share([getattr(run, field) for run in runs]) for field in ("before", "after", "greedy")),
+                f"{mean(run.steps_to_90 for run in reached):.0f}{of}" if reached else "never",
+                f"{mean(run.samples_to_90 for run in reached):,.0f}" if reached else "never",
+                f"{mean(run.auc for run in runs):.3f}",
+                f"{mean(run.seconds for run in runs):.0f}",
+            )
+        seeds = sorted({outcome.seed for outcome in outcomes})
+        table.caption = f"Means over seeds {', '.join(map(str, seeds))}; mean accuracy is that of all training steps."
+        self.console.print()
+        self.console.print(table)
+
+    def paths(self, paths: Mapping[str, Path]) -> None:
+        for name, path in paths.items():
+            self.console.print(f"{name:<8} {path}", soft_wrap=True)
+
+
+def _share(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{mean(known):.1%}" if known else "-"

@@ -1,0 +1,136 @@
+"""Runs on disk: what is written while they go on, and what is read off it afterwards.
+
+runs/NAME/              one run, or an experiment with a folder per run and experiment.json
+    config.json         every setting
+    metrics.jsonl       a line per step
+    evaluations.jsonl   accuracy on held-out problems, at step 0 and at the end
+    checkpoint/step-N/  what is needed to go on
+    model/              the trained model, for transformers
+    result.json         the run in a few numbers; written last, so that it marks a finished run
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import Config
+
+__all__ = ["RunFolder", "curve", "first_reaching", "free_folder", "read_lines", "write_json"]
+
+
+def free_folder(root: Path, name: str | None) -> Path:
+    """A folder for new runs: `root/name`, or the first free `root/run-1`, `root/run-2` ...
+
+    Raises:
+        ValueError: the named folder already holds runs.
+    """
+    if name is not None:
+        folder = root / name
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(
+                f"train: {folder} already holds a run; pass another --name, or --resume {folder} to go on with it"
+            )
+        return folder
+    number = 1
+    while (root / f"run-{number}").exists():
+        number += 1
+    return root / f"run-{number}"
+
+
+class RunFolder:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoint"
+        self.model = path / "model"
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "result.json").exists()
+
+    def open(self, config: Config) -> None:
+        """Make the folder, or take it up again.
+
+        Raises:
+            ValueError: it belongs to another configuration.
+        """
+        file = self.path / "config.json"
+        if file.exists():
+            found = Config.load(file)
+            for field in dataclasses.fields(Config):
+                was, now = getattr(found, field.name), getattr(config, field.name)
+                if was != now:
+                    raise ValueError(
+                        f"train: {self.path} was started with {field.name}={was!r} but now it is {now!r}; "
+                        "resume it as it was, or start another run"
+                    )
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        config.save(file)
+
+    def cut_metrics(self, steps: int) -> list[dict[str, Any]]:
+        """Drop what was written after the last checkpoint, since those steps are taken again; what is kept."""
+        kept = [line for line in read_lines(self.path / "metrics.jsonl") if line["step"] <= steps]
+        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        return kept
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        _append(self.path / "metrics.jsonl", metrics)
+
+    def log_evaluation(self, evaluation: Mapping[str, Any]) -> None:
+        _append(self.path / "evaluations.jsonl", evaluation)
+
+    def evaluation(self, step: int) -> dict[str, Any] | None:
+        """What was measured at a step, if it was."""
+        found = read_lines(self.path / "evaluations.jsonl")
+        return next((line for line in found if line["step"] == step), None)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file; a last line that was cut off is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file under another name, flush it to disk, and rename it."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def curve(values: Sequence[float], window: int = 5) -> Any:
+    """Values of steps, each averaged with the up to `window - 1` before it."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    counts = np.minimum(np.arange(1, len(values) + 1), window)
+    return (sums[1:] - sums[np.arange(1, len(values) + 1) - counts]) / counts
+
+
+def first_reaching(metrics: Sequence[Mapping[str, Any]], threshold: float) -> Mapping[str, Any] | None:
+    """The metrics of the first step at which the averaged accuracy reaches a threshold."""
+    reached = np.flatnonzero(curve([step["accuracy"] for step in metrics]) >= threshold)
+    return metrics[reached[0]] if len(reached) else None
+
+
+def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(item) for item in items]

@@ -1,0 +1,73 @@
+"""What a response earns: the reward components that a configuration names."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..rewards import Rewards, Weight
+from .config import Config
+from .data import ReasoningGym, Source
+from .rollout import Rollout
+from .tasks import TASKS, Problem
+
+__all__ = ["columns_of", "make_rewards"]
+
+
+def make_rewards(config: Config, source: Source) -> Rewards:
+    """The components of a configuration; without any, those that fit its task.
+
+    Raises:
+        TypeError, ValueError: a component does not exist, or lacks what it needs.
+    """
+    procedural = config.data is None and config.task in TASKS
+    weights: dict[str, Any] = dict(config.rewards)
+    functions: dict[str, Any] = {}
+    settings: dict[str, Mapping[str, Any]] = {}
+    if not weights:
+        weights = (
+            {"reasoning_gym": 1.0} if isinstance(source, ReasoningGym) else {"exact" if procedural else "math": 1.0}
+        )
+    if isinstance(source, ReasoningGym) and "reasoning_gym" in weights:
+        functions["reasoning_gym"] = GymReward(source)
+    if procedural and "exact" in weights:
+        settings["exact"] = {"marker": "#", "strict": True}
+    if config.rouge_weight:
+        if not procedural and not any(p.solution for p in getattr(source, "problems", ())):
+            raise ValueError(
+                "train: rouge_weight compares with worked solutions, but no problem has one; give them some"
+            )
+        steps = None if config.rouge_decay == "constant" else config.steps
+        weights["rouge_l"] = Weight(config.rouge_weight, decay=config.rouge_decay, steps=steps)  # type: ignore[arg-type]
+        settings["rouge_l"] = {"part": config.rouge_part, **({"marker": "#"} if procedural else {})}
+    optional = [] if procedural or not config.rouge_weight else ["rouge_l"]  # where only some problems have a solution
+    return Rewards(weights, functions, settings=settings, optional=optional)
+
+
+def columns_of(problems: Sequence[Problem], rollout: Rollout) -> dict[str, list[Any]]:
+    """What reward functions are told of each response beside its text: TRL's names, and the data's own columns."""
+    steps = rollout.mask.shape[1]
+    named = dict.fromkeys(name for problem in problems for name in problem.columns)
+    return {
+        **{name: [problem.columns.get(name) for problem in problems] for name in named},
+        "answer": [problem.answer for problem in problems],
+        "solution": [problem.solution for problem in problems],
+        "completion_ids": [ids[on].tolist() for ids, on in zip(rollout.tokens[:, -steps:], rollout.mask, strict=True)],
+    }
+
+
+class GymReward:
+    """Reasoning-gym's own verifier: the score of the text in <answer> tags, or of the whole response."""
+
+    needs = ("answer",)
+
+    def __init__(self, source: ReasoningGym) -> None:
+        self._verifier = source.verifier
+
+    def __call__(self, *, completions: list[Any], answer: list[str], **columns: Any) -> list[float | None]:
+        from reasoning_gym.utils import extract_answer
+
+        texts = [c if isinstance(c, str) else c[-1]["content"] for c in completions]
+        return [
+            float(self._verifier.score_answer(extract_answer(text) or text.strip(), json.loads(entry)))
+            for text, entry in zip(texts, answer, strict=True)
+        ]

@@ -1,0 +1,154 @@
+"""Primitives on torch tensors; statistics run in at least float32, on the tensor's own device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+xp = torch
+
+TILE: int | None = None
+
+_BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
+
+
+def kind(x: Any) -> str:
+    """numpy's letter for the kind of dtype: f(loat), i(nteger), b(ool), c(omplex)."""
+    if x.dtype == torch.bool:
+        return "b"
+    if x.dtype.is_complex:
+        return "c"
+    return "f" if x.dtype.is_floating_point else "i"
+
+
+def device(x: Any) -> torch.device:
+    return x.device
+
+
+def traced(x: Any) -> bool:
+    """Whether the values of `x` do not exist yet, because a compiler or a transformation is looking at its shape."""
+    return (
+        torch.compiler.is_compiling()
+        or x.device.type == "meta"
+        or type(x) not in (torch.Tensor, torch.nn.Parameter)
+        or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    )
+
+
+def on_host(x: Any) -> bool:
+    """Whether reading the values of `x` costs no device synchronisation."""
+    return not traced(x) and x.device.type == "cpu"
+
+
+def all_finite(x: Any) -> bool:
+    """Whether every number is known to be finite; reads the values, so only for an `x` on the host."""
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())  # the sum is 20 times faster
+
+
+def to_numpy(x: Any) -> Any:
+    return x.detach().cpu().numpy()
+
+
+def from_numpy(x: Any, like: Any) -> Any:
+    return torch.as_tensor(x, device=like.device)
+
+
+def stop_gradient(x: Any) -> Any:
+    return x.detach()
+
+
+def working(x: Any) -> Any:
+    """`x` in the precision that statistics are formed in."""
+    return x if x.dtype == torch.float64 else x.to(torch.float32)
+
+
+def result_dtype(x: Any) -> Any:
+    """The floating dtype of advantages made from rewards `x`."""
+    return x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    return x.to(dtype)
+
+
+def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
+    return torch.full(shape, value, dtype=like.dtype, device=like.device)
+
+
+def arange(count: int, like: Any) -> Any:
+    return torch.arange(count, device=like.device)
+
+
+def index(x: Any) -> Any:
+    """`x` as integers that can index."""
+    return x.to(torch.int64)
+
+
+def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
+    """Reduce (N,) `x` to (count,): the "sum", "min" or "max" over the rows of each slot."""
+    if reduction == "sum":
+        return full((count,), 0.0, x).index_add(0, slots, x)
+    neutral = torch.inf if reduction == "min" else -torch.inf
+    return full((count,), neutral, x).scatter_reduce(0, slots, x, "a" + reduction)
+
+
+def blocks(function: Callable[..., Any], columns: tuple[Any, ...], size: int) -> Any:
+    """Apply `function(each, *views)` to (N,) columns cut into groups of `size` neighbouring rows.
+
+    A view has one axis over groups and one inside the group; `each(reduction, view)` reduces the latter (by
+    "sum", "min", "max" or "first") and keeps it for broadcasting.
+    """
+
+    def each(reduction: str, view: Any) -> Any:
+        if reduction == "first":
+            return view[:, :1]
+        if reduction == "sum":
+            return view.sum(-1, keepdim=True)
+        return (view.amin if reduction == "min" else view.amax)(-1, keepdim=True)
+
+    views = [column.reshape(-1, size) for column in columns]
+    return function(each, *views).expand(views[0].shape).reshape(-1)
+
+
+def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
+    """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
+    return torch.cat([function(rows[start : start + tile]) for start in range(0, rows.shape[0], tile)])
+
+
+def reverse_scan(decay: Any, x: Any) -> Any:
+    """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end.
+
+    Blocks of time steps are scanned side by side and their carries by the same function: the number of kernels
+    grows with log(T), not T, and a compiler has little to unroll.
+    """
+    rows, steps = x.shape
+    if steps <= _BLOCK:
+        return torch.stack(_scan_steps(decay.unbind(1), x.unbind(1)), 1) if steps else x
+    padding = -steps % _BLOCK
+    x, decay = (torch.nn.functional.pad(z, (0, padding)).reshape(rows, -1, _BLOCK).movedim(2, 0) for z in (x, decay))
+    inside = _scan_steps(decay.contiguous().unbind(0), x.contiguous().unbind(0))
+    reach = list(decay.unbind(0))  # how strongly each step feels what lies beyond its block
+    for step in range(_BLOCK - 2, -1, -1):
+        reach[step] = reach[step] * reach[step + 1]
+    starts = reverse_scan(reach[0], inside[0])
+    beyond = torch.nn.functional.pad(starts[:, 1:], (0, 1))
+    result = torch.stack(inside, 2) + torch.stack(reach, 2) * beyond[:, :, None]
+    return result.reshape(rows, -1)[:, :steps]
+
+
+def _scan_steps(decay: Any, x: Any) -> list[Any]:
+    result = list(x)
+    for t in range(len(result) - 2, -1, -1):
+        result[t] = result[t] + decay[t] * result[t + 1]
+    return result
+
+
+def gather(x: Any, across: Any) -> Any:
+    """Stack a (k,) statistic of every rank to (R, k); `across` is a process group or a function that does it."""
+    if callable(across):
+        return across(x)
+    import torch.distributed as dist
+
+    parts = [torch.empty_like(x) for _ in range(dist.get_world_size(across))]
+    dist.all_gather(parts, x.contiguous(), group=across)
+    return torch.stack(parts)

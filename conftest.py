@@ -1,0 +1,12 @@
+"""Doctests of modules whose library is not installed are left out."""
+
+from importlib.util import find_spec
+
+collect_ignore = [
+    file
+    for file, library in {
+        "advantages/rewards/mathematics.py": "math_verify",
+        "advantages/rewards/rouge.py": "rapidfuzz",
+    }.items()
+    if find_spec(library) is None
+]

@@ -1,0 +1,100 @@
+"""Statistics that span ranks equal those of the whole batch, with real process groups and real JAX axes."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+SETUP = """
+import numpy as np
+from advantages import gdpo, reinforce_plus_plus, reinforce_plus_plus_baseline, whiten
+
+rng = np.random.default_rng(0)
+rewards, components = rng.normal(size=8).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
+token_rewards, mask = rng.normal(size=(8, 5)).astype("float32"), rng.random((8, 5)) < 0.6
+groups = np.repeat(np.arange(4), 2)
+calls = [
+    lambda at, to, **options: whiten(to(rewards[at]), **options),
+    lambda at, to, **options: whiten(to(token_rewards[at]), to(mask[at]), weight="responses", **options),
+    lambda at, to, **options: gdpo(to(components[at]), to(groups[at]), **options),
+    lambda at, to, **options: reinforce_plus_plus(to(token_rewards[at]), to(mask[at]), **options),
+    lambda at, to, **options: reinforce_plus_plus_baseline(to(rewards[at]), to(groups[at]), to(mask[at]), **options),
+]
+"""
+
+TORCH = (
+    SETUP
+    + """
+import sys
+import torch
+import torch.distributed as dist
+
+rank, world, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=world)
+cuts = {2: [0, 6, 8], 3: [0, 2, 2, 8]}[world]  # of three ranks, the second holds no row
+at = slice(cuts[rank], cuts[rank + 1])
+for call in calls:
+    found = call(at, torch.as_tensor, across=dist.group.WORLD)
+    np.testing.assert_allclose(found, call(slice(None), torch.as_tensor)[at], atol=1e-5)
+dist.destroy_process_group()
+print("same")
+"""
+)
+
+JAX = (
+    SETUP
+    + """
+import jax
+import jax.numpy as jnp
+
+assert jax.device_count() == 2
+for call in calls:
+    whole = call(slice(None), jnp.asarray)
+    half = lambda rank: call(slice(0, 8), lambda x: jnp.asarray(x).reshape(2, 4, *x.shape[1:])[rank], across="data")
+    found = jax.pmap(half, axis_name="data")(jnp.arange(2))
+    np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=1e-5)
+    found = jax.vmap(half, axis_name="data")(jnp.arange(2))
+    np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=1e-5)
+print("same")
+"""
+)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_torch_process_groups(world, tmp_path):
+    pytest.importorskip("torch")
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(TORCH), str(rank), str(world), str(tmp_path / "store")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    for process in ranks:
+        out, err = process.communicate(timeout=120)
+        assert out.strip() == "same", err
+
+
+def test_jax_axes():
+    pytest.importorskip("jax")
+    found = subprocess.run(
+        [sys.executable, "-c", JAX],
+        env={"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.stdout.strip() == "same", found.stderr
+
+
+def test_equal_returns_on_all_ranks_are_exactly_zero():
+    from advantages import whiten
+
+    statistics = []
+    for shard in (np.full(3, 0.7, np.float32), np.full(5, 0.7, np.float32)):
+        whiten(shard, across=lambda x: statistics.append(x) or x[None])
+    assert not whiten(np.full(3, 0.7, np.float32), across=lambda _: np.stack(statistics)).any()

@@ -1,0 +1,104 @@
+"""The command line, as a person uses it."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from advantages.cli import main
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "advantages", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        textwrap.dedent(
+            """
+            import numpy as np
+            from advantages import estimator
+            from advantages.ops import group_centered
+
+            def careless(rewards, groups):
+                return rewards - rewards.mean()
+
+            @estimator()
+            def careful(rewards, groups):
+                return group_centered(rewards, groups)
+
+            def odd(rewards, temperature):
+                return rewards
+            """
+        )
+    )
+    return path
+
+
+def test_check_finds_the_smallest_counterexample_and_exits_with_1(mine):
+    found = run("check", f"{mine}:careless")
+    assert found.returncode == 1
+    assert "FAILS   keeps groups apart" in found.stdout
+    assert "another group changed the first row's group" in found.stdout
+    assert "FAILS   gives equal rewards exactly zero" in found.stdout
+    assert "rewards = [" in found.stdout
+    assert "Rewards of one prompt must never reach another prompt's baseline." in found.stdout
+    assert "takes no mask: gives masked tokens zero" in found.stdout
+    assert "Traceback" not in found.stderr
+
+
+def test_check_passes_a_careful_estimator_and_exits_with_0(mine):
+    found = run("check", f"{mine}:careful", "--libraries", "numpy", "--examples", "20")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "FAILS" not in found.stdout
+    assert "holds   leaves out unscored rows" in found.stdout
+
+
+def test_a_known_failure_needs_a_reason_and_must_be_one(mine):
+    arguments = ("check", f"{mine}:careful", "--libraries", "numpy", "--examples", "5", "--expect-failure")
+    assert "says no reason" in run(*arguments, "repeats_itself").stderr
+    assert "there is no check 'repeats'" in run(*arguments, "repeats=why").stderr
+    found = run(*arguments, "repeats_itself=it has a memory")
+    assert found.returncode == 1
+    assert "HOLDS UNEXPECTEDLY" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("numpy", "numpy: no function is named; write package.module:function"),
+        ("no.such:thing", "no.such:thing: cannot be imported"),
+        ("advantages.ops:nothing", "advantages.ops has no 'nothing'; it has"),
+        ("{mine}:odd", "odd: takes 'temperature', which nobody can supply; inputs are named rewards"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_a_sentence(target, message, mine):
+    found = run("check", target.format(mine=mine))
+    assert found.returncode == 1
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_list_prints_a_row_per_estimator(capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert "| `rloo` | per response | `rewards`, `groups` | zero-sum, shift-invariant" in printed
+
+
+def test_help_answers(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "check an estimator, your own for instance" in capsys.readouterr().out
+
+
+def test_adapters_says_what_works_where(capsys):
+    assert main(["adapters"]) == 0
+    printed = capsys.readouterr().out
+    assert "TRL: " in printed
+    assert "lacks values: gae" in printed

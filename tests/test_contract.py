@@ -1,0 +1,102 @@
+"""The contract that all adapters share."""
+
+import numpy as np
+import pytest
+
+from advantages import estimators, grpo, lampo
+from advantages.adapters.contract import (
+    HOSTS,
+    Host,
+    MovedHookError,
+    check,
+    estimate,
+    hook,
+    resolve,
+    warn_outside_tested_range,
+)
+
+HOST = Host("Mill", "numpy", ">=1.0,<2.0", frozenset({"rewards", "groups", "logprobs", "mask"}), real=False)
+
+
+def mine(rewards, groups, *, temperature: float = 1.0):
+    return rewards * temperature
+
+
+def test_an_estimator_is_found_by_name_by_path_or_is_one():
+    assert resolve("lampo") is lampo
+    assert resolve("advantages.estimators:grpo") is grpo
+    assert resolve(mine) is mine
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("lambo", ValueError, "advantage is 'lambo'; pass one of dr_grpo, gae, .* or 'package.module:function'"),
+        ("no.such:thing", ValueError, "advantage is 'no.such:thing', which cannot be imported"),
+        ("advantages:nothing", ValueError, "which cannot be imported .*has no attribute 'nothing'"),
+        (3, TypeError, "advantage is a int; pass a name"),
+    ],
+)
+def test_what_names_no_estimator_is_said_in_a_sentence(name, error, message):
+    with pytest.raises(error, match=message):
+        resolve(name)
+
+
+def test_only_words_that_the_estimator_takes_are_computed():
+    asked = []
+
+    def supply(name, value):
+        return name, lambda: (asked.append(name), value)[1]
+
+    words = dict(
+        [
+            supply("rewards", np.array([1.0, 0.0])),
+            supply("groups", [1, 1]),
+            supply("logprobs", np.array([-1.0, -1.0])),
+            supply("valid", None),
+        ]
+    )
+    np.testing.assert_allclose(estimate(grpo, words, {"ddof": 0}), [1.0, -1.0], atol=1e-5)
+    assert asked == ["rewards", "groups", "valid"]
+    assert estimate(lampo, words, {}).tolist() == [0.5, -0.5]
+    assert estimate(mine, words, {"temperature": 2.0}).tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("gae", {}, TypeError, r"gae needs token_rewards \(.*\), which Mill does not .*; it hands rewards, "),
+        ("lampo", {"tau": 1.0}, TypeError, "lampo: takes no option 'tau'; options are temperature, reduction, "),
+        ("lampo", {"group_size": 8}, TypeError, "lampo: takes no option 'group_size'"),
+        ("lampo", {"rewards": 8}, TypeError, "lampo: takes no option 'rewards'"),
+        ("lampo", {"temperature": -1}, ValueError, 'lampo: temperature is -1; pass "auto" or a number above 0'),
+        ("grpo", {"singleton": 0}, TypeError, "grpo: singleton is a int; pass"),
+    ],
+)  # fmt: skip
+def test_a_run_that_cannot_work_is_refused_before_it_starts(name, options, error, message):
+    with pytest.raises(error, match=message):
+        check(resolve(name), HOST, options)
+
+
+def test_a_run_that_can_work_is_let_through():
+    assert check(lampo, HOST, {"temperature": "auto", "singleton": "raw"}).name == "lampo"
+    assert check(mine, HOST, {"temperature": 2}).name == "mine"
+
+
+def test_a_moved_hook_is_an_error_that_names_it():
+    assert hook(np, "linalg.norm") is np.linalg.norm
+    with pytest.raises(MovedHookError, match=r"numpy has no linalg.nrm, which the adapter holds on to; install"):
+        hook(np, "linalg.nrm")
+
+
+def test_a_version_outside_the_tested_range_warns_once():
+    with pytest.warns(UserWarning, match=r"Mill .* is outside the range that the adapter was tested with, >=1.0,<2.0"):
+        warn_outside_tested_range(HOST)
+    warn_outside_tested_range(HOST)
+    warn_outside_tested_range(HOST._replace(distribution="no-such-thing"))
+
+
+def test_every_host_serves_the_estimators_over_groups():
+    for host in HOSTS.values():
+        for name in set(estimators.__all__) - {"gae"}:
+            check(resolve(name), host, {})
