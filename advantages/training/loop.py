@@ -55,6 +55,8 @@ class Training:
         self.definition = check(self.estimator, HOST, config.options, _WITH_REFERENCE if config.kl else _WORDS)
         self.rewards: Rewards = make_rewards(config, source)
         self.longest = config.max_new_tokens or (source.task.longest if isinstance(source, Procedural) else 1024)
+        self.room = self._room(model)
+        self._prompts(getattr(source, "problems", ()))
         world.share(config.prompts * config.samples)
         self.reference = None
         if config.kl and not config.lora_rank:  # without its adapters, a LoRA model is its own reference
@@ -159,11 +161,44 @@ class Training:
         clock("scoring")
         return _Batch(problems, groups, rollout, scores, rewards, 0)
 
+    def _room(self, model: Any) -> int:
+        """The most tokens that a prompt may have."""
+        context = getattr(model.config, "max_position_embeddings", None)
+        if context is not None and self.longest >= context:
+            raise ValueError(
+                f"train: responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
+                f"{context}; lower --max-new-tokens"
+            )
+        return (
+            self.config.max_prompt_tokens
+            if context is None
+            else min(self.config.max_prompt_tokens, context - self.longest)
+        )
+
+    def _prompts(self, problems: Sequence[Problem]) -> list[str]:
+        """What the model is asked.
+
+        Raises:
+            ValueError: a prompt is too long.
+        """
+        c = self.config
+        prompts = [render(self.tokenizer, p.prompt, system=c.system, thinking=c.thinking) for p in problems]
+        lengths = map(len, self.tokenizer(prompts, add_special_tokens=False).input_ids if prompts else ())
+        for problem, length in zip(problems, lengths, strict=True):
+            if length > self.room:
+                advice = (
+                    "raise --max-prompt-tokens"
+                    if self.room == c.max_prompt_tokens
+                    else f"lower --max-new-tokens, since the model reads {self.room + self.longest} in all"
+                )
+                raise ValueError(
+                    f"train: {problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
+                    "or shorten it"
+                )
+        return prompts
+
     def _generate(self, problems: Sequence[Problem], *, greedy: bool = False) -> Rollout:
-        prompts = [
-            render(self.tokenizer, problem.prompt, system=self.config.system, thinking=self.config.thinking)
-            for problem in problems
-        ]
+        prompts = self._prompts(problems)
         with self.world.whole(self.model) as model:
             return sample(
                 model,
@@ -263,7 +298,7 @@ class Training:
                         {name: share * float(x.detach()) for name, x in result._asdict().items() if name != "loss"}
                     )
                     found[-1]["loss"] = float(result.loss.detach())
-                norm = accelerator.clip_grad_norm_(self.model.parameters(), c.grad_clip or math.inf)
+                norm: Any = accelerator.clip_grad_norm_(self.model.parameters(), c.grad_clip or math.inf)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
                 found.append({"grad_norm": float(norm)})
