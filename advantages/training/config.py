@@ -121,9 +121,10 @@ class Config:
     engine: str = _option(
         "generate",
         "sampling",
-        "generate: the model's own; continuous: its continuous batching; vllm",
+        "generate: the model's own; continuous: its continuous batching; vllm: beside the model, in one process",
         choices=("generate", "continuous", "vllm"),
     )
+    engine_memory: float = _option(0.3, "sampling", "share of the memory that vllm may take", least=0.01, most=0.95)
     importance_cap: float = _option(
         2.0, "sampling", "largest weight that corrects for an engine whose probabilities differ", least=1
     )
@@ -143,6 +144,8 @@ class Config:
             )
         if self.model and self.random_init:
             raise ValueError("train: got both model and random_init; pass one of them")
+        if self.engine == "vllm" and self.lora_rank:
+            raise ValueError("train: engine vllm takes whole weights alone; drop --lora-rank, or sample with generate")
         if self.dual_clip and self.dual_clip <= 1:
             raise ValueError(f"train: dual_clip is {self.dual_clip}; pass a number above 1, or 0 for none")
 

@@ -65,6 +65,7 @@ class Training:
             [p for p in model.parameters() if p.requires_grad], lr=config.rate, weight_decay=config.weight_decay
         )
         self.model, self.optimizer = world.prepare(model, optimizer)
+        self.vllm = self._vllm(model)
         self.done = 0
         torch.manual_seed(config.seed * 1_000_003 + world.rank)
 
@@ -197,19 +198,37 @@ class Training:
                 )
         return prompts
 
+    def _vllm(self, model: Any) -> Any:
+        if self.config.engine != "vllm":
+            return None
+        if self.world.size > 1:
+            raise ValueError(
+                "train: engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
+            )
+        from .vllm_engine import VLLM
+
+        mixed = self.world.accelerator.mixed_precision == "bf16"
+        return VLLM(
+            model,
+            self.tokenizer,
+            context=self.room + self.longest,
+            dtype=torch.bfloat16 if mixed else model.dtype,
+            memory=self.config.engine_memory,
+        )
+
     def _generate(self, problems: Sequence[Problem], *, greedy: bool = False) -> Rollout:
         prompts = self._prompts(problems)
+        how: dict[str, Any] = {
+            "max_new_tokens": self.longest,
+            "temperature": self.config.temperature,
+            "top_p": self.config.top_p,
+            "greedy": greedy,
+        }
         with self.world.whole(self.model) as model:
-            return sample(
-                model,
-                self.tokenizer,
-                prompts,
-                max_new_tokens=self.longest,
-                temperature=self.config.temperature,
-                top_p=self.config.top_p,
-                greedy=greedy,
-                engine=self.config.engine,
-            )
+            if self.vllm is not None:
+                rollout: Rollout = self.vllm.sample(model, self.tokenizer, prompts, version=self.done, **how)
+                return rollout
+            return sample(model, self.tokenizer, prompts, **how, engine=self.config.engine)
 
     def _score(self, problems: Sequence[Problem], rollout: Rollout) -> Scores:
         prompts = [problem.prompt for problem in problems]
