@@ -33,7 +33,7 @@ class VLLM:
     def __init__(self, model: Any, tokenizer: Any, *, context: int, dtype: torch.dtype, memory: float) -> None:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # weights can be handed over within one process alone
         try:
-            from vllm import LLM
+            from vllm import LLM, SamplingParams  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise ValueError("train: engine is 'vllm', which is not installed; pip install vllm") from None
         with tempfile.TemporaryDirectory() as folder:
@@ -48,6 +48,7 @@ class VLLM:
                 logprobs_mode="processed_logprobs",  # of the distribution that was sampled from
                 trust_remote_code=False,
             )
+        self._params = SamplingParams
         self._version: int | None = None
 
     def sample(
@@ -67,8 +68,6 @@ class VLLM:
         Args:
             version: of the model's weights; they are handed over where it is another one than the last time.
         """
-        from vllm import SamplingParams
-
         if version != self._version:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(model.state_dict().items())})
             self._llm.reset_prefix_cache()
@@ -78,9 +77,7 @@ class VLLM:
         seeds = torch.randint(2**31, (len(ids),)).tolist()
         how = {"temperature": 0.0} if greedy else {"temperature": temperature, "top_p": top_p}
         params = [
-            SamplingParams(
-                **how, max_tokens=max_new_tokens, logprobs=0, stop_token_ids=ends, detokenize=False, seed=seed
-            )
+            self._params(**how, max_tokens=max_new_tokens, logprobs=0, stop_token_ids=ends, detokenize=False, seed=seed)
             for seed in seeds
         ]
         found = self._llm.generate([{"prompt_token_ids": row} for row in ids], params, use_tqdm=False)

@@ -1,7 +1,7 @@
 """GRPO's family against LamPO's on tiny models, where every run takes seconds: python benchmarks/lampo/study.py
 
-Four settings, ten paired seeds, a learning rate tuned for each variant on seeds of their own. Writes a line per run to
-`benchmarks/lampo/runs.jsonl`, and goes on where it was stopped; `report.py` reads that file.
+Four settings, ten paired seeds, a learning rate tuned for each variant and setting on a seed of its own. Writes a
+line per run to `benchmarks/lampo/runs.jsonl`, and goes on where it was stopped; `report.py` reads that file.
 """
 
 import argparse
@@ -58,8 +58,8 @@ def main() -> None:
     tuning = [Job(s, TUNING_SEED, tuple(itertools.product(VARIANTS, RATES))) for s in SETTINGS]
     _work(tuning, options)
     rates = best_rates(read(options.file))
-    print("learning rates:", ", ".join(f"{variant} {rate:g}" for variant, rate in rates.items()), flush=True)
-    _work([Job(s, seed, tuple(rates.items())) for seed in SEEDS for s in SETTINGS], options)
+    jobs = [Job(s, seed, tuple((v, rates[s, v]) for v in VARIANTS)) for seed in SEEDS for s in SETTINGS]
+    _work(jobs, options)
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -67,14 +67,14 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def best_rates(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """Each variant's learning rate: the one with the highest mean AUC over the settings' tuning runs."""
-
-    def mean_auc(variant: str, rate: float) -> float:
-        found = [r["auc"] for r in runs if (r["variant"], r["rate"], r["seed"]) == (variant, rate, TUNING_SEED)]
-        return sum(found) / len(found)
-
-    return {variant: max(RATES, key=lambda rate: mean_auc(variant, rate)) for variant in VARIANTS}
+def best_rates(runs: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """The learning rate of each setting and variant: the one with the highest AUC in the tuning runs."""
+    best: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        key = run["setting"], run["variant"]
+        if run["seed"] == TUNING_SEED and (key not in best or run["auc"] > best[key]["auc"]):
+            best[key] = run
+    return {key: run["rate"] for key, run in best.items()}
 
 
 def _work(jobs: list[Job], options: argparse.Namespace) -> None:
