@@ -84,7 +84,9 @@ class Config:
     minibatches: int = _option(2, "learning", "updates per step, each on a share of its responses", least=1)
     passes: int = _option(1, "learning", "times that a step's responses are gone through", least=1)
     micro_batch: int = _option(0, "learning", "responses that go through the model at once; 0: a minibatch", least=0)
-    rate: float = _option(5e-4, "learning", "learning rate", least=0)
+    rate: float = _option(
+        0.0, "learning", "learning rate; 0: 5e-4 for the tiny model, 1e-6 for others, 1e-5 with LoRA", least=0
+    )
     warmup: int = _option(10, "learning", "steps over which the learning rate rises", least=0)
     weight_decay: float = _option(0.0, "learning", "weight decay of AdamW", least=0)
     grad_clip: float = _option(1.0, "learning", "largest norm of the gradient; 0: any", least=0)
@@ -153,6 +155,11 @@ class Config:
     def tiny(self) -> bool:
         """Whether the model is made on the spot and warmed up on the task's demonstrations."""
         return self.model is None and self.random_init is None
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate, or the one that fits the model."""
+        return self.rate or (5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
 
     @property
     def label(self) -> str:
