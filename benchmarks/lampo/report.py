@@ -10,9 +10,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from study import HERE, RATES, SEEDS, SETTINGS, TUNING_SEED, VARIANTS, read
-
 from advantages.training.comparison import Comparison, Interval, Run, band, compare
+from study import HERE, RATES, SEEDS, SETTINGS, TUNING_SEED, VARIANTS, read
 
 IMAGES = HERE.parents[1] / "docs" / "images"
 SAMPLES_PER_STEP, LAST = 128, 10
