@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("scipy")
 
-from advantages.training.comparison import MEASURES, Run, band, compare, interval, measure
+from advantages.training.comparison import MEASURES, Interval, Run, band, compare, interval, measure
 
 FINITE = st.floats(-1e6, 1e6)
 NORMS = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=30)
@@ -44,7 +44,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
 
 
 def test_one_seed_has_no_interval_and_none_has_no_mean():
-    assert interval([2.0]) == (2.0, None, 1)
+    assert interval([2.0]) == Interval(2.0, None, 1)
     assert not interval([2.0]).excludes_zero
     for wrong in ([], [1.0, math.nan], [math.inf]):
         with pytest.raises(ValueError, match="pass at least one, and finite ones"):
@@ -136,7 +136,7 @@ def test_differences_are_paired_by_seed():
     assert auc.seeds == (0, 1, 2, 3, 4)
     pairs = [measure(runs[2 * k + 1])["auc"] - measure(runs[2 * k])["auc"] for k in range(5)]
     assert auc.values == pytest.approx(pairs)
-    assert auc.mean == pytest.approx(interval(pairs))
+    assert (auc.mean.mean, auc.mean.half) == pytest.approx((interval(pairs).mean, interval(pairs).half))
     assert auc.mean.excludes_zero
     assert auc.mean.half < found["lampo"].means["auc"].half / 3  # what pairing is for
     assert not found.differences["lampo"]["gradient"].mean.excludes_zero

@@ -81,7 +81,8 @@ class Run:
     evaluation: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
 
-class Interval(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Interval:
     """A mean over seeds, and half the width of its 95% interval; None with fewer than two."""
 
     mean: float
@@ -154,7 +155,8 @@ def interval(values: Sequence[float]) -> Interval:
     Raises:
         ValueError: there is no value, or one is not finite.
 
-    >>> "{:.3f} ± {:.3f}, {} seeds".format(*interval([0.8, 0.9, 1.0]))
+    >>> found = interval([0.8, 0.9, 1.0])
+    >>> f"{found.mean:.3f} ± {found.half:.3f}, {found.n} seeds"
     '0.900 ± 0.248, 3 seeds'
     """
     x = np.asarray(values, np.float64)
