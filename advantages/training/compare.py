@@ -1,9 +1,11 @@
 """Recorded runs compared: which belong together, what must be said of them, and compare.html and compare.json."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from .comparison import LEVEL, MEASURES, Comparison, Difference, Interval, Run, 
 from .config import Config
 from .page import Markup, cell, chip, figure, legend, page, section, table
 from .plots import Line, chart
-from .report import settings, write_report, written
+from .report import settings, written
 from .runs import Record, find_runs, read_record, write_json, write_whole
 
 __all__ = ["Compared", "compare_records", "read_records", "shown", "write_comparison"]
@@ -41,9 +43,9 @@ def read_records(folders: Sequence[Path], *, finished_only: bool = False) -> tup
     Raises:
         ValueError: a folder holds no run, or an unfinished one that is not to be left out.
     """
-    paths = list(dict.fromkeys(path.resolve() for folder in folders for path in find_runs(folder)))
+    paths = {path.resolve(): path for folder in folders for path in find_runs(folder)}
     records, unfinished = [], []
-    for path in paths:
+    for path in paths.values():
         if (path / "result.json").exists():
             records.append(read_record(path))
         else:
@@ -169,10 +171,10 @@ def shown(name: str, interval: Interval | None, *, sign: bool = False) -> tuple[
 
 
 def write_comparison(compared: Compared, folder: Path) -> dict[str, Path]:
-    """Write `compare.html`, `compare.json` and each run's `report.html`; the paths of the first two."""
+    """Write `compare.html` and `compare.json`; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"report": folder / "compare.html", "numbers": folder / "compare.json"}
-    write_whole(paths["report"], comparison_report(compared))
+    write_whole(paths["report"], comparison_report(compared, folder))
     write_json(paths["numbers"], comparison_record(compared))
     return paths
 
@@ -198,8 +200,8 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
     return {"interval": f"{LEVEL:.0%}, Student's t over seeds", **found, "notes": compared.notes}
 
 
-def comparison_report(compared: Compared) -> str:
-    """The comparison as an HTML document."""
+def comparison_report(compared: Compared, folder: Path) -> str:
+    """The comparison as an HTML document, which lies in a folder and links to the reports of the runs from there."""
     comparison, config = compared.comparison, compared.records[0].config
     names = [variant.name for variant in comparison.variants]
     seeds = sorted({seed for variant in comparison.variants for seed in variant.seeds})
@@ -218,6 +220,7 @@ def comparison_report(compared: Compared) -> str:
             note=note + (", with 95% intervals." if several else "."),
         )
     )
+    along = "Means of five steps, averaged over seeds; 95% intervals where the axis is linear." if several else ""
     parts.append(_levels(comparison))
     if comparison.differences:
         parts.append(_differences(comparison, names))
@@ -232,8 +235,12 @@ def comparison_report(compared: Compared) -> str:
             ("tokens_per_second", "Tokens per second", False, False),
         )
     )
-    parts.append(section("Along the way", legend(names), Markup(f'<div class="charts">{charts}</div>')))
-    parts += [_every_run(compared), section("Settings", settings(config), note="Of the first run."), _meanings()]
+    parts.append(section("Along the way", legend(names), Markup(f'<div class="charts">{charts}</div>'), note=along))
+    parts += [
+        _every_run(compared, folder),
+        section("Settings", settings(config), note="Of the first run."),
+        _meanings(),
+    ]
     title = " and ".join(names) if len(names) < 3 else f"{len(names)} variants compared"
     task = config.data or config.task
     subtitle = f"{task} · {config.steps} steps · {_seeds(seeds)} · {len(compared.runs)} runs"
@@ -284,7 +291,7 @@ def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
         rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
     head = ("", "pairs", *(MEASURES[key].title for key in _KEY))
     note = (
-        "Each seed's run less the baseline's run of the same seed: mean and 95% interval over pairs. Coloured where the "
+        "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Coloured where the "
         "interval excludes zero: green for the better. Differences of percentages are in percentage points."
     )
     bars = [(chip(name, names.index(name)), d["auc"]) for name, d in comparison.differences.items()]
@@ -307,13 +314,13 @@ def _difference(name: str, difference: Difference) -> Markup:
 
 def _forest(rows: Sequence[tuple[Markup, Difference]], title: str) -> Markup:
     """A bar per variant: the difference's interval, its mean, and zero."""
-    known = [(chip_, d.mean) for chip_, d in rows if d.mean is not None and d.mean.half is not None]
+    known = [(name, d.mean.mean, d.mean.half) for name, d in rows if d.mean and d.mean.half is not None]
     if not known:
         return Markup("")
-    reach = 1.1 * max(abs(mean.mean) + (mean.half or 0.0) for _, mean in known) or 1.0
+    reach = 1.1 * max(abs(mean) + half for _, mean, half in known) or 1.0
     lines = []
-    for name, mean in known:
-        low, middle, high = (50 + 50 * x / reach for x in (mean.mean - mean.half, mean.mean, mean.mean + mean.half))
+    for name, mean, half in known:
+        low, middle, high = (50 + 50 * x / reach for x in (mean - half, mean, mean + half))
         bar = (
             f'<i class="zero"></i><i class="range" style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
             f'<i class="dot" style="left:{middle:.2f}%"></i>'
@@ -322,19 +329,33 @@ def _forest(rows: Sequence[tuple[Markup, Difference]], title: str) -> Markup:
     return Markup(f'<h3>Difference of the {cell(title)}</h3><div class="forest">{"".join(lines)}</div>')
 
 
-def _every_run(compared: Compared) -> Markup:
+def _every_run(compared: Compared, folder: Path) -> Markup:
     columns = ("auc", "after", "greedy", "samples_to_50", "samples_to_90", "gradient_variation", "seconds")
-    rows = []
-    for variant in compared.comparison.variants:
-        for place, seed in enumerate(variant.seeds):
-            values = [variant.values[name][place] for name in columns]
-            texts = [
-                ("never" if "_to_" in name else "-") if x is None else format(x, MEASURES[name].form)
-                for name, x in zip(columns, values, strict=True)
-            ]
-            rows.append((variant.name, seed, *texts))
+    paths = {(run.variant, run.seed): record.path for run, record in zip(compared.runs, compared.records, strict=True)}
+    rows = [
+        (
+            _link(variant.name, paths[variant.name, seed] / "report.html", folder),
+            seed,
+            *(_single(name, variant.values[name][place]) for name in columns),
+        )
+        for variant in compared.comparison.variants
+        for place, seed in enumerate(variant.seeds)
+    ]
     head = ("", "seed", *(MEASURES[name].title for name in columns))
     return Markup(f"<details><summary>Every run</summary>{table(head, rows)}</details>")
+
+
+def _link(name: str, report: Path, folder: Path) -> Markup:
+    if not report.exists():
+        return cell(name)
+    address = quote(os.path.relpath(report, folder).replace(os.sep, "/"))
+    return Markup(f'<a href="{address}">{cell(name)}</a>')
+
+
+def _single(name: str, value: float | None) -> str:
+    if value is None:
+        return "never" if "_to_" in name else "-"
+    return format(value, MEASURES[name].form)
 
 
 def _meanings() -> Markup:

@@ -91,7 +91,8 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        return self.half is not None and abs(self.mean) > self.half
+        """Whether it does; seeds that agree exactly show that a measure is coarse, not that it is sure."""
+        return bool(self.half) and abs(self.mean) > (self.half or 0.0)
 
 
 @dataclasses.dataclass(frozen=True)

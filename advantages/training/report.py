@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .comparison import MEASURES, Run, measure
 from .config import GROUPS, Config
 from .page import Markup, cell, figure, page, section, table
@@ -35,7 +33,7 @@ PANELS = (
     Panel("informative", "Informative groups", ".0%", "share of the prompts whose responses earned different rewards"),
     Panel("entropy", "Entropy", ".2f", "of the choice of a token, in nats"),
     Panel("length", "Response length", ".0f", "tokens, the end of the text included"),
-    Panel("truncated", "Truncated", ".0%", "share of the responses that were cut off at the limit"),
+    Panel("truncated", "Truncated", ".1%", "share of the responses that were cut off at the limit"),
     Panel("grad_norm", "Gradient norm", ".2g", "mean over a step's updates, before it is clipped", log=True),
     Panel("clip_fraction", "Clip fraction", ".1%", "share of the probability ratios beyond the clip's bounds"),
     Panel("tokens_per_second", "Tokens per second", ",.0f", "response tokens by the time of the whole step"),
@@ -122,13 +120,13 @@ def _tiles(record: Record) -> Markup:
 
 def _panel(panel: Panel, metrics: Sequence[Mapping[str, Any]]) -> Markup:
     steps = [step["step"] for step in metrics]
-    values = np.array([step[panel.name] for step in metrics])
+    values = [step[panel.name] for step in metrics]
     mean = curve(values)
     svg = chart(
         [Line(steps, values, faint=True), Line(steps, mean)],
         what=f"{panel.title} over the steps, at the end {mean[-1]:{panel.form}}",
         percent=panel.form.endswith("%"),
-        log=panel.log and bool((values > 0).all()),
+        log=panel.log and min(values) > 0,
     )
     return figure(panel.title, format(mean[-1], panel.form), svg)
 
