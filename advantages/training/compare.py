@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import numpy as np
-
 from .comparison import LEVEL, MEASURES, Comparison, Difference, Interval, Run, band, compare
 from .config import Config
 from .page import Markup, cell, chip, figure, legend, page, section, table
@@ -24,6 +22,8 @@ _ASIDE = {"estimator", "options", "seed", "threads", "save_every"}
 """Settings that are in the name already, or that nobody compares."""
 _KEY = ("auc", "after", "samples_to_50", "samples_to_90", "gradient_variation", "gradient_peak", "gradient_change")
 """Measures whose differences are shown."""
+_BANDS = 3
+"""Seeds from which on a curve's interval is drawn: that of two is 12.7 standard errors wide, and hides the curves."""
 
 
 class Compared(NamedTuple):
@@ -211,13 +211,13 @@ def comparison_report(compared: Compared, folder: Path) -> str:
         said = "".join(f"<li>{cell(note)}</li>" for note in compared.notes)
         parts.append(section("Before you read it", Markup(f'<ul class="notes">{said}</ul>')))
     note = "Accuracy of the step's samples, mean of five steps, averaged over seeds"
-    several = all(len(runs) > 1 for runs in by_name.values())
+    several = all(len(runs) >= _BANDS for runs in by_name.values())
     parts.append(
         section(
             "Learning",
             legend(names),
             _figure(by_name, "accuracy", "Accuracy", percent=True, tall=True),
-            note=note + (", with 95% intervals." if several else "."),
+            note=note + (", with 95% intervals." if several else f"; intervals are drawn from {_BANDS} seeds on."),
         )
     )
     along = "Means of five steps, averaged over seeds; 95% intervals where the axis is linear." if several else ""
@@ -257,8 +257,8 @@ def _figure(
     bands = [band(runs, name, 5) for runs in by_name.values()]
     log = log and all(bool((one.mean > 0).all()) for one in bands)
     lines = [
-        Line(one.samples, one.mean, None if log or not np.isfinite(one.half).all() else one.half, color)
-        for color, one in enumerate(bands)
+        Line(one.samples, one.mean, one.half if not log and len(runs) >= _BANDS else None, color)
+        for color, (one, runs) in enumerate(zip(bands, by_name.values(), strict=True))
     ]
     svg = chart(lines, what=f"{title} against samples", x="samples", percent=percent, log=log, tall=tall)
     return figure(title, "", svg)

@@ -79,7 +79,7 @@ def chart(
     axes = figure.add_subplot()
     for line in lines:
         color = _SERIES.format(line.color % len(COLORS))
-        if line.half is not None and np.isfinite(line.half).all():
+        if line.half is not None:
             axes.fill_between(line.x, line.y - line.half, line.y + line.half, color=color, alpha=0.15, linewidth=0)
         axes.plot(line.x, line.y, color=color, alpha=0.35 if line.faint else 1, linewidth=1 if line.faint else 2)
         if len(line.x) == 1:
