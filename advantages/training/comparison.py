@@ -92,7 +92,7 @@ class Interval:
     @property
     def excludes_zero(self) -> bool:
         """Whether it does; seeds that agree exactly show that a measure is coarse, not that it is sure."""
-        return bool(self.half) and abs(self.mean) > (self.half or 0.0)
+        return self.half is not None and 1e-9 < self.half < abs(self.mean)
 
 
 @dataclasses.dataclass(frozen=True)

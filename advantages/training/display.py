@@ -87,25 +87,28 @@ def tables(comparison: Comparison) -> list[Table]:
     if counts[-1] > 1:
         seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
         caption = f"Means over {seeds} seeds, ± 95% intervals of Student's t. {caption}"
-    results = _table(_RESULTS, caption)
-    for variant in comparison.variants:
-        results.add_row(Text(variant.name), *(_level(variant, name) for name in _RESULTS))
-    pairs = {name: len(found["auc"].seeds) for name, found in comparison.differences.items()}
-    if not any(count > 1 for count in pairs.values()):
+    levels = {v.name: [_level(v, name) for name in _RESULTS] for v in comparison.variants}
+    results = _table(_RESULTS, levels, caption=caption)
+    if all(len(found["auc"].seeds) < 2 for found in comparison.differences.values()):
         return [results]
     differences = _table(
-        _DIFFERENCES, "* the interval excludes zero. Differences of percentages are in percentage points."
+        _DIFFERENCES,
+        {
+            name: [_difference(key, found[key]) for key in _DIFFERENCES]
+            for name, found in comparison.differences.items()
+        },
+        title=f"Differences from {comparison.baseline}, paired by seed",
+        caption="* the interval excludes zero. Differences of percentages are in percentage points.",
     )
-    differences.title = Text(f"Differences from {comparison.baseline}, paired by seed")
-    for name, found in comparison.differences.items():
-        differences.add_row(Text(name), *(_difference(key, found[key]) for key in _DIFFERENCES))
     return [results, differences]
 
 
-def _table(names: Sequence[str], caption: str) -> Table:
+def _table(names: Sequence[str], rows: Mapping[str, Sequence[Text]], *, title: str = "", caption: str) -> Table:
+    """A table of measures, as narrow as its numbers allow, so that 80 columns hold it with a long name."""
     table = Table(
         box=SIMPLE_HEAD,
         header_style="bold",
+        title=Text(title) if title else None,
         title_justify="left",
         title_style="bold",
         caption=caption,
@@ -114,17 +117,20 @@ def _table(names: Sequence[str], caption: str) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("", overflow="fold")
-    for name in names:
-        table.add_column(MEASURES[name].title, justify="right")
+    for place, name in enumerate(names):
+        words = MEASURES[name].title.split() + [line for row in rows.values() for line in row[place].plain.splitlines()]
+        table.add_column(MEASURES[name].title, justify="right", width=max(map(len, words)))
+    for name, cells in rows.items():
+        table.add_row(Text(", ".join(part.strip() for part in name.split(","))), *cells)  # may break after commas
     return table
 
 
-def _level(variant: Variant, name: str) -> str:
+def _level(variant: Variant, name: str) -> Text:
     mean, without = variant.means[name], variant.without(name)
     if mean is None:
-        return "never" if "_to_" in name else "-"
+        return Text("never" if "_to_" in name else "-")
     value, half = shown(name, mean)
-    return f"{value}\n{mean.n} of {len(variant.seeds)}" if without else f"{value}\n{half}".rstrip()
+    return Text(f"{value}\n{f'{mean.n} of {len(variant.seeds)}' if without else half}".rstrip())
 
 
 def _difference(name: str, difference: Difference) -> Text:
