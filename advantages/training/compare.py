@@ -291,8 +291,8 @@ def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
         rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
     head = ("", "pairs", *(MEASURES[key].title for key in _KEY))
     note = (
-        "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Coloured where the "
-        "interval excludes zero: green for the better. Differences of percentages are in percentage points."
+        "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Bold where the "
+        "interval excludes zero; green for the better, red for the worse. Differences of percentages are in points."
     )
     bars = [(chip(name, names.index(name)), d["auc"]) for name, d in comparison.differences.items()]
     return section(
@@ -307,8 +307,9 @@ def _difference(name: str, difference: Difference) -> Markup:
     value, half = shown(name, mean, sign=True)
     left = f"<small>{len(difference.seeds)} pairs</small>" if difference.left_out else ""
     kind = ""
-    if mean.excludes_zero and MEASURES[name].better:
-        kind = "better" if mean.mean * MEASURES[name].better > 0 else "worse"
+    if mean.excludes_zero:
+        gain = mean.mean * MEASURES[name].better
+        kind = "better" if gain > 0 else "worse" if gain < 0 else "differs"
     return Markup(f'<span class="{kind}">{value}</span><small>{half}</small>{left}')
 
 

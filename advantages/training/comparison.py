@@ -55,9 +55,9 @@ MEASURES: Mapping[str, Measure] = {
     "samples_to_90": Measure("samples to 90%", ",.0f", -1, f"responses sampled {_REACHED} 0.9"),
     "gradient": Measure("gradient norm", ".3g", 0, "mean over the steps, before it is clipped"),
     "gradient_variation": Measure(
-        "gradient variation", ".2f", -1, "standard deviation of the gradient norm over the steps, divided by its mean"
+        "gradient variation", ".2f", 0, "standard deviation of the gradient norm over the steps, divided by its mean"
     ),
-    "gradient_peak": Measure("gradient peak", ".2f", -1, "largest gradient norm, divided by the median one"),
+    "gradient_peak": Measure("gradient peak", ".2f", 0, "largest gradient norm, divided by the median one"),
     "gradient_change": Measure(
         "gradient change", ".2f", -1, "median over neighbouring steps of 2 |g - h| / (g + h), for norms g and h: 0 to 2"
     ),

@@ -116,7 +116,9 @@ footer{margin-top:3rem;font-size:.85rem}
 .card{margin:.7rem 0}
 figcaption{display:flex;justify-content:space-between;gap:1rem;margin-bottom:.3rem;font-size:.9rem}
 figcaption span{color:var(--soft)}
+figure{overflow-x:auto}
 svg{display:block;width:100%;height:auto;font-family:inherit}
+section>figure svg{min-width:34rem}
 .notes{margin:0;padding:.8rem 1rem .8rem 2.1rem;border:1px solid var(--warn-line);border-radius:10px;
   background:var(--warn)}
 .scroll{overflow-x:auto}
@@ -130,9 +132,9 @@ thead th{color:var(--soft);font-weight:500;font-size:.85rem;vertical-align:botto
 .words td,.words th{overflow-wrap:anywhere}
 .words td:nth-child(2){min-width:9rem}
 td small{display:block;color:var(--soft);font-size:.85em}
+.differs{font-weight:600}
 .better{color:var(--good);font-weight:600}
 .worse{color:var(--bad);font-weight:600}
-.differs{font-weight:600}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin-bottom:.7rem;font-size:.9rem}
 .chip{white-space:nowrap}
 .chip i{display:inline-block;width:.75em;height:.75em;margin-right:.45em;border-radius:3px}
