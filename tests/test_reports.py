@@ -531,3 +531,22 @@ def test_training_writes_reports_and_samples_and_says_where(tmp_path, capsys, mo
     assert len({line["prompt"] for line in samples[:4]}) == 1
     numbers = json.loads((tmp_path / "mine" / "compare.json").read_text())
     assert numbers["variants"][1]["seeds"] == [0, 1]
+
+
+def test_a_chart_has_labels_on_every_axis():
+    from advantages.training.plots import Line, chart
+
+    for values in (
+        [0.2, 0.3, 0.4],
+        [0.01, 0.5, 2.0],
+        [0.0, 0.5, 2.0],
+        [0.0, 0.0, 0.0],
+        [20_000.0, 1e5, 5e5],
+        [-1, 0, 1],
+    ):
+        for log in (False, True):
+            svg = chart([Line([1, 2, 3], np.array(values), np.full(3, 0.1))], what="<values>", log=log)
+            assert svg.count("<text") >= 6, values
+            assert 'aria-label="&lt;values&gt;"' in svg
+            assert "#0300" not in svg
+            assert not re.findall(r"<g id=", svg)

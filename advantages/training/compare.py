@@ -255,9 +255,8 @@ def _figure(
     by_name: Mapping[str, Sequence[Run]], name: str, title: str, *, percent: bool, log: bool = False, tall: bool = False
 ) -> Markup:
     bands = [band(runs, name, 5) for runs in by_name.values()]
-    log = log and all(bool((one.mean > 0).all()) for one in bands)
     lines = [
-        Line(one.samples, one.mean, one.half if not log and len(runs) >= _BANDS else None, color)
+        Line(one.samples, one.mean, one.half if len(runs) >= _BANDS else None, color)
         for color, (one, runs) in enumerate(zip(bands, by_name.values(), strict=True))
     ]
     svg = chart(lines, what=f"{title} against samples", x="samples", percent=percent, log=log, tall=tall)

@@ -152,6 +152,7 @@ pre{margin:.25rem 0 0;font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,m
 .response:first-of-type{margin-top:.6rem}
 .response:last-child{padding-bottom:0}
 .response p{margin:0;color:var(--soft);font-size:.85rem;font-variant-numeric:tabular-nums}
+.response pre{max-height:24rem;overflow-y:auto}
 .response p b{color:var(--text)}
 details{margin:.6rem 0}
 summary{cursor:pointer;color:var(--soft)}

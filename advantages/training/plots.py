@@ -66,7 +66,7 @@ def chart(
         what: the chart in a few words, for those who hear it.
         x: what the horizontal axis counts.
         percent: of values from 0 to 1; all of that is shown where they go beyond a fifth.
-        log: whether the vertical axis is logarithmic.
+        log: whether the vertical axis is logarithmic, without bands, where values are above 0 and span a decade.
         tall: a large chart, rather than one of many.
     """
     import matplotlib
@@ -77,9 +77,11 @@ def chart(
     figure = Figure(figsize=(8.6, 3.6) if tall else (4.1, 2.1), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
+    least, most = min(float(np.min(line.y)) for line in lines), max(float(np.max(line.y)) for line in lines)
+    log = log and 0 < 10 * least < most
     for line in lines:
         color = _SERIES.format(line.color % len(COLORS))
-        if line.half is not None:
+        if line.half is not None and not log:
             axes.fill_between(line.x, line.y - line.half, line.y + line.half, color=color, alpha=0.15, linewidth=0)
         axes.plot(line.x, line.y, color=color, alpha=0.35 if line.faint else 1, linewidth=1 if line.faint else 2)
         if len(line.x) == 1:
@@ -88,7 +90,6 @@ def chart(
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
-        least, most = min(float(np.min(line.y)) for line in lines), max(float(np.max(line.y)) for line in lines)
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if percent and most > 0.2:
             axes.set_ylim(-0.02, 1.02)

@@ -126,7 +126,7 @@ def _panel(panel: Panel, metrics: Sequence[Mapping[str, Any]]) -> Markup:
         [Line(steps, values, faint=True), Line(steps, mean)],
         what=f"{panel.title} over the steps, at the end {mean[-1]:{panel.form}}",
         percent=panel.form.endswith("%"),
-        log=panel.log and min(values) > 0,
+        log=panel.log,
     )
     return figure(panel.title, format(mean[-1], panel.form), svg)
 
