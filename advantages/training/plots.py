@@ -72,7 +72,7 @@ def chart(
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, PercentFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(8.6, 3.6) if tall else (4.1, 2.1), layout="constrained")
     FigureCanvasSVG(figure)
@@ -88,7 +88,9 @@ def chart(
             axes.plot(line.x, line.y, "o", color=color, markersize=4)
     if log:
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if most < 3000 * least else (1,)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.minorticks_off()
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if percent and most > 0.2:
