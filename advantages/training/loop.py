@@ -69,6 +69,8 @@ class Training:
         self.model, self.optimizer = world.prepare(model, optimizer)
         self.vllm = self._vllm(model)
         self.done = 0
+        self.examples: list[dict[str, Any]] = []
+        """A few responses of the last step: to one prompt, with their rewards."""
         torch.manual_seed(config.seed * 1_000_003 + world.rank)
 
     def step(self) -> dict[str, float]:
@@ -90,6 +92,7 @@ class Training:
             )
         clock("estimating")
         self.done += 1
+        self.examples = _examples(self.done, batch, advantages)
         updates = self._update(own, old, advantages[mine], reference)
         clock("updating")
 
@@ -402,6 +405,35 @@ def _useful_groups(rewards: torch.Tensor, samples: int) -> torch.Tensor:
 
 def _informative(rewards: torch.Tensor, groups: Groups) -> float:
     return float(_useful_groups(rewards, groups.size or 1).float().mean())
+
+
+def _examples(step: int, batch: _Batch, advantages: torch.Tensor, count: int = 4) -> list[dict[str, Any]]:
+    """The first responses to a step's first prompt, for the record; a reward is None where there is none.
+
+    Of an estimator that gives each token its own, the advantage is the mean over the response.
+    """
+    mask = batch.rollout.mask
+    if advantages.ndim == 2:
+        advantages = torch.where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
+    rows = range(min(count, batch.groups.size or count, len(batch.problems)))
+
+    def known(x: float) -> float | None:
+        return x if math.isfinite(x) else None
+
+    return [
+        {
+            "step": step,
+            "prompt": batch.problems[row].prompt,
+            "answer": batch.problems[row].answer,
+            "response": batch.rollout.texts[row],
+            "reward": known(float(batch.rewards[row])),
+            "scores": dict(zip(batch.scores.names, map(known, batch.scores.values[row].tolist()), strict=True)),
+            "advantage": float(advantages[row]),
+            "tokens": int(mask[row].sum()),
+            "truncated": bool(batch.rollout.truncated[row]),
+        }
+        for row in rows
+    ]
 
 
 def _of_groups(batch: _Batch, keep: torch.Tensor, samples: int) -> _Batch:
