@@ -12,7 +12,7 @@ ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard test
 .PHONY: demo test test-adapters test-numpy lint types study clean
 
 demo: $(VENV)/demo/ready  ## train a tiny model with GRPO and with LamPO, and compare
-	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 2 --runs runs/demo
+	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 3 --runs runs/demo
 
 test: $(VENV)/test/ready  ## the whole test suite of the core, doctests included
 	$(VENV)/test/bin/python -m pytest

@@ -139,6 +139,8 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        if not self.rate:  # recorded as what it is
+            object.__setattr__(self, "rate", 5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
         if self.prompts * self.samples % self.minibatches:
             raise ValueError(
                 f"train: {self.prompts} prompts of {self.samples} samples do not divide into {self.minibatches} "
@@ -155,11 +157,6 @@ class Config:
     def tiny(self) -> bool:
         """Whether the model is made on the spot and warmed up on the task's demonstrations."""
         return self.model is None and self.random_init is None
-
-    @property
-    def learning_rate(self) -> float:
-        """The rate, or the one that fits the model."""
-        return self.rate or (5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
 
     @property
     def label(self) -> str:

@@ -63,7 +63,7 @@ class Training:
             self.reference = _frozen_copy(model)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
-            lr=config.learning_rate,
+            lr=config.rate,
             weight_decay=config.weight_decay,
         )
         self.model, self.optimizer = world.prepare(model, optimizer)
@@ -343,7 +343,7 @@ class Training:
                 return self.world.sum(float(len(trained))) * self.longest
 
     def _rate(self, step: int) -> float:
-        return self.config.learning_rate * min(1.0, step / max(1, self.config.warmup))
+        return self.config.rate * min(1.0, step / max(1, self.config.warmup))
 
     def _read(self, model: Any, rollout: Rollout, *, entropy: bool) -> tuple[torch.Tensor, Any]:
         if torch.is_grad_enabled():
