@@ -107,6 +107,23 @@ def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tm
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
+    resource = pytest.importorskip("resource")
+    options = ["--random-init", "Qwen3-1.7B", "--task", "reasoning-gym:chain_sum", "--runs", tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "advantages", "train", *options],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("train: out of memory (")
+    assert "lower --micro-batch, --max-new-tokens or --samples" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def steps_of(processes, out, *arguments):
     launch = [sys.executable, "-W", "ignore"]
     if processes > 1:  # without --multi_gpu, accelerate starts one process where there is no accelerator

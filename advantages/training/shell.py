@@ -163,7 +163,9 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
         return _train(folder, runs)
     except (TypeError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         raise SystemExit(
             f"train: out of memory ({' '.join(str(error).split())[:150]}); lower --micro-batch, --max-new-tokens or "
             "--samples, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint is whole"
