@@ -38,7 +38,7 @@ class _Estimated(_Trainer):
     _config: Any
     """TRL's class of configurations, which has the defaults."""
     _hooks = ("_generate_and_score_completions", "_calculate_rewards", "_get_per_token_logps_and_entropies")
-    _of_theirs: Mapping[str, Any]
+    _of_theirs: tuple[tuple[str, Any], ...]
     """Options that shape TRL's own advantages alone, with their defaults."""
 
     def __init__(
@@ -73,7 +73,7 @@ class _Estimated(_Trainer):
         for name, why in _SET_HERE.items():
             if name in self._options and (components or name == "across"):
                 raise TypeError(f"{d.name}: {name} is set by the adapter: {why}; drop it from advantage_options")
-        for name, default in self._of_theirs.items():
+        for name, default in self._of_theirs:
             value = hook(config, name)
             if value != default:
                 raise ValueError(
@@ -162,7 +162,8 @@ class _Estimated(_Trainer):
         self._record(advantages, scores, mask)
         first = self.accelerator.process_index * len(inputs)
         advantages = advantages[first : first + len(inputs)]
-        output["advantages"] = advantages if advantages.ndim == 1 else advantages[:, : output["completion_ids"].shape[1]]
+        tokens = output["completion_ids"].shape[1]
+        output["advantages"] = advantages[:, :tokens] if advantages.ndim == 2 else advantages
         return output
 
     def _check_advantages(self, advantages: Any, scores: torch.Tensor, mask: torch.Tensor | None) -> None:
@@ -218,7 +219,7 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
     """
 
     _config = trl.GRPOConfig
-    _of_theirs = {"scale_rewards": "group", "multi_objective_aggregation": "sum_then_normalize"}
+    _of_theirs = (("scale_rewards", "group"), ("multi_objective_aggregation", "sum_then_normalize"))
 
     def _words(self, config: Any) -> set[str]:
         return set(_HOST.words) - (set() if config.beta else {"ref_token_logprobs"})
@@ -278,7 +279,7 @@ class RLOOTrainer(_Estimated, trl.RLOOTrainer):
     """
 
     _config = trl.RLOOConfig
-    _of_theirs = {"normalize_advantages": False}
+    _of_theirs = (("normalize_advantages", False),)
 
     _passes: list[torch.Tensor] | None = None
     """Log-probabilities of the tokens, in the order in which TRL computes them for a batch: policy, reference."""
