@@ -249,7 +249,7 @@ def test_what_cannot_be_trained_on_is_refused(make, function, error, message):
 
 
 def test_strict_raises_on_unscored_responses(make):
-    with pytest.raises(ValueError, match="grpo: rows .* have a non-finite input"):
+    with pytest.raises(ValueError, match=r"grpo: rows .* have a non-finite input"):
         make(GRPOTrainer, advantage="grpo", advantage_options={"strict": True}, rewards=[short]).train()
 
 
