@@ -13,7 +13,7 @@ import torch
 import trl
 
 from ..estimator import Definition, definition_of
-from ..ops import sequence_logprobs, where
+from ..ops import sequence_logprobs
 from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 
 __all__ = ["GRPOTrainer", "RLOOTrainer"]
@@ -40,6 +40,8 @@ class _Estimated(_Trainer):
     _hooks = ("_generate_and_score_completions", "_calculate_rewards", "_get_per_token_logps_and_entropies")
     _of_theirs: tuple[tuple[str, Any], ...]
     """Options that shape TRL's own advantages alone, with their defaults."""
+    _scores: torch.Tensor | None = None
+    """(N, K) rewards per function, from when TRL has computed them to when we need them."""
 
     def __init__(
         self,
@@ -114,10 +116,6 @@ class _Estimated(_Trainer):
         total = (scores * self.reward_weights.to(scores.device)).nansum(1)
         return torch.where(scores.isnan().all(1), torch.nan, total)
 
-    def _logprobs(self, output: dict[str, Any]) -> torch.Tensor:
-        """Log-probabilities of this process's responses."""
-        raise NotImplementedError
-
     def _supply(self, output: dict[str, Any], scores: torch.Tensor) -> dict[str, Callable[[], Any]]:
         """The words of a batch, those of all processes.
 
@@ -125,29 +123,22 @@ class _Estimated(_Trainer):
             output: what TRL has made of this process's part of the generation batch.
             scores: (N, K) rewards per function of all processes; NaN where a function did not score.
         """
-        mask = _mask(output)
-
-        def logprobs() -> torch.Tensor:
-            # TRL hides a truncated response from the model where it masks it: then nobody knows its probability.
-            return self._gathered(where(mask.any(1), self._logprobs(output), torch.nan))
-
         return {
             "rewards": lambda: scores if self._takes_components else self._rewards(output, scores),
             "groups": lambda: torch.arange(len(scores)) // self._group_size,
             # An @estimator knows rows by their NaN, and strict=True raises on them; a plain function may ask.
             "valid": lambda: ~scores.isnan().all(1) if "valid" in self._definition.own else None,
-            "lengths": lambda: self._gathered(mask.sum(1)),
-            "logprobs": logprobs,
+            "lengths": lambda: self._gathered(_mask(output).sum(1)),
         }
 
     # What is put in TRL's place
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        self._scores: torch.Tensor | None = super()._calculate_rewards(*args, **kwargs)
-        return self._scores
+        scores: torch.Tensor = super()._calculate_rewards(*args, **kwargs)
+        self._scores = scores
+        return scores
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._scores = None
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         scores, self._scores = self._scores, None
         if scores is None or "advantages" not in output:
@@ -157,7 +148,7 @@ class _Estimated(_Trainer):
             )
         supply = self._supply(output, scores)
         advantages = estimate(self._estimator, supply, self._options)
-        mask = supply["mask"]() if "mask" in supply else None
+        mask = supply["mask"]() if "mask" in supply and getattr(advantages, "ndim", 1) == 2 else None
         self._check_advantages(advantages, scores, mask)
         self._record(advantages, scores, mask)
         first = self.accelerator.process_index * len(inputs)
@@ -187,7 +178,7 @@ class _Estimated(_Trainer):
         """Log the advantages that are trained on, in the place of TRL's own and in metrics of ours."""
         each, trained = advantages, advantages
         if advantages.ndim == 2 and mask is not None:
-            each = where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
+            each = torch.where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
             trained = advantages[mask]
         column = self._logs["advantages"]
         for _ in range(min(len(each), len(column))):
@@ -241,11 +232,12 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
                 )
         return found
 
-    def _logprobs(self, output: dict[str, Any]) -> torch.Tensor:
-        return sequence_logprobs(self._token_logprobs(output), _mask(output))
-
     def _supply(self, output: dict[str, Any], scores: torch.Tensor) -> dict[str, Callable[[], Any]]:
         mask = cache(lambda: self._gathered(_mask(output).int()) != 0)
+        own_logprobs = cache(lambda: self._token_logprobs(output))
+
+        def logprobs() -> torch.Tensor:
+            return self._gathered(_known(sequence_logprobs(own_logprobs(), _mask(output)), output))
 
         def token_rewards() -> torch.Tensor:
             last = (mask().cumsum(1) * mask()).argmax(1, keepdim=True)
@@ -255,7 +247,8 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
         supply = super()._supply(output, scores) | {
             "mask": mask,
             "token_rewards": token_rewards,
-            "token_logprobs": lambda: self._gathered(self._token_logprobs(output)),
+            "logprobs": logprobs,
+            "token_logprobs": lambda: self._gathered(own_logprobs()),
         }
         if "ref_per_token_logps" in output:
             supply["ref_token_logprobs"] = lambda: self._gathered(output["ref_per_token_logps"])
@@ -328,19 +321,25 @@ class RLOOTrainer(_Estimated, trl.RLOOTrainer):
                     "range (see `advantages adapters`), or report this"
                 )
             policy, reference = self._passes
-            penalty = where(_mask(output), policy - reference, 0.0).sum(1)
+            penalty = torch.where(_mask(output), policy - reference, 0.0).sum(1)
             rewards = rewards - self.beta * self._gathered(penalty)
         return rewards
 
-    def _logprobs(self, output: dict[str, Any]) -> torch.Tensor:
-        logprobs: torch.Tensor = output["old_logps"]
-        return logprobs
+    def _supply(self, output: dict[str, Any], scores: torch.Tensor) -> dict[str, Callable[[], Any]]:
+        return super()._supply(output, scores) | {
+            "logprobs": lambda: self._gathered(_known(output["old_logps"], output)),
+        }
 
 
 def _mask(output: dict[str, Any]) -> torch.Tensor:
     """(N, T) bool tokens of this process that the policy produced and is trained on: as the loss has it."""
     mask = output["completion_mask"] != 0
     return mask & (output["tool_mask"] != 0) if "tool_mask" in output else mask
+
+
+def _known(logprobs: torch.Tensor, output: dict[str, Any]) -> torch.Tensor:
+    """(N,) log-probabilities; NaN where TRL masks a truncated response, which it then hides from the model as well."""
+    return torch.where(_mask(output).any(1), logprobs, torch.nan)
 
 
 def _takes_components(d: Definition) -> bool:

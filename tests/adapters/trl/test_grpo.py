@@ -237,7 +237,8 @@ def test_a_function_of_the_user(make):
 @pytest.mark.parametrize(
     ("function", "error", "message"),
     [
-        (lambda rewards: rewards[:4], ValueError, r"<lambda>: returned shape \(4,\); .* have shape \(8,\) or \(8, 6\)"),
+        (lambda rewards: rewards[:4], ValueError, r"<lambda>: returned shape \(4,\); .* must have shape \(8,\)$"),
+        (lambda rewards: rewards[None], ValueError, r"returned shape \(1, 8\); .* have shape \(8,\) or \(8, 6\)"),
         (lambda rewards: rewards.tolist(), TypeError, "<lambda>: returned a list; advantages must be a tensor of"),
         (lambda rewards: rewards > 0, TypeError, "<lambda>: returned dtype torch.bool; advantages must be"),
         (lambda rewards: rewards - rewards.mean(), ValueError, "<lambda>: returned advantages that are not finite; "),

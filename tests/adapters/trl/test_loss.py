@@ -179,7 +179,7 @@ def test_weights_for_an_engine_that_differs(trainer, monkeypatch, loss_type):
 
 
 def test_a_dual_clip_inside_the_clip_range_differs(trainer, monkeypatch):
-    """Below 1 + epsilon_high, TRL's delta leaves the clipped term to decide; ours is the dual clip of Ye et al. there too."""
+    """Below 1 + epsilon_high, TRL's delta bounds nothing more; ours is the dual clip of Ye et al. there too."""
     batch = batch_of(0)
     a = -batch["advantages"].abs()
     settings = {"loss_type": "dapo", "epsilon_low": 0.2, "epsilon_high": 0.5}
