@@ -5,7 +5,6 @@ from importlib.util import find_spec
 collect_ignore = [
     file
     for file, library in {
-        "adapters/trl.py": "trl",
         "advantages/adapters/trl.py": "trl",
         "advantages/rewards/mathematics.py": "math_verify",
         "advantages/rewards/rouge.py": "rapidfuzz",

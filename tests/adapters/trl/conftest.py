@@ -7,6 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests and the script of two processes share trl_runs.py
 
+collect_ignore = ["trl_runs.py", "two_processes.py"]  # no tests, and not importable where TRL is not installed
+
 from trl_runs import Watched, make_trainer, save_model
 
 
