@@ -5,9 +5,11 @@ import math
 import pytest
 
 pytest.importorskip("trl")
+pytest.importorskip("peft")
 import pandas
 import torch
 import trl
+from peft import LoraConfig
 from trl_runs import bare, by_response, share, short
 
 from advantages import estimator, estimators, lampo
@@ -171,6 +173,15 @@ def test_the_reference_policy(make):
         expected = torch.where(batch["completion_mask"].bool(), scores, 0.0)
         first = batch is seen.batches[0]
         assert torch.allclose(batch["advantages"], expected, atol=1e-5) == first
+
+
+def test_gradient_checkpointing_and_lora(make, model):
+    """The adapter is new, so that the policy is the model as it was loaded."""
+    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = make(GRPOTrainer, advantage="lampo", peft_config=lora, gradient_checkpointing=True, beta=0.1, max_steps=2)
+    seen = trained(trainer)
+    expected = bare(lampo, seen.batches[0], model, seen.scores[0])
+    torch.testing.assert_close(seen.batches[0]["advantages"], expected, atol=1e-5, rtol=1e-5)
 
 
 # Evaluation, and what is logged

@@ -5,8 +5,10 @@ import math
 import pytest
 
 pytest.importorskip("trl")
+pytest.importorskip("peft")
 import torch
 import trl
+from peft import LoraConfig
 from trl_runs import bare, share, short
 
 from advantages import estimators, lampo
@@ -45,10 +47,13 @@ def test_every_estimator_runs_or_is_refused(make, model, name):
         {"beta": 0.5, "reward_clip_range": (-0.5, 0.1)},
         {"beta": 0.5, "reward_weights": [1.0, -2.0]},
         {"beta": 0.5, "mask_truncated_completions": True},
+        {"beta": 0.5, "learning_rate": 5.0, "peft_config": "LoRA"},
     ],
 )
 def test_rloo_is_trls(make, settings):
     """The KL penalty is zero in the first batch, and is not in the second."""
+    if "peft_config" in settings:
+        settings = settings | {"peft_config": LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")}
     theirs = trained(make(trl.RLOOTrainer, max_steps=2, **settings))
     ours = trained(make(RLOOTrainer, advantage="rloo", max_steps=2, **settings))
     for their, our in zip(theirs.batches, ours.batches, strict=True):
@@ -67,9 +72,11 @@ def test_unscored_responses_get_nothing(make):
 
 
 def test_evaluation_and_what_is_logged(make, model):
-    trainer = make(RLOOTrainer, advantage="lampo", num_generations_eval=2, beta=0.0)
-    metrics = trainer.evaluate()
-    expected = bare(lampo, trainer.watched.batches[0], model, trainer.watched.scores[0])
+    trainer = make(RLOOTrainer, advantage="lampo", num_generations_eval=2, per_device_eval_batch_size=4, beta=0.0)
+    metrics, seen = trainer.evaluate(), trainer.watched
+    assert len(seen.batches) == 2
+    expected = [bare(lampo, batch, model, scores) for batch, scores in zip(seen.batches, seen.scores, strict=True)]
+    expected = torch.cat(expected)
     assert metrics["eval_advantages/mean"] == pytest.approx(expected.mean().item(), abs=1e-5)
     assert list(trainer._logs["advantages"]) == pytest.approx(expected.tolist(), abs=1e-5)
 
