@@ -1,6 +1,8 @@
 """Estimators in TRL's GRPOTrainer: real steps, and the numbers that reach its loss."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from peft import LoraConfig
 from trl_runs import bare, by_response, share, short
 
 from advantages import estimator, estimators, lampo
-from advantages.adapters.contract import MovedHookError, resolve
+from advantages.adapters.contract import HOSTS, MovedHookError, resolve
 from advantages.adapters.trl import GRPOTrainer
 
 WORK = sorted(set(estimators.__all__) - {"gae"})
@@ -328,3 +330,9 @@ def test_a_hook_that_is_passed_by_is_an_error(make, monkeypatch):
     monkeypatch.setattr(trl.GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: {"advantages": 0})
     with pytest.raises(MovedHookError, match="TRL has scored a batch without _calculate_rewards"):
         trainer.train()
+
+
+def test_the_page_says_where_each_word_comes_from():
+    page = (Path(__file__).parents[3] / "docs" / "adapters" / "trl.md").read_text()
+    section = page.partition("## What reaches the estimator")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == HOSTS["TRL"].words
