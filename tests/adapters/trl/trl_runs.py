@@ -1,9 +1,5 @@
 """Real trainers of TRL on a tiny random Qwen3 that lies in a folder: offline, on a CPU."""
 
-import os
-
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 PROMPTS = ["1+2=", "3=", "20+11=", "7+5+3="]
 
 
