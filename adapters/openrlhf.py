@@ -33,7 +33,6 @@ VARIABLE = "ADVANTAGES_OPENRLHF"
 SETUP = "advantages.adapters.openrlhf.setup"
 MAKER = "openrlhf.trainer.ppo_utils.experience_maker"
 HOOKS = (
-    "RemoteExperienceMaker.__init__",
     "RemoteExperienceMaker.compute_advantages_and_returns",
     "apply_length_penalties",
     "compute_reward",

@@ -28,13 +28,13 @@ class Parsed(Exception):
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A local Ray cluster whose workers set up `grpo`, unless an actor is given another request."""
+    """A local Ray cluster that takes jobs; workers of the tests themselves set up `grpo`, if not told otherwise."""
     import ray
 
     from advantages.adapters.openrlhf import runtime_env
 
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env=runtime_env("grpo"))
-    yield ray
+    context = ray.init(num_cpus=2, include_dashboard=True, dashboard_port=0, runtime_env=runtime_env("grpo"))
+    yield SimpleNamespace(ray=ray, jobs=f"http://{context.dashboard_url}")
     ray.shutdown()
 
 
@@ -54,6 +54,7 @@ def parse(cluster, monkeypatch):
         arguments = [*USUAL, *" ".join(arguments).split()]
         with monkeypatch.context() as patch, pytest.raises(Parsed) as stopped:
             patch.setattr(openrlhf.utils, "get_strategy", stop)
+            patch.setenv("ADVANTAGES_OPENRLHF", "")  # put back what was there, when this ends
             if advantage is None:
                 patch.setattr(sys, "argv", ["train_ppo_ray", *arguments])
                 runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__", alter_sys=True)
@@ -103,24 +104,29 @@ def models():
 
 
 @pytest.fixture
-def roll(cluster, models):
-    """Samples through OpenRLHF's experience maker: experiences with advantages."""
+def make_maker(cluster, models):
+    """OpenRLHF's experience maker, with stand-ins for its models."""
     from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
     from openrlhf.trainer.ppo_utils.kl_controller import FixedKLController
 
-    def rolled(args, samples):
-        maker = RemoteExperienceMaker(
-            Models(cluster, models.actor),
-            Models(cluster, models.critic) if args.critic.model_name_or_path else None,
+    def made(args):
+        return RemoteExperienceMaker(
+            Models(cluster.ray, models.actor),
+            Models(cluster.ray, models.critic) if args.critic.model_name_or_path else None,
             None,
-            Models(cluster, models.reference) if args.algo.kl.init_coef > 0 else None,
+            Models(cluster.ray, models.reference) if args.algo.kl.init_coef > 0 else None,
             FixedKLController(args.algo.kl.init_coef),
             SimpleNamespace(args=args),
             SimpleNamespace(pad_token_id=0),
         )
-        return maker.make_experience_batch(samples)
 
-    return rolled
+    return made
+
+
+@pytest.fixture
+def roll(make_maker):
+    """Experiences with advantages, made of samples by OpenRLHF."""
+    return lambda args, samples: make_maker(args).make_experience_batch(samples)
 
 
 @pytest.fixture

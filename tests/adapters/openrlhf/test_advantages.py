@@ -1,7 +1,9 @@
 """OpenRLHF's own experience maker, on its own experiences, with our estimators."""
 
 import json
+import sys
 from math import sqrt
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -237,7 +239,7 @@ def wrong(rewards):
 
 
 def test_a_function_must_return_one_number_per_response_or_token(install, parse, roll, samples, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "users_own", __import__("types").SimpleNamespace(wrong=wrong))
+    monkeypatch.setitem(sys.modules, "users_own", SimpleNamespace(wrong=wrong))
     install(Request("users_own:wrong", {}))
     args = parse(advantage=command("users_own:wrong"))
     with pytest.raises(ValueError, match=r"wrong: returned shape \(12, 1\); advantages .* shape \(12,\) or \(12, "):
