@@ -1,10 +1,9 @@
 """A real Ray cluster: the estimator arrives in the worker that forms advantages, by every way to start a run."""
 
 import json
-import subprocess
+import shlex
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -68,26 +67,23 @@ def test_every_way_to_start_a_run_reaches_the_worker(cluster, files):
     theirs = [sys.executable, "-m", "openrlhf.cli.train_ppo_ray", *usual, "--algo.advantage.estimator", "reinforce"]
     hook = {"RAY_RUNTIME_ENV_HOOK": "advantages.adapters.openrlhf.runtime_env_hook", **environment["env_vars"]}
     ways = {
-        "our command": ([*ours, "--advantage-options", json.dumps(OPTIONS), "--", *usual], {}),
-        "the job's environment": (theirs, environment),
-        "Ray's hook": (theirs, {"env_vars": hook}),
+        "our-command": ([*ours, "--advantage-options", json.dumps(OPTIONS), "--", *usual], {}),
+        "environment-of-the-job": (theirs, environment),
+        "hook-of-ray": (theirs, {"env_vars": hook}),
     }
-    client, jobs = JobSubmissionClient(cluster.jobs), {}
+    client = JobSubmissionClient(cluster.jobs)
     for way, (entrypoint, runtime) in ways.items():
-        submit = [Path(sys.executable).with_name("ray"), "job", "submit", "--address", cluster.jobs, "--no-wait"]
-        jobs[way] = way.replace(" ", "-").replace("'", "")
-        submit += ["--submission-id", jobs[way], "--runtime-env-json", json.dumps(runtime)]
-        subprocess.run([*submit, "--", *entrypoint], check=True)
+        client.submit_job(entrypoint=shlex.join(entrypoint), submission_id=way, runtime_env=runtime)
     waiting, deadline = set(ways), time.monotonic() + SECONDS
     try:
         while waiting and time.monotonic() < deadline:
             time.sleep(1.0)
             for way in list(waiting):
-                if "advantages: lampo {'temperature': 0.5} forms the advantages" in client.get_job_logs(jobs[way]):
+                if "advantages: lampo {'temperature': 0.5} forms the advantages" in client.get_job_logs(way):
                     waiting.remove(way)
-                elif client.get_job_status(jobs[way]) == JobStatus.FAILED:
-                    pytest.fail(f"{way}: {client.get_job_logs(jobs[way])}")
-        assert not waiting, {way: client.get_job_logs(jobs[way]) for way in waiting}
+                elif client.get_job_status(way) == JobStatus.FAILED:
+                    pytest.fail(f"{way}: {client.get_job_logs(way)}")
+        assert not waiting, {way: client.get_job_logs(way) for way in waiting}
     finally:
-        for job in jobs.values():
-            client.stop_job(job)
+        for way in ways:
+            client.stop_job(way)
