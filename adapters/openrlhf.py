@@ -103,7 +103,7 @@ class Plan(NamedTuple):
 # Before training
 
 
-def plan(made: Request, args: Any) -> Plan:
+def plan_for(made: Request, args: Any) -> Plan:
     """Refuse what cannot work with these arguments, and what one of them would be silently ignored for.
 
     Args:
@@ -228,7 +228,7 @@ def _install(module: Any) -> None:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         initialise(self, *args, **kwargs)
         made = Request.from_environment()
-        self.advantages_plan = plan(made, self.args)
+        self.advantages_plan = plan_for(made, self.args)
         module.logger.info(f"advantages: {made.advantage} {dict(self.advantages_plan.settings)} forms the advantages")
 
     @functools.wraps(compute)
@@ -262,25 +262,18 @@ def _advantages(module: Any, maker: Any, plan: Plan, experiences: list[Any]) -> 
         groups = rollout.groups(args.rollout.n_samples_per_prompt)
         components = plan.settings["components"] if _has_components(plan.definition) else None
         result = estimate(plan.estimator, rollout.words(groups, components), plan.settings).float()
-        if tuple(result.shape) not in (tuple(rollout.rewards.shape), tuple(rollout.mask.shape)):
+        shapes = tuple(rollout.rewards.shape), tuple(rollout.mask.shape)
+        if tuple(result.shape) not in shapes:
             raise ValueError(
                 f"{plan.definition.name}: returned shape {tuple(result.shape)}; advantages of this rollout must have "
-                f"shape {tuple(rollout.rewards.shape)} or {tuple(rollout.mask.shape)}"
+                f"shape {shapes[0]} or {shapes[1]}"
             )
         sees_penalty = "token_rewards" in plan.definition.inputs
         if clip and not sees_penalty:
             result = result.clamp(*clip)
 
-        counts = rollout.scored(components)
-        deviations = ops.group_std(rollout.rewards, Groups(groups).where(torch.isfinite(rollout.rewards)))
-        for e, mask, advantages, token_rewards, std in zip(
-            experiences,
-            rollout.parts(rollout.mask & counts[:, None]),
-            rollout.parts(result),
-            rollout.token_rewards,
-            rollout.parts(deviations),
-            strict=True,
-        ):
+        counted = rollout.mask & rollout.scored(components)[:, None]
+        for e, mask, advantages in zip(experiences, rollout.parts(counted), rollout.parts(result), strict=True):
             if advantages.ndim == 1:
                 e.advantages = ops.to_tokens(advantages, mask)
             else:
@@ -289,20 +282,17 @@ def _advantages(module: Any, maker: Any, plan: Plan, experiences: list[Any]) -> 
                 penalty = per_token(e, torch.zeros_like(e.rewards), None)
                 e.advantages = e.advantages + torch.where(mask, ops.discounted_returns(penalty, mask), 0.0)
             e.returns = e.advantages if e.values is None else e.advantages + e.values
-            e.info["return"] = token_rewards.sum(1)
-            if args.rollout.n_samples_per_prompt > 1:
-                e.info["group_reward_std"] = std
-            e.kl = None
 
         if plan.whiten:
-            mask = rollout.mask & counts[:, None]
             advantages = _joined([e.advantages for e in experiences])
             if args.algo.advantage.no_std_norm:
-                white = torch.where(mask, advantages - ops.masked_mean(advantages, mask), 0.0)
+                white = torch.where(counted, advantages - ops.masked_mean(advantages, counted), 0.0)
             else:
-                white = ops.whiten(advantages, mask, ddof=0)
+                white = ops.whiten(advantages, counted, ddof=0)
             for e, part in zip(experiences, rollout.parts(white), strict=True):
                 e.advantages = part
+
+        rollout.log(groups if args.rollout.n_samples_per_prompt > 1 else None)
     return experiences
 
 
@@ -390,6 +380,18 @@ class _Rollout:
             "token_rewards": lambda: _joined(self.token_rewards),
             "values": joined("values"),
         }
+
+    def log(self, groups: Any) -> None:
+        """Write the numbers that OpenRLHF logs, and drop the KL divergences, as it does."""
+        import torch
+
+        for e, token_rewards in zip(self.experiences, self.token_rewards, strict=True):
+            e.info["return"] = token_rewards.sum(1)
+            e.kl = None
+        if groups is not None:
+            deviations = ops.group_std(self.rewards, Groups(groups).where(torch.isfinite(self.rewards)))
+            for e, part in zip(self.experiences, self.parts(deviations), strict=True):
+                e.info["group_reward_std"] = part
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -510,7 +512,7 @@ def _launch(made: Request, arguments: Sequence[str]) -> None:
     def checked(flat: Any) -> Any:
         args = hierarchize(flat)
         try:
-            plan(made, args)
+            plan_for(made, args)
         except (TypeError, ValueError) as error:
             raise SystemExit(f"error: {error}") from None
         return args

@@ -16,10 +16,10 @@ if importlib.util.find_spec("openrlhf"):
     os.environ["PYTHONPATH"] = os.pathsep.join([str(STUBS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-USUAL = (
-    "--actor.model_name_or_path actor --reward.remote_url reward.py --actor.num_gpus_per_node 1 --vllm.num_engines 1 "
-    "--rollout.n_samples_per_prompt 4 --rollout.micro_batch_size 3 --algo.kl.init_coef 0"
-).split()
+USUAL = """
+    --actor.model_name_or_path actor --reward.remote_url reward.py --actor.num_gpus_per_node 1 --vllm.num_engines 1
+    --rollout.n_samples_per_prompt 4 --rollout.micro_batch_size 3 --algo.kl.init_coef 0
+"""
 
 
 class Parsed(Exception):
@@ -50,18 +50,20 @@ def parse(cluster, monkeypatch):
     def stop(args):
         raise Parsed(args)
 
+    def run(arguments, advantage):
+        if advantage is None:
+            monkeypatch.setattr(sys, "argv", ["train_ppo_ray", *arguments])
+            runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__", alter_sys=True)
+        else:
+            main([*advantage, "--", *arguments])
+
     def parsed(*arguments, advantage=None):
-        arguments = [*USUAL, *" ".join(arguments).split()]
-        with monkeypatch.context() as patch, pytest.raises(Parsed) as stopped:
-            patch.setattr(openrlhf.utils, "get_strategy", stop)
-            patch.setenv("ADVANTAGES_OPENRLHF", "")  # put back what was there, when this ends
-            if advantage is None:
-                patch.setattr(sys, "argv", ["train_ppo_ray", *arguments])
-                runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__", alter_sys=True)
-            else:
-                main([*advantage, "--", *arguments])
+        with pytest.raises(Parsed) as stopped:
+            run(" ".join([USUAL, *arguments]).split(), advantage)
         return stopped.value.args[0]
 
+    monkeypatch.setattr(openrlhf.utils, "get_strategy", stop)
+    monkeypatch.setenv("ADVANTAGES_OPENRLHF", "")  # puts back what was there, in the end
     return parsed
 
 

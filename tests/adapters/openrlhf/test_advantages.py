@@ -108,7 +108,9 @@ def test_advantages_are_those_of_the_bare_call(name, arguments, ours, samples, m
 
     function = getattr(estimators, name)
     also = {"lambda_": 1.0} if name == "gae" else {}  # OpenRLHF's default
-    expected = function(**{word: batch[word] for word in definition_of(function).inputs if word in batch}, **options, **also)
+    expected = function(
+        **{word: batch[word] for word in definition_of(function).inputs if word in batch}, **options, **also
+    )
     expected = expected if expected.ndim == 2 else to_tokens(expected, batch["mask"])
     width = expected.shape[1]
     np.testing.assert_allclose(table(experiences)[:, :width], expected, atol=2e-5)
@@ -135,7 +137,9 @@ CLIP = "--reward.clip_range -0.4 0.6"
 LENGTHS = "--reward.overlong_buffer_len 3 --rollout.max_new_tokens 4 --reward.stop_properly_penalty_coef 0.5"
 
 
-@pytest.mark.parametrize("arguments", ["", PENALTY, f"{PENALTY} {CLIP}", f"{PENALTY} {LENGTHS}", f"{PENALTY} --algo.kl.estimator k3"])
+@pytest.mark.parametrize(
+    "arguments", ["", PENALTY, f"{PENALTY} {CLIP}", f"{PENALTY} {LENGTHS}", f"{PENALTY} --algo.kl.estimator k3"]
+)
 @pytest.mark.parametrize(
     ("theirs_is", "ours_is", "options", "whiten"),
     [
@@ -223,7 +227,9 @@ def test_the_logged_return_is_before_the_baseline(ours, theirs, samples):
 def test_responses_to_several_prompts_are_no_group(ours, samples):
     drawn = samples()
     del drawn[2]  # lost on the way
-    with pytest.raises(ValueError, match="responses 0 to 3 of the rollout should answer one prompt .*'prompt 0' and 'prompt 1'"):
+    with pytest.raises(
+        ValueError, match="responses 0 to 3 of the rollout should answer one prompt .*'prompt 0' and 'prompt 1'"
+    ):
         ours("grpo", [*drawn, drawn[-1]])
 
 

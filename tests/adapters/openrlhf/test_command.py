@@ -112,7 +112,9 @@ def test_the_environment_says_what_to_set_up(monkeypatch, capsys):
 
 def test_ray_runs_one_setup_hook(monkeypatch):
     monkeypatch.setenv("ADVANTAGES_OPENRLHF", runtime_env("rloo")["env_vars"]["ADVANTAGES_OPENRLHF"])
-    with pytest.raises(ValueError, match=r"has the worker_process_setup_hook 'mine.setup', .*; call advantages\..*\.setup"):
+    with pytest.raises(
+        ValueError, match=r"has the worker_process_setup_hook 'mine.setup', .*; call advantages\..*\.setup"
+    ):
         runtime_env_hook({"worker_process_setup_hook": "mine.setup"})
 
 

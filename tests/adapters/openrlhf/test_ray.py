@@ -31,7 +31,9 @@ def files(tmp_path):
 
 def test_the_setup_itself_imports_nothing_heavy(cluster):
     heavy = ("torch", "deepspeed", "openrlhf")
-    look = cluster.ray.remote(lambda: (type(sys.meta_path[0]).__name__, [name for name in heavy if name in sys.modules]))
+    look = cluster.ray.remote(
+        lambda: (type(sys.meta_path[0]).__name__, [name for name in heavy if name in sys.modules])
+    )
     assert cluster.ray.get(look.remote()) == ("_WhenImported", [])
 
 
