@@ -208,6 +208,11 @@ def test_an_unscored_response_stays_alone(ours, theirs, samples):
     assert found[1:4].any(1).all()
 
 
+def test_an_unscored_response_leaves_the_logged_deviation_of_its_group(ours, samples):
+    rewards = [FAILED, 1.0, 0.0, 0.5] + [1.0, 0.0, 0.0, 0.0] * 2
+    np.testing.assert_allclose(column(ours("rloo", samples(rewards)), "group_reward_std"), [0.5] * 12)
+
+
 def test_gae_steps_over_what_a_tool_wrote(ours, theirs, samples):
     arguments = "--algo.advantage.gamma 0.9"
     expected, found = theirs("gae", samples(turns=2), arguments), ours("gae", samples(turns=2), arguments, whiten=True)
@@ -228,7 +233,7 @@ def test_responses_to_several_prompts_are_no_group(ours, samples):
     drawn = samples()
     del drawn[2]  # lost on the way
     with pytest.raises(
-        ValueError, match="responses 0 to 3 of the rollout should answer one prompt .*'prompt 0' and 'prompt 1'"
+        ValueError, match=r"responses 0 to 3 of the rollout should answer one prompt .*'prompt 0' and 'prompt 1'"
     ):
         ours("grpo", [*drawn, drawn[-1]])
 
@@ -240,13 +245,30 @@ def test_every_response_must_have_every_component(ours, samples):
         ours("gdpo", drawn, options={"components": ["right", "reward"]})
 
 
+def closer(rewards, token_logprobs, ref_token_logprobs, values, mask):
+    return rewards[:, None] + token_logprobs - 2 * ref_token_logprobs + 3 * values
+
+
 def wrong(rewards):
     return rewards[:, None]
 
 
-def test_a_function_must_return_one_number_per_response_or_token(install, parse, roll, samples, monkeypatch):
-    monkeypatch.setitem(sys.modules, "users_own", SimpleNamespace(wrong=wrong))
-    install(Request("users_own:wrong", {}))
-    args = parse(advantage=command("users_own:wrong"))
+@pytest.fixture(autouse=True)
+def users_own(monkeypatch):
+    monkeypatch.setitem(sys.modules, "users_own", SimpleNamespace(closer=closer, wrong=wrong))
+
+
+def test_every_word_about_tokens_reaches_a_users_own_function(ours, samples, models):
+    found = ours("users_own:closer", samples(turns=2), "--algo.kl.init_coef 0.1 --algo.kl.use_loss")
+    batch = words(samples(turns=2), models)
+    expected = batch["rewards"][:, None] + batch["token_logprobs"] - 2 * batch["ref_token_logprobs"]
+    expected = np.where(batch["mask"], expected + 3 * batch["values"], 0.0)
+    np.testing.assert_allclose(table(found), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        table(found, "returns"), expected + np.where(batch["mask"], batch["values"], 0), atol=1e-5
+    )
+
+
+def test_a_function_must_return_one_number_per_response_or_token(ours, samples):
     with pytest.raises(ValueError, match=r"wrong: returned shape \(12, 1\); advantages .* shape \(12,\) or \(12, "):
-        roll(args, samples())
+        ours("users_own:wrong", samples())

@@ -90,7 +90,9 @@ def test_without_our_command_a_worker_refuses(parse, install, roll, samples):
     with pytest.raises(TypeError, match=r"gae needs values \(.*\), which OpenRLHF does not hand to estimators here"):
         roll(parse("--algo.advantage.estimator reinforce"), samples())
     install(Request("lampo", {}))
-    with pytest.raises(ValueError, match="is actor, but lampo takes no values, .* and --algo.advantage.estimator gae"):
+    with pytest.raises(
+        ValueError, match=r"is actor, but lampo takes no values, .* and --algo\.advantage\.estimator gae"
+    ):
         roll(parse("--algo.advantage.estimator gae"), samples())
 
 
