@@ -15,6 +15,7 @@ if importlib.util.find_spec("openrlhf"):
     sys.path.insert(0, str(STUBS))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(STUBS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT"] = "180"  # 30 s fail on a busy machine
 
 USUAL = """
     --actor.model_name_or_path actor --reward.remote_url reward.py --actor.num_gpus_per_node 1 --vllm.num_engines 1
