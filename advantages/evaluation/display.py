@@ -74,7 +74,7 @@ class Display:
 
     def table(self, results: Mapping[str, Any]) -> None:
         """The results, a row per k."""
-        table = Table(header_style="bold", caption_justify="left", caption_style="dim", title=self.name)
+        table = Table(header_style="bold", title=self.name, title_style="", title_justify="left")
         for column in ("k", "pass@k", "95% interval", "maj@k", "95% interval"):
             table.add_column(column, justify="right")
         for k in results["pass"]:
@@ -84,8 +84,9 @@ class Display:
             table.add_row(k, *cells)
         error = results["sampling_error"]
         notes = [
-            f"{results['problems']} problems, {results['samples']} completions each, {results['tokens']:,.0f} tokens on "
-            "average. The intervals say what another draw of problems could give."
+            f"{results['problems']} problems, {results['samples']} completions each, of {results['tokens']:,.0f} tokens "
+            "on average.",
+            "The intervals are for a population of problems that these were drawn from.",
         ]
         if error is not None:
             notes.append(f"New completions of these problems move pass@1 by ±{error:.1%} (standard error).")
@@ -93,9 +94,10 @@ class Display:
             f"Cut off at the limit: {results['truncated']:.1%}. Without an answer: {results['unanswered']:.1%}."
             + (f" Could not be graded, counted as wrong: {results['ungraded']}." if results["ungraded"] else "")
         )
-        table.caption = "\n".join(notes)
         self.console.print()
         self.console.print(table)
+        for note in notes:
+            self.console.print(note, style="dim", soft_wrap=True)
 
     def paths(self, folder: Path) -> None:
         for name in ("results.json", "completions.jsonl"):

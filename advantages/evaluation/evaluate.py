@@ -125,15 +125,15 @@ def summary(
     votes = [votes_of([row["answer"] for row in of[question.id]], grading) for question in questions]
     counts = [int(sum(values)) for values in right]
 
-    def mean(values: Sequence[float]) -> dict[str, float]:
-        low, high = interval(values)
+    def mean(k: int, values: Sequence[float]) -> dict[str, float]:
+        low, high = interval(values, trials=len(values) * (samples // k))
         return {"value": float(np.mean(values)), "low": low, "high": high}
 
     return {
         "problems": len(questions),
         "samples": samples,
-        "pass": {str(k): mean([pass_at_k(samples, count, k) for count in counts]) for k in sizes},
-        "maj": {str(k): mean([maj_at_k(*pair, k) for pair in zip(votes, right, strict=True)]) for k in sizes},
+        "pass": {str(k): mean(k, [pass_at_k(samples, count, k) for count in counts]) for k in sizes},
+        "maj": {str(k): mean(k, [maj_at_k(*pair, k) for pair in zip(votes, right, strict=True)]) for k in sizes},
         "sampling_error": sampling_error(samples, counts),
         "truncated": _share([row["truncated"] for row in rows]),
         "unanswered": _share([row["answer"] is None and row["right"] is not None for row in rows]),

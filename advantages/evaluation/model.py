@@ -63,25 +63,29 @@ class Sampler:
         s = self.settings
         prompts = [render(self.tokenizer, q.prompt, system=s.system, thinking=s.thinking) for q in questions]
         room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        for question, prompt in zip(questions, prompts, strict=True):
-            try:
-                length = len(self.tokenizer(prompt, add_special_tokens=False).input_ids)
-            except Exception as error:  # tokenizers raises nothing more special
-                raise ValueError(
-                    f"eval: the tokenizer of {s.model!r} cannot read problem {question.id} ({error}); evaluate a model "
-                    "of the benchmark's language"
-                ) from None
-            if room is not None and length >= room:
-                raise ValueError(
-                    f"eval: problem {question.id} has {length} tokens, but the model takes {room}; use one that takes "
-                    "more, or leave the problem out"
-                )
-            if room is not None and length + self.longest > room:
-                raise ValueError(
-                    f"eval: problem {question.id} has {length} tokens and completions may have {self.longest}, but the "
-                    f"model takes {room} in all; pass --max-new-tokens {room - length} or less"
-                )
+        lengths = [self._length(question, prompt) for question, prompt in zip(questions, prompts, strict=True)]
+        longest = max(lengths)
+        name = questions[lengths.index(longest)].id
+        if room is not None and longest >= room:
+            raise ValueError(
+                f"eval: problem {name} has {longest} tokens, but the model takes {room}; use one that takes more, or "
+                "leave the problem out"
+            )
+        if room is not None and longest + self.longest > room:
+            raise ValueError(
+                f"eval: problem {name} has {longest} tokens and completions may have {self.longest}, but the model "
+                f"takes {room} in all; pass --max-new-tokens {room - longest} or less"
+            )
         return prompts
+
+    def _length(self, question: Question, prompt: str) -> int:
+        try:
+            return len(self.tokenizer(prompt, add_special_tokens=False).input_ids)
+        except Exception as error:  # tokenizers raises nothing more special
+            raise ValueError(
+                f"eval: the tokenizer of {self.settings.model!r} cannot read problem {question.id} ({error}); evaluate "
+                "a model of the benchmark's language"
+            ) from None
 
     def sample(self, prompts: Sequence[str], seed: int) -> list[Completion]:
         """One completion of each prompt; the same ones whenever the prompts and the seed are."""

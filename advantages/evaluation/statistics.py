@@ -94,7 +94,7 @@ def _ways(sizes: Sequence[int], free: int, drawn: int, most: int) -> Any:
     return sum(comb(free, count) * table[drawn - count] for count in range(min(free, drawn) + 1))
 
 
-def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
+def interval(values: Any, trials: int | None = None, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of the mean over problems, for a population of problems of which these are a sample.
 
     Problems are the clusters: completions of one problem are alike, so only the spread between problems counts
@@ -106,6 +106,7 @@ def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
 
     Args:
         values: (problems,) each one's mean, in [0, 1].
+        trials: independent trials behind all values, which n* never exceeds; None: any number.
         confidence: how often the interval shall hold the population's mean.
 
     >>> low, high = interval([1.0, 1.0, 0.0, 1.0, 0.5, 0.0, 1.0, 1.0])
@@ -115,9 +116,9 @@ def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
     values = np.asarray(values, dtype=np.float64)
     problems, mean = len(values), float(values.mean())
     square = float(values.var(ddof=1)) / problems if problems > 1 else 0.0
-    trials = mean * (1.0 - mean) / square if square else float(problems)
+    worth = min(mean * (1.0 - mean) / square, trials or np.inf) if square else float(problems)
     quantile = _student(0.5 + confidence / 2.0, max(1, problems - 1))
-    spread = quantile**2 / trials
+    spread = quantile**2 / worth
     centre = (mean + spread / 2.0) / (1.0 + spread)
     half = np.sqrt(spread * mean * (1.0 - mean) + spread**2 / 4.0) / (1.0 + spread)
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
