@@ -37,6 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_arguments(train)
     add_compare_arguments(compared)
 
+    evaluation = commands.add_parser(
+        "eval",
+        help="evaluate a model on a benchmark: pass@k and maj@k, with intervals",
+        description="Asks each problem several times, grades the answers, and writes every completion and the results "
+        "into a folder. May be stopped at any moment, and resumed.",
+    )
+    from .evaluation.shell import add_arguments as add_evaluation
+
+    add_evaluation(evaluation)
+
     options, more = parser.parse_known_args(arguments)
     if more and options.command != "train":
         parser.error(f"unrecognized arguments: {' '.join(more)}")
@@ -59,6 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .training.shell import compare_runs
 
             return compare_runs(options)
+        case "eval":
+            _need("train", "torch", "transformers", "math_verify", "rich", "scipy")
+            from .evaluation.shell import run as run_evaluation
+
+            return run_evaluation(options)
         case _:
             _need("testing", "hypothesis", "rich")
             from .testing.shell import run

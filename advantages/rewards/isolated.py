@@ -7,6 +7,7 @@ would copy broken; and unlike a spawned `multiprocessing` process it does not ru
 """
 
 import contextlib
+import math
 import multiprocessing
 import os
 import pickle
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -123,18 +124,35 @@ class Isolated:
 
     def __call__(self, **columns: Any) -> list[float | None]:
         """One score per completion; None where scoring it failed."""
+        scores: list[float | None] = []
+        for result, rows in self._called(columns):
+            found = [math.nan] * rows if result is None else scores_of(self.__name__, result, rows)
+            scores += [None if score != score else score for score in found]
+        return scores
+
+    def results(self, **columns: Any) -> list[Any]:
+        """One entry per completion, of whatever the function returns a list of; None where it failed."""
+        entries: list[Any] = []
+        for result, rows in self._called(columns):
+            entries += [None] * rows if result is None else result
+        return entries
+
+    def _called(self, columns: dict[str, Any]) -> Iterator[tuple[Any, int]]:
+        """What each call returned, None where it failed, and of how many completions."""
         rows = len(columns["completions"])
         given = taken(self.function, columns)
         lists = {name: list(column(self.__name__, name, given, rows)) for name in given if name not in LIVE}
         if not self.per_row:
-            return self._read(self._ask(lists), rows)
+            yield self._read(self._ask(lists), rows), rows
+            return
         requests = [{name: values[row : row + 1] for name, values in lists.items()} for row in range(rows)]
         if self.workers == 1:
             answers = list(map(self._ask, requests))
         else:
             with ThreadPoolExecutor(self.workers) as threads:
                 answers = list(threads.map(self._ask, requests))
-        return [score for answer in answers for score in self._read(answer, 1)]
+        for answer in answers:
+            yield self._read(answer, 1), 1
 
     def _ask(self, columns: dict[str, Any]) -> tuple[Any, Failure | None]:
         worker = self._idle.get()
@@ -143,12 +161,14 @@ class Isolated:
         finally:
             self._idle.put(worker)
 
-    def _read(self, answer: tuple[Any, Failure | None], rows: int) -> list[float | None]:
+    def _read(self, answer: tuple[Any, Failure | None], rows: int) -> Any:
         result, failure = answer
         if failure is not None:
             self._ledger.add(failure[0], rows, failure[1])
-            return [None] * rows
-        return [None if score != score else score for score in scores_of(self.__name__, result, rows)]
+            return None
+        if result is None:
+            raise WrongTypeError(f"{self.__name__}: returned a NoneType; return a list with one entry per response")
+        return result
 
     def close(self) -> None:
         """End the workers; a later call starts new ones."""

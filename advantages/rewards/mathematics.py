@@ -114,14 +114,28 @@ class Grader:
         Raises:
             UnreadableAnswerError: an expected answer is not mathematics.
         """
-        return [self._score(*row) for row in zip(completions, answer, strict=True)]
+        return [self.score(*row) for row in zip(completions, answer, strict=True)]
 
-    def _score(self, response: str, answer: str) -> float:
-        from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+    def score(self, response: str, answer: str) -> float:
+        """1 where the answer that is read from a response equals the expected one, else 0."""
+        from math_verify import verify
+
+        return float(verify(self.expected(answer), self.read(response), timeout_seconds=None))
+
+    def expected(self, answer: str) -> list[Any]:
+        """An expected answer as math-verify reads it.
+
+        Raises:
+            UnreadableAnswerError: it is not mathematics.
+        """
+        return _parsed(answer)
+
+    def read(self, response: str) -> list[Any]:
+        """The answer of a response as math-verify reads it: the expression, and its text; none where it finds none."""
+        from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
         latex = LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=not self.strict)
-        found = parse(response, [latex] if self.strict else [latex, ExprExtractionConfig()], parsing_timeout=0)
-        return float(verify(_parsed(answer), found, timeout_seconds=None))
+        return list(parse(response, [latex] if self.strict else [latex, ExprExtractionConfig()], parsing_timeout=0))
 
 
 @functools.lru_cache(4096)

@@ -10,7 +10,7 @@ import numpy as np
 from .config import Config
 from .tasks import TASKS, ChainTask, Problem
 
-__all__ = ["Files", "Procedural", "ReasoningGym", "Source", "open_source", "read_problems"]
+__all__ = ["Files", "Procedural", "ReasoningGym", "Source", "json_lines", "open_source", "read_problems"]
 
 
 class Source(Protocol):
@@ -138,14 +138,19 @@ def read_problems(path: Path) -> list[Problem]:
     """
     if not path.is_file():
         raise ValueError(f"train: data is {str(path)!r}, but there is no such file")
-    rows = _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
+    rows = _parquet(path) if path.suffix == ".parquet" else json_lines(path)
     problems = [_problem(where, row) for where, row in rows]
     if not problems:
         raise ValueError(f"train: {path} holds no problem; write one JSON object a line")
     return problems
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Where each object of a JSON Lines file stands, and the object.
+
+    Raises:
+        ValueError: a line is no JSON; the message names it.
+    """
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
