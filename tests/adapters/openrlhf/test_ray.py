@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from advantages.adapters.openrlhf import Request, runtime_env
 
-SECONDS = 180.0
+SECONDS = 300.0
 OPTIONS = {"temperature": 0.5}
 
 
