@@ -473,13 +473,13 @@ def test_what_cannot_work_ends_with_a_sentence(more, message, tmp_path, monkeypa
 
 
 def test_prompts_that_do_not_fit_the_model_are_refused(model_folder, written, tmp_path):
+    data = written([{"problem": "1", "answer": 1}, {"problem": "1" * 600, "answer": 1}])
     with pytest.raises(SystemExit, match=r"problem 2 has 600 tokens, but the model takes 512"):
-        data = written([{"problem": "1", "answer": 1}, {"problem": "1" * 600, "answer": 1}])
         main([*arguments(model_folder, data, tmp_path / "out"), "--instruction="])
+    data = written([{"problem": "1", "answer": 1}])
     with pytest.raises(
         SystemExit, match=r"problem 1 has 1 tokens and completions may have 512, .*--max-new-tokens 511"
     ):
-        data = written([{"problem": "1", "answer": 1}])
         main([*arguments(model_folder, data, tmp_path / "out", max_new_tokens=512), "--instruction="])
     assert not (tmp_path / "out").exists()
 

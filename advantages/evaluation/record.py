@@ -97,7 +97,11 @@ class Record:
         if not (self.folder / "config.json").exists():
             write_whole(self.folder / "questions.jsonl", "".join(json.dumps(q) + "\n" for q in questions))
             write_json(self.folder / "config.json", {"settings": dict(settings), **fingerprints})
-        self.rows = self._whole_batches()
+        try:
+            self.rows = self._whole_batches()
+        except ValueError:
+            self._file.close()
+            raise
         return self
 
     def _whole_batches(self) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """From right and wrong completions to pass@k, maj@k and their intervals."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from math import comb
 from typing import Any
@@ -56,11 +56,11 @@ def maj_at_k(votes: Sequence[Hashable | None], right: Sequence[float], k: int) -
     if len(votes) > MOST_COMPLETIONS:
         raise ValueError(f"maj@k: there are {len(votes)} completions of a problem; pass at most {MOST_COMPLETIONS}")
     sizes = Counter(vote for vote in votes if vote is not None)
-    worth: Counter[Hashable] = Counter()
+    worth: dict[Hashable, float] = defaultdict(float)
     for vote, value in zip(votes, right, strict=True):
         if vote is not None:
             worth[vote] += value / sizes[vote]
-    of_size: Counter[int] = Counter()
+    of_size: dict[int, float] = defaultdict(float)
     for vote, size in sizes.items():
         of_size[size] += worth[vote]  # answers of one size are as likely to win
     abstaining = len(votes) - sizes.total()
