@@ -14,7 +14,17 @@ from typing import Any, NamedTuple
 from ..estimator import Definition, definition_of
 from ..vocabulary import INPUTS
 
-__all__ = ["HOSTS", "Host", "MovedHookError", "check", "estimate", "hook", "resolve", "warn_outside_tested_range"]
+__all__ = [
+    "HOSTS",
+    "Host",
+    "MovedHookError",
+    "check",
+    "check_sum_of_rewards",
+    "estimate",
+    "hook",
+    "resolve",
+    "warn_outside_tested_range",
+]
 
 Estimator = Callable[..., Any]
 
@@ -59,6 +69,20 @@ HOSTS: dict[str, Host] = {
             "verl", "verl", ">=0.9.1,<0.10", _RESPONSES | _TOKENS | {"values", "baselines", "trajectories"}, real=True
         ),
         Host("OpenRLHF", "openrlhf", ">=0.11.2,<0.12", _RESPONSES | _TOKENS | {"values"}, real=True),
+        Host(
+            "SkyRL",
+            "skyrl",
+            ">=0.3,<0.4",
+            frozenset({"rewards", "groups", "mask", "lengths", "token_rewards", "values"}),
+            real=True,
+        ),
+        Host(
+            "tunix",
+            "google-tunix",
+            ">=0.1.7,<0.2",
+            frozenset({"rewards", "groups", "mask", "lengths", "token_rewards", "values"}),
+            real=True,
+        ),
     )
 }
 
@@ -128,6 +152,18 @@ def check(
         if name in d.checks:
             d.checks[name].check(d.name, name, value)
     return d
+
+
+def check_sum_of_rewards(d: Definition, host: Host) -> None:
+    """Refuse an estimator of several rewards per response, where the framework hands over their sum alone.
+
+    Raises:
+        TypeError: it is one.
+    """
+    if ("N",) not in d.shapes.get("rewards", (("N",),)):
+        raise TypeError(
+            f"{d.name} takes one reward per component, but {host.name} hands over their sum; choose another estimator"
+        )
 
 
 def estimate(estimator: Estimator, supply: Mapping[str, Callable[[], Any]], options: Mapping[str, Any]) -> Any:
