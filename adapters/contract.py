@@ -73,7 +73,7 @@ HOSTS: dict[str, Host] = {
             "SkyRL",
             "skyrl",
             ">=0.3,<0.4",
-            frozenset({"rewards", "groups", "mask", "lengths", "token_rewards", "values"}),
+            frozenset({"rewards", "groups", "valid", "mask", "lengths", "token_rewards", "values"}),
             real=True,
         ),
         Host(

@@ -99,6 +99,7 @@ def _advantages(
     supply = {
         "rewards": lambda: token_level_rewards.sum(-1),
         "groups": lambda: Groups(list(index)),
+        "valid": lambda: _not_padding(list(index), token_level_rewards),
         "mask": lambda: mask,
         "lengths": lambda: mask.sum(1),
         "token_rewards": lambda: token_level_rewards,
@@ -108,3 +109,11 @@ def _advantages(
     if advantages.ndim == 1:
         advantages = to_tokens(advantages, mask)
     return advantages, advantages + values if "values" in d.inputs else advantages.clone()
+
+
+def _not_padding(uids: list[Any], like: Any) -> Any:
+    """(N,) bool rows that SkyRL did not fill the batch up with: copies at its end, called pad0, pad1 and so on."""
+    import torch
+
+    count = next((n for n in range(len(uids), 0, -1) if uids[-n:] == [f"pad{i}" for i in range(n)]), 0)
+    return torch.arange(len(uids), device=like.device) < len(uids) - count if count else None

@@ -121,6 +121,15 @@ def test_what_would_be_ignored_or_wrong_is_refused(batch):
     torch.testing.assert_close(found[:, 0], advantages.rloo(batch["token_level_rewards"].sum(1), batch["index"]))
 
 
+def test_copies_that_fill_a_batch_up_count_in_no_statistic(batch):
+    called = register("reinforce_plus_plus")
+    copies = {name: torch.cat([x, x[[0, 0]]]) for name, x in batch.items() if name != "index"}
+    padded = {**copies, "index": [*batch["index"], "pad0", "pad1"]}  # as pad_training_input_batch does
+    found, _ = ppo_utils.compute_advantages_and_returns(adv_estimator=called, **padded, **GIVEN)
+    torch.testing.assert_close(found[:6], bare("reinforce_plus_plus", batch))
+    assert not found[6:].any()
+
+
 def test_it_travels_to_rays_workers_as_skyrl_sends_it(batch, registry):
     called = register("rloo")
     registry[called] = pickle.loads(cloudpickle.dumps(registry[called]))
