@@ -2,14 +2,17 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-PIP = -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+BARE_PIP = -m pip --disable-pip-version-check install --quiet
+PIP = $(BARE_PIP) --constraint constraints.txt
 INPUTS = pyproject.toml constraints.txt
 SOURCES = $(shell find advantages backends adapters -name '*.py')
 
-.PHONY: demo test test-numpy lint types clean
+ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
+
+.PHONY: demo test test-adapters test-numpy lint types study clean
 
 demo: $(VENV)/demo/ready  ## train a tiny model with GRPO and with LamPO, and compare
-	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 2 --runs runs/demo
+	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 3 --runs runs/demo
 
 test: $(VENV)/test/ready  ## the whole test suite of the core, doctests included
 	$(VENV)/test/bin/python -m pytest
@@ -24,6 +27,15 @@ types: $(VENV)/test/ready
 
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
 	$(VENV)/numpy/bin/python -m pytest tests/test_estimators.py tests/test_mathematics.py tests/test_known_bugs.py
+
+test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package
+
+test-adapter-%: $(VENV)/adapter-%/ready
+	$(VENV)/adapter-$*/bin/python -m pytest -o filterwarnings=default tests/adapters/$*
+
+study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on two cores; goes on where it was stopped
+	$(VENV)/demo/bin/python benchmarks/lampo/study.py
+	$(VENV)/demo/bin/python benchmarks/lampo/report.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info
@@ -43,9 +55,16 @@ $(VENV)/test/ready: $(VENV)/test/python $(INPUTS)
 	PYTHONWARNINGS=ignore $(VENV)/test/bin/python $(PIP) --editable '.[dev]'
 	touch $@
 
+# Packages that would pull in CUDA, or another torch, come without their requirements, which are listed beside them.
+$(VENV)/adapter-%/ready: $(VENV)/adapter-%/python tests/adapters/%/requirements.txt pyproject.toml
+	list=tests/adapters/$*/requirements-no-deps.txt; \
+		[ ! -f $$list ] || $(@D)/bin/python $(BARE_PIP) --no-deps --requirement $$list
+	PYTHONWARNINGS=ignore $(@D)/bin/python $(BARE_PIP) --requirement tests/adapters/$*/requirements.txt --editable .
+	touch $@
+
 $(VENV)/numpy/ready: $(INPUTS)
 	$(PYTHON) -m venv $(VENV)/numpy
 	PYTHONWARNINGS=ignore $(VENV)/numpy/bin/python $(PIP) --editable '.[testing]'
 	touch $@
 
-.PRECIOUS: $(VENV)/%/python
+.PRECIOUS: $(VENV)/%/python $(VENV)/adapter-%/ready

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 collect_ignore = [
     file
     for file, library in {
+        "advantages/adapters/trl.py": "trl",
         "advantages/rewards/mathematics.py": "math_verify",
         "advantages/rewards/rouge.py": "rapidfuzz",
     }.items()

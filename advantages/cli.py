@@ -23,12 +23,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train = commands.add_parser(
         "train",
         help="train a model by reinforcement learning; the default learns before your eyes in about a minute",
-        description="The embedded default: a tiny model, from scratch, on a CPU. Writes config, metrics, results and a "
-        "plot into the folder of the run.",
+        description="The embedded default: a tiny model, from scratch, on a CPU. Writes config, metrics, results, a "
+        "plot and a report into the folder of the run.",
     )
-    from .training.shell import add_arguments
+    compared = commands.add_parser(
+        "compare-runs",
+        help="compare recorded runs: means with 95%% intervals, and differences paired by seed",
+        description="Runs that differ in the seed alone are one variant. Prints tables, and writes compare.html and "
+        "compare.json.",
+    )
+    from .training.shell import add_arguments, add_compare_arguments
 
     add_arguments(train)
+    add_compare_arguments(compared)
 
     evaluation = commands.add_parser(
         "eval",
@@ -53,12 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_adapters())
             return 0
         case "train":
-            _need("train", "torch", "transformers", "matplotlib", "rich")
+            _need("train", "torch", "transformers", "matplotlib", "rich", "scipy")
             from .training.shell import train as run_training
 
             return run_training(options, more)
+        case "compare-runs":
+            _need("train", "matplotlib", "rich", "scipy")
+            from .training.shell import compare_runs
+
+            return compare_runs(options)
         case "eval":
-            _need("train", "torch", "transformers", "math_verify", "rich")
+            _need("train", "torch", "transformers", "math_verify", "rich", "scipy")
             from .evaluation.shell import run as run_evaluation
 
             return run_evaluation(options)

@@ -123,7 +123,7 @@ def definition_of(function: Callable[..., Any]) -> Definition:
     ('rewards', 'groups', 'logprobs')
     """
     found: Definition | None = getattr(function, "__advantages__", None)
-    return define(function) if found is None else found
+    return define(function, extended=False) if found is None else found
 
 
 def define(

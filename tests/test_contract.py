@@ -59,7 +59,7 @@ def test_only_words_that_the_estimator_takes_are_computed():
     np.testing.assert_allclose(estimate(grpo, words, {"ddof": 0}), [1.0, -1.0], atol=1e-5)
     assert asked == ["rewards", "groups", "valid"]
     assert estimate(lampo, words, {}).tolist() == [0.5, -0.5]
-    assert estimate(mine, words, {"temperature": 2.0}).tolist() == [2.0, 0.0]
+    assert estimate(mine, words | {"valid": lambda: np.ones(2, bool)}, {"temperature": 2.0}).tolist() == [2.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_only_words_that_the_estimator_takes_are_computed():
         ("lampo", {"rewards": 8}, TypeError, "lampo: takes no option 'rewards'"),
         ("lampo", {"temperature": -1}, ValueError, 'lampo: temperature is -1; pass "auto" or a number above 0'),
         ("grpo", {"singleton": 0}, TypeError, "grpo: singleton is a int; pass"),
+        (mine, {"strict": True}, TypeError, "mine: takes no option 'strict'; options are temperature"),
     ],
 )  # fmt: skip
 def test_a_run_that_cannot_work_is_refused_before_it_starts(name, options, error, message):

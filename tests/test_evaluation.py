@@ -37,7 +37,9 @@ def draws(items, k):
     return list(combinations(range(len(items)), k))
 
 
-@given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.lists(st.booleans(), min_size=n, max_size=n), st.integers(1, n))))
+@given(
+    st.integers(1, 8).flatmap(lambda n: st.tuples(st.lists(st.booleans(), min_size=n, max_size=n), st.integers(1, n)))
+)
 def test_pass_at_k_is_the_share_of_draws_with_a_right_completion(case):
     right, k = case
     expected = np.mean([any(right[i] for i in draw) for draw in draws(right, k)])
@@ -127,7 +129,14 @@ def test_the_sampling_error_is_that_of_new_completions():
 
 
 AIME = [
-    {"id": 60 + i, "problem": f"What is {i} + {i}?", "solution": "...", "answer": f"0{2 * i}", "url": "", "year": "2024"}
+    {
+        "id": 60 + i,
+        "problem": f"What is {i} + {i}?",
+        "solution": "...",
+        "answer": f"0{2 * i}",
+        "url": "",
+        "year": "2024",
+    }
     for i in range(6)
 ]
 MATH = [
@@ -184,7 +193,11 @@ def test_options_are_shuffled_by_the_seed_and_each_letter_is_right_equally_often
     ("name", "rows", "message"),
     [
         ("aime26", AIME, "benchmark is 'aime26'; pass one of aime24, aime25, math-500, gpqa-diamond"),
-        ("aime24", [AIME[0], {"problem": "1+1"}], "line 2 has no 'answer', but problem; each row needs problem, answer"),
+        (
+            "aime24",
+            [AIME[0], {"problem": "1+1"}],
+            "line 2 has no 'answer', but problem; each row needs problem, answer",
+        ),
         ("gpqa-diamond", AIME, "line 1 has no 'Question', but id, problem"),
         ("math-500", [MATH[0], "{"], "line 2 is no JSON"),
         ("math-500", ["[1]"], "line 1 is a list; write an object with problem, answer"),
@@ -401,7 +414,9 @@ def test_a_folder_that_belongs_to_something_else_is_refused(model_folder, tokeni
         with pytest.raises(SystemExit, match=message):
             main([*arguments(*parts, folder, **more)])
 
-    refused("was started with temperature=1.0 but now it is 0.5; resume it as it was", model_folder, data, temperature=0.5)
+    refused(
+        "was started with temperature=1.0 but now it is 0.5; resume it as it was", model_folder, data, temperature=0.5
+    )
     refused("was started with model=", other, data)
     refused("the questions are not those that", model_folder, written(AIME[:5], "fewer.jsonl"))
     for file in other.iterdir():
@@ -458,11 +473,13 @@ def test_what_cannot_work_ends_with_a_sentence(more, message, tmp_path, monkeypa
 
 
 def test_prompts_that_do_not_fit_the_model_are_refused(model_folder, written, tmp_path):
+    data = written([{"problem": "1", "answer": 1}, {"problem": "1" * 600, "answer": 1}])
     with pytest.raises(SystemExit, match=r"problem 2 has 600 tokens, but the model takes 512"):
-        data = written([{"problem": "1", "answer": 1}, {"problem": "1" * 600, "answer": 1}])
         main([*arguments(model_folder, data, tmp_path / "out"), "--instruction="])
-    with pytest.raises(SystemExit, match=r"problem 1 has 1 tokens and completions may have 512, .*--max-new-tokens 511"):
-        data = written([{"problem": "1", "answer": 1}])
+    data = written([{"problem": "1", "answer": 1}])
+    with pytest.raises(
+        SystemExit, match=r"problem 1 has 1 tokens and completions may have 512, .*--max-new-tokens 511"
+    ):
         main([*arguments(model_folder, data, tmp_path / "out", max_new_tokens=512), "--instruction="])
     assert not (tmp_path / "out").exists()
 
@@ -496,7 +513,9 @@ def test_running_out_of_memory_says_what_to_lower(model_folder, written, tmp_pat
 
     monkeypatch.setattr(Sampler, "sample", greedy_for_memory)
     folder = tmp_path / "out"
-    with pytest.raises(SystemExit, match=r"eval: out of memory .* advantages eval --resume .*out --batch-size 2, or lower"):
+    with pytest.raises(
+        SystemExit, match=r"eval: out of memory .* advantages eval --resume .*out --batch-size 2, or lower"
+    ):
         main(arguments(model_folder, written(AIME), folder))
     assert len(completions(folder)) == 8
     assert main(["eval", "--resume", str(folder), "--batch-size", "2"]) == 0

@@ -204,6 +204,38 @@ def test_the_divergence_from_the_reference_is_k3():
         surrogate(logprobs, logprobs, torch.zeros(1), mask, kl=0.1)
 
 
+@pytest.mark.parametrize("moved", [0.0, 1.0])
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_the_gradient_of_the_divergence(moved, unbiased):
+    """Over all tokens of a small vocabulary, weighed by how often they are sampled: the exact mean gradient."""
+    torch.manual_seed(0)
+    logits, reference = torch.randn(5, dtype=torch.float64, requires_grad=True), torch.randn(5, dtype=torch.float64)
+    policy, reference = logits.log_softmax(0), reference.log_softmax(0)
+    old = (logits.detach() + moved * torch.randn(5, dtype=torch.float64)).log_softmax(0)
+    each = [
+        surrogate(
+            policy[token].reshape(1, 1),
+            old[token].reshape(1, 1),
+            torch.zeros(1, dtype=torch.float64),
+            torch.ones(1, 1, dtype=torch.bool),
+            kl=1.0,
+            unbiased_kl=unbiased,
+            reference_logprobs=reference[token].reshape(1, 1),
+        ).loss
+        for token in range(5)
+    ]
+    mean = sum(p * loss for p, loss in zip(old.exp(), each, strict=True))
+    reverse = (policy.exp() * (policy - reference)).sum()
+    forward = (reference.exp() * (reference - policy)).sum()
+    (ours,), (of_reverse,), (of_forward,) = (
+        torch.autograd.grad(x, logits, retain_graph=True) for x in (mean, reverse, forward)
+    )
+    assert torch.allclose(ours, of_reverse) == unbiased
+    if unbiased:
+        assert mean.item() == pytest.approx(reverse.item())
+    assert torch.allclose(ours, of_forward) == (not unbiased and not moved)
+
+
 def test_importance_weights_are_capped_and_one_where_the_engine_says_nothing():
     old, sampled = torch.tensor([[-1.0, -1.0, -1.0, 5.0]]), torch.tensor([[-2.0, -0.5, float("nan"), 0.0]])
     mask = torch.tensor([[True, True, True, False]])

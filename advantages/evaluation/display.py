@@ -84,8 +84,8 @@ class Display:
             table.add_row(k, *cells)
         error = results["sampling_error"]
         notes = [
-            f"{results['problems']} problems, {results['samples']} completions each, of {results['tokens']:,.0f} tokens "
-            "on average.",
+            f"{results['problems']} problems, {results['samples']} completions each, "
+            f"of {results['tokens']:,.0f} tokens on average.",
             "The intervals are for a population of problems that these were drawn from.",
         ]
         if error is not None:

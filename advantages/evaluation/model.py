@@ -99,9 +99,7 @@ class Sampler:
             top_p=self.settings.top_p,
             greedy=self.settings.temperature == 0,
         )
-        facts: Any = zip(
-            prompts, rollout.texts, rollout.mask.sum(1).tolist(), rollout.truncated.tolist(), strict=True
-        )
+        facts: Any = zip(prompts, rollout.texts, rollout.mask.sum(1).tolist(), rollout.truncated.tolist(), strict=True)
         return [
             Completion(text, "<think>" + text if prompt.rstrip().endswith("<think>") else text, tokens, truncated)
             for prompt, text, tokens, truncated in facts

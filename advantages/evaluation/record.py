@@ -44,7 +44,9 @@ class Record:
         try:
             found: dict[str, Any] = json.loads((folder / "config.json").read_text())["settings"]
         except (OSError, KeyError, TypeError, json.JSONDecodeError):
-            raise ValueError(f"eval: {folder} holds no evaluation that could be resumed; pass the folder of one") from None
+            raise ValueError(
+                f"eval: {folder} holds no evaluation that could be resumed; pass the folder of one"
+            ) from None
         return found
 
     def check(self, settings: Mapping[str, Any], fingerprints: Mapping[str, str]) -> None:
@@ -95,7 +97,11 @@ class Record:
         if not (self.folder / "config.json").exists():
             write_whole(self.folder / "questions.jsonl", "".join(json.dumps(q) + "\n" for q in questions))
             write_json(self.folder / "config.json", {"settings": dict(settings), **fingerprints})
-        self.rows = self._whole_batches()
+        try:
+            self.rows = self._whole_batches()
+        except ValueError:
+            self._file.close()
+            raise
         return self
 
     def _whole_batches(self) -> list[dict[str, Any]]:

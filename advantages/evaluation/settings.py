@@ -75,7 +75,9 @@ class Settings:
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
             if self.model.count("/") > 1:
-                raise ValueError(f"eval: model is {self.model!r}, but there is no such folder; pass a folder or a hub id")
+                raise ValueError(
+                    f"eval: model is {self.model!r}, but there is no such folder; pass a folder or a hub id"
+                )
             return self.model
         if (folder / "model").is_dir():
             return str(folder / "model")

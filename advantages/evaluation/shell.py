@@ -101,8 +101,8 @@ def _started(given: dict[str, Any]) -> tuple[Path, Settings]:
     if Path(given["model"]).expanduser().is_dir():
         given["model"] = str(Path(given["model"]).expanduser().resolve())
     settings = Settings(**given)
-    name = "-".join([part for part in Path(settings.model).parts if part != "model"][-1:] + [settings.benchmark])
-    return output or Path("evaluations") / name, settings
+    model = [part for part in Path(settings.model).parts if part != "model"][-1]
+    return output or Path("evaluations") / f"{model}-{settings.benchmark}", settings
 
 
 def _resumed(given: dict[str, Any]) -> tuple[Path, Settings]:

@@ -84,7 +84,9 @@ class Config:
     minibatches: int = _option(2, "learning", "updates per step, each on a share of its responses", least=1)
     passes: int = _option(1, "learning", "times that a step's responses are gone through", least=1)
     micro_batch: int = _option(0, "learning", "responses that go through the model at once; 0: a minibatch", least=0)
-    rate: float = _option(5e-4, "learning", "learning rate", least=0)
+    rate: float = _option(
+        0.0, "learning", "learning rate; 0: 5e-4 for the tiny model, 1e-6 for others, 1e-5 with LoRA", least=0
+    )
     warmup: int = _option(10, "learning", "steps over which the learning rate rises", least=0)
     weight_decay: float = _option(0.0, "learning", "weight decay of AdamW", least=0)
     grad_clip: float = _option(1.0, "learning", "largest norm of the gradient; 0: any", least=0)
@@ -121,9 +123,10 @@ class Config:
     engine: str = _option(
         "generate",
         "sampling",
-        "generate: the model's own; continuous: its continuous batching; vllm",
+        "generate: the model's own; continuous: its continuous batching; vllm: beside the model, in one process",
         choices=("generate", "continuous", "vllm"),
     )
+    engine_memory: float = _option(0.3, "sampling", "share of the memory that vllm may take", least=0.01, most=0.95)
     importance_cap: float = _option(
         2.0, "sampling", "largest weight that corrects for an engine whose probabilities differ", least=1
     )
@@ -136,6 +139,8 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        if not self.rate:  # recorded as what it is
+            object.__setattr__(self, "rate", 5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
         if self.prompts * self.samples % self.minibatches:
             raise ValueError(
                 f"train: {self.prompts} prompts of {self.samples} samples do not divide into {self.minibatches} "
@@ -143,6 +148,8 @@ class Config:
             )
         if self.model and self.random_init:
             raise ValueError("train: got both model and random_init; pass one of them")
+        if self.engine == "vllm" and self.lora_rank:
+            raise ValueError("train: engine vllm takes whole weights alone; drop --lora-rank, or sample with generate")
         if self.dual_clip and self.dual_clip <= 1:
             raise ValueError(f"train: dual_clip is {self.dual_clip}; pass a number above 1, or 0 for none")
 

@@ -186,4 +186,4 @@ def _problem(where: str, row: Any) -> Problem:
             raise ValueError(f"train: {where}: {name} is a {type(row[name]).__name__}; pass a text")
     solution = row.get("solution")
     rest = {name: x for name, x in row.items() if name not in ("prompt", "answer", "solution")}
-    return Problem(str(row["prompt"]), str(row["answer"]), None if solution is None else str(solution), rest)
+    return Problem(str(row["prompt"]), str(row["answer"]), None if solution is None else str(solution), rest, where)

@@ -3,16 +3,22 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from .compare import shown
+from .comparison import MEASURES, Comparison, Difference, Variant
 from .config import Config
 
-__all__ = ["Display"]
+__all__ = ["Display", "tables"]
+
+_RESULTS = ("before", "after", "greedy", "steps_to_90", "samples_to_90", "auc", "seconds")
+_DIFFERENCES = ("auc", "after", "samples_to_90", "gradient_variation", "gradient_change")
 
 
 class Display:
@@ -63,33 +69,74 @@ class Display:
             self._tasks[key] = self._bar.add_task(key[0], total=total, shown="")
         self._bar.update(self._tasks[key], completed=step, shown=shown)
 
-    def table(self, outcomes: Sequence[Any]) -> None:
-        """The results, a row per estimator, averaged over seeds."""
-        table = Table(header_style="bold", caption_justify="left", caption_style="dim")
-        for column in ("", "pass@1 before", "after", "greedy", "steps to 90%", "samples", "mean accuracy", "seconds"):
-            table.add_column(column, justify="right" if column else "left")
-        for name in dict.fromkeys(outcome.estimator for outcome in outcomes):
-            runs = [outcome for outcome in outcomes if outcome.estimator == name]
-            reached = [run for run in runs if run.steps_to_90 is not None]
-            of = f" ({len(reached)} of {len(runs)})" if len(reached) < len(runs) else ""
-            table.add_row(
-                name,
-                *(_share([getattr(run, field) for run in runs]) for field in ("before", "after", "greedy")),
-                f"{mean(run.steps_to_90 for run in reached):.0f}{of}" if reached else "never",
-                f"{mean(run.samples_to_90 for run in reached):,.0f}" if reached else "never",
-                f"{mean(run.auc for run in runs):.3f}",
-                f"{mean(run.seconds for run in runs):.0f}",
-            )
-        seeds = sorted({outcome.seed for outcome in outcomes})
-        table.caption = f"Means over seeds {', '.join(map(str, seeds))}; mean accuracy is that of all training steps."
-        self.console.print()
-        self.console.print(table)
+    def results(self, comparison: Comparison) -> None:
+        """What came out, in tables."""
+        for table in tables(comparison):
+            self.console.print()
+            self.console.print(table)
 
     def paths(self, paths: Mapping[str, Path]) -> None:
         for name, path in paths.items():
             self.console.print(f"{name:<8} {path}", soft_wrap=True)
 
 
-def _share(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{mean(known):.1%}" if known else "-"
+def tables(comparison: Comparison) -> list[Table]:
+    """The results, a row per variant, and the differences from the baseline where there are pairs of runs."""
+    counts = sorted({len(variant.seeds) for variant in comparison.variants})
+    caption = "Accuracies are of held-out problems; the area under the curve is the mean accuracy of all steps."
+    if counts[-1] > 1:
+        seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        caption = f"Means over {seeds} seeds, ± 95% intervals of Student's t. {caption}"
+    levels = {v.name: [_level(v, name) for name in _RESULTS] for v in comparison.variants}
+    results = _table(_RESULTS, levels, caption=caption)
+    if all(len(found["auc"].seeds) < 2 for found in comparison.differences.values()):
+        return [results]
+    differences = _table(
+        _DIFFERENCES,
+        {
+            name: [_difference(key, found[key]) for key in _DIFFERENCES]
+            for name, found in comparison.differences.items()
+        },
+        title=f"Differences from {comparison.baseline}, paired by seed",
+        caption="* the interval excludes zero. Differences of percentages are in percentage points.",
+    )
+    return [results, differences]
+
+
+def _table(names: Sequence[str], rows: Mapping[str, Sequence[Text]], *, title: str = "", caption: str) -> Table:
+    """A table of measures, as narrow as its numbers allow, so that 80 columns hold it with a long name."""
+    table = Table(
+        box=SIMPLE_HEAD,
+        header_style="bold",
+        title=Text(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        caption_style="dim",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", overflow="fold")
+    for place, name in enumerate(names):
+        words = MEASURES[name].title.split() + [line for row in rows.values() for line in row[place].plain.splitlines()]
+        table.add_column(MEASURES[name].title, justify="right", width=max(map(len, words)))
+    for name, cells in rows.items():
+        table.add_row(Text(", ".join(part.strip() for part in name.split(","))), *cells)  # may break after commas
+    return table
+
+
+def _level(variant: Variant, name: str) -> Text:
+    mean, without = variant.means[name], variant.without(name)
+    if mean is None:
+        return Text("never" if "_to_" in name else "-")
+    value, half = shown(name, mean)
+    return Text(f"{value}\n{f'{mean.n} of {len(variant.seeds)}' if without else half}".rstrip())
+
+
+def _difference(name: str, difference: Difference) -> Text:
+    if difference.mean is None:
+        return Text("-")
+    value, half = shown(name, difference.mean, sign=True)
+    left = f"\n{len(difference.seeds)} pairs" if difference.left_out else ""
+    clear = difference.mean.excludes_zero
+    return Text(f"{value}{'*' if clear else ''}\n{half}{left}".rstrip(), style="bold" if clear else "")

@@ -129,7 +129,7 @@ def _run_one(
     if checkpoint is not None:
         restore(training, checkpoint)
     if world.main:
-        disk.cut_metrics(training.done)
+        disk.cut(training.done)
     problems = source.held_out(config.evaluation)
 
     def evaluate() -> None:
@@ -146,7 +146,7 @@ def _run_one(
     while training.done < config.steps:
         metrics = training.step()
         if world.main:
-            disk.log(metrics)
+            disk.log(metrics, training.examples)
         report("step", config=config, metrics=metrics)
         stopping = world.any(bool(stop))
         if stopping or training.done % config.save_every == 0 or training.done == config.steps:

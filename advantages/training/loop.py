@@ -55,15 +55,22 @@ class Training:
         self.definition = check(self.estimator, HOST, config.options, _WITH_REFERENCE if config.kl else _WORDS)
         self.rewards: Rewards = make_rewards(config, source)
         self.longest = config.max_new_tokens or (source.task.longest if isinstance(source, Procedural) else 1024)
+        self.room = self._room(model)
+        self._prompts(getattr(source, "problems", ()))
         world.share(config.prompts * config.samples)
         self.reference = None
         if config.kl and not config.lora_rank:  # without its adapters, a LoRA model is its own reference
             self.reference = _frozen_copy(model)
         optimizer = torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad], lr=config.rate, weight_decay=config.weight_decay
+            [p for p in model.parameters() if p.requires_grad],
+            lr=config.rate,
+            weight_decay=config.weight_decay,
         )
         self.model, self.optimizer = world.prepare(model, optimizer)
+        self.vllm = self._vllm(model)
         self.done = 0
+        self.examples: list[dict[str, Any]] = []
+        """A few responses of the last step: to one prompt, with their rewards."""
         torch.manual_seed(config.seed * 1_000_003 + world.rank)
 
     def step(self) -> dict[str, float]:
@@ -85,6 +92,7 @@ class Training:
             )
         clock("estimating")
         self.done += 1
+        self.examples = _examples(self.done, batch, advantages)
         updates = self._update(own, old, advantages[mine], reference)
         clock("updating")
 
@@ -159,22 +167,73 @@ class Training:
         clock("scoring")
         return _Batch(problems, groups, rollout, scores, rewards, 0)
 
-    def _generate(self, problems: Sequence[Problem], *, greedy: bool = False) -> Rollout:
-        prompts = [
-            render(self.tokenizer, problem.prompt, system=self.config.system, thinking=self.config.thinking)
-            for problem in problems
-        ]
-        with self.world.whole(self.model) as model:
-            return sample(
-                model,
-                self.tokenizer,
-                prompts,
-                max_new_tokens=self.longest,
-                temperature=self.config.temperature,
-                top_p=self.config.top_p,
-                greedy=greedy,
-                engine=self.config.engine,
+    def _room(self, model: Any) -> int:
+        """The most tokens that a prompt may have."""
+        context = getattr(model.config, "max_position_embeddings", None)
+        if context is not None and self.longest >= context:
+            raise ValueError(
+                f"train: responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
+                f"{context}; lower --max-new-tokens"
             )
+        return (
+            self.config.max_prompt_tokens
+            if context is None
+            else min(self.config.max_prompt_tokens, context - self.longest)
+        )
+
+    def _prompts(self, problems: Sequence[Problem]) -> list[str]:
+        """What the model is asked.
+
+        Raises:
+            ValueError: a prompt is too long.
+        """
+        c = self.config
+        prompts = [render(self.tokenizer, p.prompt, system=c.system, thinking=c.thinking) for p in problems]
+        lengths = map(len, self.tokenizer(prompts, add_special_tokens=False).input_ids if prompts else ())
+        for problem, length in zip(problems, lengths, strict=True):
+            if length > self.room:
+                advice = (
+                    "raise --max-prompt-tokens"
+                    if self.room == c.max_prompt_tokens
+                    else f"lower --max-new-tokens, since the model reads {self.room + self.longest} in all"
+                )
+                raise ValueError(
+                    f"train: {problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
+                    "or shorten it"
+                )
+        return prompts
+
+    def _vllm(self, model: Any) -> Any:
+        if self.config.engine != "vllm":
+            return None
+        if self.world.size > 1:
+            raise ValueError(
+                "train: engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
+            )
+        from .vllm_engine import VLLM
+
+        mixed = self.world.accelerator.mixed_precision == "bf16"
+        return VLLM(
+            model,
+            self.tokenizer,
+            context=self.room + self.longest,
+            dtype=torch.bfloat16 if mixed else model.dtype,
+            memory=self.config.engine_memory,
+        )
+
+    def _generate(self, problems: Sequence[Problem], *, greedy: bool = False) -> Rollout:
+        prompts = self._prompts(problems)
+        how: dict[str, Any] = {
+            "max_new_tokens": self.longest,
+            "temperature": self.config.temperature,
+            "top_p": self.config.top_p,
+            "greedy": greedy,
+        }
+        with self.world.whole(self.model) as model:
+            if self.vllm is not None:
+                rollout: Rollout = self.vllm.sample(model, self.tokenizer, prompts, version=self.done, **how)
+                return rollout
+            return sample(model, self.tokenizer, prompts, **how, engine=self.config.engine)
 
     def _score(self, problems: Sequence[Problem], rollout: Rollout) -> Scores:
         prompts = [problem.prompt for problem in problems]
@@ -263,7 +322,7 @@ class Training:
                         {name: share * float(x.detach()) for name, x in result._asdict().items() if name != "loss"}
                     )
                     found[-1]["loss"] = float(result.loss.detach())
-                norm = accelerator.clip_grad_norm_(self.model.parameters(), c.grad_clip or math.inf)
+                norm: Any = accelerator.clip_grad_norm_(self.model.parameters(), c.grad_clip or math.inf)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
                 found.append({"grad_norm": float(norm)})
@@ -346,6 +405,35 @@ def _useful_groups(rewards: torch.Tensor, samples: int) -> torch.Tensor:
 
 def _informative(rewards: torch.Tensor, groups: Groups) -> float:
     return float(_useful_groups(rewards, groups.size or 1).float().mean())
+
+
+def _examples(step: int, batch: _Batch, advantages: torch.Tensor, count: int = 4) -> list[dict[str, Any]]:
+    """The first responses to a step's first prompt, for the record; a reward is None where there is none.
+
+    Of an estimator that gives each token its own, the advantage is the mean over the response.
+    """
+    mask = batch.rollout.mask
+    if advantages.ndim == 2:
+        advantages = torch.where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
+    rows = range(min(count, batch.groups.size or count, len(batch.problems)))
+
+    def known(x: float) -> float | None:
+        return x if math.isfinite(x) else None
+
+    return [
+        {
+            "step": step,
+            "prompt": batch.problems[row].prompt,
+            "answer": batch.problems[row].answer,
+            "response": batch.rollout.texts[row],
+            "reward": known(float(batch.rewards[row])),
+            "scores": dict(zip(batch.scores.names, map(known, batch.scores.values[row].tolist()), strict=True)),
+            "advantage": float(advantages[row]),
+            "tokens": int(mask[row].sum()),
+            "truncated": bool(batch.rollout.truncated[row]),
+        }
+        for row in rows
+    ]
 
 
 def _of_groups(batch: _Batch, keep: torch.Tensor, samples: int) -> _Batch:

@@ -36,11 +36,12 @@ def surrogate(
     divisor: float | None = None,
     reference_logprobs: torch.Tensor | None = None,
     kl: float = 0.0,
+    unbiased_kl: bool = True,
     weights: torch.Tensor | None = None,
 ) -> Surrogate:
     """Clipped policy-gradient loss.
 
-        -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + kl * (exp(d) - d - 1)
+        -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + kl * rho * (exp(d) - d - 1)
 
     with rho = exp(logprobs - old_logprobs) and d = reference_logprobs - logprobs (the estimator k3).
 
@@ -59,6 +60,9 @@ def surrogate(
             responses, or its N * T.
         reference_logprobs: (N, T) under the reference policy; needed where `kl` is not 0.
         kl: weight of the divergence from the reference.
+        unbiased_kl: the ratio of the token, never clipped, is a factor of k3, so that its mean gradient is that of
+            KL(policy || reference) (DeepSeek-V3.2, arXiv:2512.02556). Without that factor, as GRPO's paper has it, it
+            is that of KL(reference || policy) where the policy has not moved since it sampled.
         weights: (N, T) importance weights of the tokens, see `importance_weights`.
     """
     if advantages.ndim == 1:
@@ -83,6 +87,8 @@ def surrogate(
             raise TypeError("surrogate: kl needs reference_logprobs; pass them, or kl=0")
         d = torch.where(mask, reference_logprobs - logprobs, 0.0)
         k3 = d.exp() - d - 1
+        if unbiased_kl:
+            k3 = torch.where(mask, logprobs - old_logprobs, 0.0).exp() * k3
         per_token = per_token + kl * k3
         kl_reference = _mean(k3.detach(), mask)
     per_token = torch.where(mask, per_token, 0.0)

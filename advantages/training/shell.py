@@ -1,8 +1,9 @@
-"""`advantages train`: options, live progress, the result table, and the record on disk."""
+"""`advantages train` and `advantages compare-runs`: options, live progress, tables, and the record on disk."""
 
 import argparse
 import ast
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from .config import GROUPS, Config
 
-__all__ = ["add_arguments", "parse_estimator", "train"]
+__all__ = ["add_arguments", "add_compare_arguments", "compare_runs", "parse_estimator", "train"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +131,8 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
         for k in range(count)
         for name, own in estimators
     ]
+    if twice := [c.label for n, c in enumerate(configs) if c in configs[:n]]:
+        raise ValueError(f"--estimator: {twice[0]} is named twice; name it once")
     folder = free_folder(given["runs"], given.get("name"))
     if len(configs) == 1:
         return folder, [(folder, configs[0])]
@@ -160,7 +163,9 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
         return _train(folder, runs)
     except (TypeError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         raise SystemExit(
             f"train: out of memory ({' '.join(str(error).split())[:150]}); lower --micro-batch, --max-new-tokens or "
             "--samples, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint is whole"
@@ -180,21 +185,77 @@ def _check(runs: Sequence[tuple[Path, Config]]) -> None:
 
 
 def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
+    from .compare import compare_records, write_comparison
     from .display import Display
     from .experiment import Stopped, run
     from .plots import plot_curves
-    from .runs import as_dicts, write_json
+    from .report import write_report
+    from .runs import RunFolder, as_dicts, read_record, write_json
 
     try:
         with Display([config for _, config in runs]) as display:
             outcomes = run(runs, folder, display)
     except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            write_report(next(path for path, _ in runs if not RunFolder(path).finished))
         print(f"\n{stopped}, and saved; go on with: advantages train --resume {folder}", file=sys.stderr)
         return 128 + stopped.signal_number
     if display.main:
-        display.table(outcomes)
+        compared = compare_records([read_record(path) for path, _ in runs])
+        display.results(compared.comparison)
         write_json(folder / "results.json", as_dicts(outcomes))
         plot_curves(as_dicts(outcomes), folder / "curves.png")
+        reports = [write_report(path) for path, _ in runs]
+        report = reports[0] if len(runs) == 1 else write_comparison(compared, folder)["report"]
         metrics = folder / ("metrics.jsonl" if len(runs) == 1 else "*/metrics.jsonl")
-        display.paths({"plot": folder / "curves.png", "results": folder / "results.json", "metrics": metrics})
+        paths = {"report": report, "plot": folder / "curves.png", "results": folder / "results.json"}
+        display.paths({**paths, "metrics": metrics})
+    return 0
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `advantages compare-runs`."""
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, of an experiment, or one that holds several"
+    )
+    parser.add_argument("--baseline", metavar="NAME", help="what the others are compared with (default: the first)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where compare.html and compare.json go (default: the folder, where one is given; else the first free "
+        "one of runs/compare-1, runs/compare-2 ...)",
+    )
+    parser.add_argument("--finished-only", action="store_true", help="leave out runs that are not finished")
+    parser.add_argument(
+        "--different-tasks", action="store_true", help="compare runs of different tasks or models all the same"
+    )
+
+
+def compare_runs(options: argparse.Namespace) -> int:
+    """Compare recorded runs; the exit status."""
+    from rich.console import Console
+
+    from .compare import compare_records, read_records, write_comparison
+    from .display import tables
+    from .runs import free_folder
+
+    try:
+        records, unfinished = read_records(options.folders, finished_only=options.finished_only)
+        compared = compare_records(
+            records, baseline=options.baseline, different_tasks=options.different_tasks, unfinished=unfinished
+        )
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    alone = options.folders[0] if len(options.folders) == 1 else None
+    folder = options.out or alone or free_folder(Path("runs"), None, "compare")
+    paths = write_comparison(compared, folder)
+    console = Console(highlight=False)
+    for table in tables(compared.comparison):
+        console.print(table)
+        console.print()
+    for note in compared.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    for name, path in paths.items():
+        console.print(f"{name:<8} {path}", markup=False, soft_wrap=True)
     return 0

@@ -16,6 +16,8 @@ class Problem(NamedTuple):
     solution: str | None = None
     columns: Mapping[str, Any] = MappingProxyType({})
     """What else the data says of it, for reward functions that ask."""
+    where: str = "a problem"
+    """Where it stands, for messages."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,141 @@
+"""Tables and plots of the study: python benchmarks/lampo/report.py"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from advantages.training.comparison import Comparison, Interval, Run, band, compare
+from study import HERE, RATES, SEEDS, SETTINGS, TUNING_SEED, VARIANTS, read
+
+IMAGES = HERE.parents[1] / "docs" / "images"
+SAMPLES_PER_STEP, LAST = 128, 10
+SHOWN = {"grpo": "C7", "rloo": "C0", "lampo tau=1": "C1", "lampo tau=3": "C3", "lambdapo tau=1": "C2"}
+
+
+def main() -> None:
+    records = read(HERE / "runs.jsonl")
+    runs = {setting: list(_runs(records, setting)) for setting in SETTINGS}
+    found = {setting: compare(some, "grpo") for setting, some in runs.items()}
+    lines = ["# Results of the study", "", "Made by `make study`; read `docs/lampo.md` first.", ""]
+    for setting, meaning in SETTINGS.items():
+        lines += _table(setting, meaning, found[setting], records)
+    lines += _tuning(records)
+    (HERE / "results.md").write_text("\n".join(lines) + "\n")
+    _curves(runs, IMAGES / "lampo-curves.png")
+    _forest(found, IMAGES / "lampo-differences.png")
+
+
+def _runs(records: list[dict[str, Any]], setting: str) -> Iterator[Run]:
+    """The runs of a setting, of the seeds that every variant has."""
+    some = [record for record in records if record["setting"] == setting and record["seed"] in SEEDS]
+    seeds = set.intersection(*({r["seed"] for r in some if r["variant"] == variant} for variant in VARIANTS))
+    for record in some:
+        if record["seed"] in seeds:
+            metrics = [
+                {"step": k, "samples": k * SAMPLES_PER_STEP, "accuracy": accuracy, "grad_norm": norm, "seconds": 0.0}
+                for k, (accuracy, norm) in enumerate(zip(record["accuracy"], record["grad_norm"], strict=True), 1)
+            ]
+            yield Run(record["variant"], record["seed"], metrics, {k: record[k] for k in ("before", "after", "greedy")})
+
+
+def _table(setting: str, meaning: str, found: Comparison, records: list[dict[str, Any]]) -> list[str]:
+    seeds = len(found["grpo"].seeds)
+    before = found["grpo"].means["before"]
+    lines = [
+        f"## {setting}: {meaning}",
+        "",
+        f"{seeds} paired seeds; mean ± half of the 95% interval (Student's t over seeds). "
+        f"Pass@1 before: {_mean(before, '.3f')}.",
+        "",
+        "| variant | rate | AUC | AUC, difference to grpo | samples to 90% | pass@1 after | greedy after | "
+        f"gradient norm | its mean over the last {LAST} steps |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in VARIANTS:
+        variant = found[name]
+        mine = [r for r in records if r["setting"] == setting and r["variant"] == name and r["seed"] in variant.seeds]
+        gap = found.differences[name]["auc"].mean if name != "grpo" else None
+        never = len(variant.without("samples_to_90"))
+        reached = "never" if never == seeds else _mean(variant.means["samples_to_90"], ",.0f")
+        cells = [
+            name,
+            f"{mine[0]['rate']:g}",
+            _mean(variant.means["auc"], ".3f"),
+            "" if gap is None else f"**{_mean(gap, '+.3f')}**" if gap.excludes_zero else _mean(gap, "+.3f"),
+            reached + (f" ({seeds - never} of {seeds} runs)" if 0 < never < seeds else ""),
+            _mean(variant.means["after"], ".3f"),
+            _mean(variant.means["greedy"], ".3f"),
+            _mean(variant.means["gradient"], ".3g"),
+            f"{np.mean([r['grad_norm'][-LAST:] for r in mine]):.3g}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _tuning(records: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Learning rates",
+        "",
+        f"AUC of one tuning run each, seed {TUNING_SEED}, at rates {', '.join(f'{rate:g}' for rate in RATES)}.",
+        "",
+        "| variant | " + " | ".join(SETTINGS) + " |",
+        "|---|" + "---|" * len(SETTINGS),
+    ]
+    auc = {(r["setting"], r["variant"], r["rate"]): r["auc"] for r in records if r["seed"] == TUNING_SEED}
+    for name in VARIANTS:
+        cells = []
+        for setting in SETTINGS:
+            tried = [auc[setting, name, rate] for rate in RATES]
+            cells.append(" / ".join(f"**{x:.3f}**" if x == max(tried) else f"{x:.3f}" for x in tried))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _mean(found: Interval | None, form: str) -> str:
+    if found is None:
+        return ""
+    half = "" if found.half is None else f" ± {format(found.half, form.lstrip('+'))}"
+    return f"{found.mean:{form}}{half}"
+
+
+def _curves(runs: dict[str, list[Run]], path: Path) -> None:
+    figure, axes = plt.subplots(1, len(runs), figsize=(14, 3.6), sharey=True, constrained_layout=True)
+    for axis, (setting, some) in zip(axes, runs.items(), strict=True):
+        for name, color in SHOWN.items():
+            found = band([run for run in some if run.variant == name], "accuracy", window=3)
+            axis.plot(found.samples, found.mean, color=color, label=name)
+            axis.fill_between(found.samples, found.mean - found.half, found.mean + found.half, color=color, alpha=0.2)
+        axis.set(title=f"{setting}\n{SETTINGS[setting]}", xlabel="responses sampled")
+        axis.grid(alpha=0.3)
+    axes[0].set(ylabel="accuracy while training", ylim=(0, 1))
+    axes[0].legend(loc="upper left", fontsize="small")
+    figure.savefig(path, dpi=110)
+
+
+def _forest(found: dict[str, Comparison], path: Path) -> None:
+    names = [name for name in VARIANTS if name != "grpo"]
+    figure, axes = plt.subplots(1, len(found), figsize=(14, 4.2), sharey=True, constrained_layout=True)
+    for axis, (setting, comparison) in zip(axes, found.items(), strict=True):
+        for row, name in enumerate(names):
+            gap = comparison.differences[name]["auc"].mean
+            if gap is None:
+                continue
+            color = "C7" if not gap.excludes_zero else "C2" if gap.mean > 0 else "C3"
+            axis.errorbar(gap.mean, row, xerr=gap.half, fmt="o", color=color, capsize=3)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set(title=f"{setting}\n{SETTINGS[setting]}", xlabel="AUC, difference to grpo")
+        axis.set_xscale("symlog", linthresh=0.1)
+        axis.grid(alpha=0.3, axis="x")
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
