@@ -523,7 +523,7 @@ def test_running_out_of_memory_says_what_to_lower(model_folder, written, tmp_pat
 
 
 PATIENCE = 300
-"""Seconds that a process may take on a busy machine, where importing torch alone takes half a minute."""
+"""Seconds that a process may take, on a machine that may be busy."""
 
 
 @pytest.fixture
