@@ -522,25 +522,39 @@ def test_running_out_of_memory_says_what_to_lower(model_folder, written, tmp_pat
     assert len(completions(folder)) == 18
 
 
-def start(*parts):
-    command = [sys.executable, "-m", "advantages", *map(str, parts)]
-    return subprocess.Popen(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+PATIENCE = 300
+"""Seconds that a process may take, on a machine that may be busy."""
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def new(*parts):
+        command = [sys.executable, "-m", "advantages", *map(str, parts)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield new
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def stopped_by(number, process, file, lines):
     """End a process when a file has so many lines; what it said."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not file.exists() or file.read_bytes().count(b"\n") < lines:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(number)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=PATIENCE)
 
 
-def test_an_evaluation_that_is_killed_goes_on_as_if_nothing_had_happened(model_folder, written, tmp_path):
+def test_an_evaluation_that_is_killed_goes_on_as_if_nothing_had_happened(start, model_folder, written, tmp_path):
     data = written([{**AIME[0], "id": i, "problem": f"What is {i} + {i}?"} for i in range(30)])
     more = {"samples": 4, "batch_size": 2, "max_new_tokens": 48}
     whole = start(*arguments(model_folder, data, tmp_path / "whole", **more))
@@ -556,10 +570,10 @@ def test_an_evaluation_that_is_killed_goes_on_as_if_nothing_had_happened(model_f
     assert again.returncode == 130
     assert said == f"\nstopped; go on with: advantages eval --resume {folder}\n"
     last = start("eval", "--resume", folder)
-    out, error = last.communicate(timeout=60)
+    out, error = last.communicate(timeout=PATIENCE)
     assert last.returncode == 0, error
     assert "completions were there" in out
-    assert whole.communicate(timeout=60)
+    assert whole.communicate(timeout=PATIENCE)
     assert whole.returncode == 0
     assert file.read_bytes() == (tmp_path / "whole" / "completions.jsonl").read_bytes()
     assert (folder / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()
