@@ -59,6 +59,7 @@ HOSTS: dict[str, Host] = {
             "verl", "verl", ">=0.9.1,<0.10", _RESPONSES | _TOKENS | {"values", "baselines", "trajectories"}, real=True
         ),
         Host("OpenRLHF", "openrlhf", ">=0.11.2,<0.12", _RESPONSES | _TOKENS | {"values"}, real=True),
+        Host("slime", "slime", "==0.3.1", _RESPONSES - {"mask"} | {"trajectories"}, real=False),
     )
 }
 
