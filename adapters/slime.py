@@ -50,8 +50,6 @@ def advantages_as_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[Any],
     estimator = resolve(args.advantage)
     options = dict(getattr(args, "advantage_options", None) or {})
     d = check(estimator, _HOST, options)
-    if "across" in options:
-        raise TypeError(f"{d.name}: across is not needed, as slime hands over the whole batch; drop it")
     if hook(args, "advantage_estimator") not in _PER_RESPONSE:
         raise ValueError(
             f"--advantage-estimator is {args.advantage_estimator}, with which slime's advantages are not its "

@@ -141,7 +141,7 @@ def test_slime_takes_a_function_of_ones_own_by_its_path():
         ({"advantage": "gae"}, TypeError, r"gae needs token_rewards .* slime does not hand"),
         ({"advantage": "grpo", "advantage_options": {"speed": 1}}, TypeError, "grpo: takes no option 'speed'"),
         ({"advantage": "grpo", "advantage_options": {"epsilon": -1.0}}, ValueError, "epsilon"),
-        ({"advantage": "gdpo", "advantage_options": {"across": None}}, TypeError, "across is not needed"),
+        ({"advantage": "gdpo"}, TypeError, "gdpo needs rewards by component, but slime hands their sum"),
         ({"advantage": "grpo", "advantage_estimator": "ppo"}, ValueError, "--advantage-estimator is ppo"),
         ({"advantage": "grpo", "rewards_normalization": False}, ValueError, "--disable-rewards-normalization is set"),
         ({"advantage": "grpo", "grpo_std_normalization": False}, ValueError, "--disable-grpo-std-normalization is set"),

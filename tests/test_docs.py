@@ -50,7 +50,7 @@ def test_the_index_of_adapters_says_what_the_contract_says():
     page = (ROOT / "docs" / "adapters" / "README.md").read_text()
     rows = {
         row[0]: row
-        for row in re.findall(r"^\| \[(\w+)\].*?\| ([^|]*\d[^|]*) \| (the real package|a stand-in) \|", page, re.M)
+        for row in re.findall(r"^\| \[([\w ]+)\].*?\| ([^|]*\d[^|]*) \| (the real package|a stand-in) \|", page, re.M)
     }
     assert rows == {
         host.name: (host.name, host.tested, "the real package" if host.real else "a stand-in")
