@@ -72,6 +72,7 @@ HOSTS: dict[str, Host] = {
             components=False,
         ),
         Host("tunix PPO", "google-tunix", ">=0.1.7,<0.2", frozenset({"token_rewards", "values", "mask"}), real=True),
+        Host("SkyRL", "skyrl", "==0.3.0", _RESPONSES | _TOKENS | {"values"}, real=False, components=False),
         Host("slime", "slime", "==0.3.1", _RESPONSES - {"mask"} | {"trajectories"}, real=False, components=False),
     )
 }
