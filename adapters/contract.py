@@ -14,17 +14,7 @@ from typing import Any, NamedTuple
 from ..estimator import Definition, definition_of
 from ..vocabulary import INPUTS
 
-__all__ = [
-    "HOSTS",
-    "Host",
-    "MovedHookError",
-    "check",
-    "check_sum_of_rewards",
-    "estimate",
-    "hook",
-    "resolve",
-    "warn_outside_tested_range",
-]
+__all__ = ["HOSTS", "Host", "MovedHookError", "check", "estimate", "hook", "resolve", "warn_outside_tested_range"]
 
 Estimator = Callable[..., Any]
 
@@ -44,6 +34,8 @@ class Host(NamedTuple):
     """Words of the vocabulary that it can supply."""
     real: bool
     """Whether the tests run against the real package, not a stand-in."""
+    components: bool = True
+    """Whether it can hand over the rewards by component, not their sum alone."""
 
     @property
     def version(self) -> str | None:
@@ -55,7 +47,9 @@ class Host(NamedTuple):
 
     def lacks(self, estimator: Estimator) -> list[str]:
         """Inputs that an estimator needs and the framework cannot supply."""
-        return [name for name in definition_of(estimator).needed if name not in self.words]
+        d = definition_of(estimator)
+        sums = [] if self.components or ("N", "K") not in d.shapes.get("rewards", ()) else ["rewards by component"]
+        return [name for name in d.needed if name not in self.words] + sums
 
 
 _RESPONSES = frozenset({"rewards", "groups", "mask", "lengths", "valid", "logprobs"})
@@ -70,19 +64,16 @@ HOSTS: dict[str, Host] = {
         ),
         Host("OpenRLHF", "openrlhf", ">=0.11.2,<0.12", _RESPONSES | _TOKENS | {"values"}, real=True),
         Host(
-            "SkyRL",
-            "skyrl",
-            ">=0.3,<0.4",
-            frozenset({"rewards", "groups", "valid", "mask", "lengths", "token_rewards", "values"}),
-            real=True,
-        ),
-        Host(
             "tunix",
             "google-tunix",
             ">=0.1.7,<0.2",
-            frozenset({"rewards", "groups", "mask", "lengths", "token_rewards", "values"}),
+            frozenset({"rewards", "groups", "valid"}),
             real=True,
+            components=False,
         ),
+        Host("tunix PPO", "google-tunix", ">=0.1.7,<0.2", frozenset({"token_rewards", "values", "mask"}), real=True),
+        Host("SkyRL", "skyrl", "==0.3.0", _RESPONSES | _TOKENS | {"values"}, real=True, components=False),
+        Host("slime", "slime", "==0.3.1", _RESPONSES - {"mask"} | {"trajectories"}, real=False, components=False),
     )
 }
 
@@ -145,6 +136,8 @@ def check(
                 f"{d.name} needs {name} ({INPUTS[name].meaning}), which {host.name} does not hand to estimators here; "
                 f"it hands {', '.join(word for word in INPUTS if word in supplied)}"
             )
+    if "rewards by component" in host.lacks(estimator):
+        raise TypeError(f"{d.name} needs rewards by component, but {host.name} hands their sum to estimators")
     for name, value in options.items():
         if name not in d.settings or name == "group_size":
             settings = ", ".join(key for key in d.settings if key != "group_size")
@@ -152,18 +145,6 @@ def check(
         if name in d.checks:
             d.checks[name].check(d.name, name, value)
     return d
-
-
-def check_sum_of_rewards(d: Definition, host: Host) -> None:
-    """Refuse an estimator of several rewards per response, where the framework hands over their sum alone.
-
-    Raises:
-        TypeError: it is one.
-    """
-    if ("N",) not in d.shapes.get("rewards", (("N",),)):
-        raise TypeError(
-            f"{d.name} takes one reward per component, but {host.name} hands over their sum; choose another estimator"
-        )
 
 
 def estimate(estimator: Estimator, supply: Mapping[str, Callable[[], Any]], options: Mapping[str, Any]) -> Any:

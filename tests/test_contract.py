@@ -97,8 +97,19 @@ def test_a_version_outside_the_tested_range_warns_once():
     warn_outside_tested_range(HOST._replace(distribution="no-such-thing"))
 
 
-def test_every_host_serves_the_estimators_over_groups():
-    for host in HOSTS.values():
-        with_logprobs = "logprobs" in host.words
-        for name in set(estimators.__all__) - {"gae"} - (set() if with_logprobs else {"lampo", "lambdapo"}):
+@pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
+def test_every_host_serves_what_the_command_line_says(host):
+    for name in estimators.__all__:
+        if host.lacks(resolve(name)):
+            with pytest.raises(TypeError, match=f"^{name} needs "):
+                check(resolve(name), host, {})
+        else:
             check(resolve(name), host, {})
+    if "groups" in host.words:
+        assert not any(host.lacks(resolve(name)) for name in ("dr_grpo", "grpo", "rloo", "reinforce"))
+
+
+def test_the_sum_of_rewards_is_not_their_components():
+    assert HOST._replace(components=False).lacks(resolve("gdpo")) == ["rewards by component"]
+    with pytest.raises(TypeError, match="gdpo needs rewards by component, but Mill hands their sum"):
+        check(resolve("gdpo"), HOST._replace(components=False), {})
