@@ -15,6 +15,7 @@ import torch
 from .. import estimators
 from ..estimator import Definition
 from ..ops import sequence_logprobs
+from ..vocabulary import INPUTS
 from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 
 __all__ = ["check_config", "register"]
@@ -84,12 +85,12 @@ def check_config(
         ValueError: an option is out of range, missing, or would be ignored.
     """
     d, _ = _configured(estimator, config.algorithm)
-    words = set(_HOST.words)
-    if not use_reference_policy:
-        words -= {"ref_token_logprobs"}
-    if not use_critic:
-        words -= {"values"}
-    check(estimator, _HOST, {}, words)
+    for word, present, how in (
+        ("values", use_critic, "critic.enable=True"),
+        ("ref_token_logprobs", use_reference_policy, "actor_rollout_ref.actor.use_kl_loss=True"),
+    ):
+        if word in d.needed and not present:
+            raise TypeError(f"{d.name} needs {word} ({INPUTS[word].meaning}), but the run has no such model; pass {how}")
     if use_critic and "values" not in d.inputs:
         raise ValueError(
             f"critic.enable is True, but {d.name} takes no values: a critic would be trained and never asked; "
