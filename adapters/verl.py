@@ -27,7 +27,7 @@ _OF_THEIRS = {"gamma": 1.0, "lam": 1.0, "norm_adv_by_std_in_grpo": True, "use_pf
 _OF_COMPONENTS = ("gdpo_reward_keys", "gdpo_reward_weights")
 _SET_HERE = {
     "across": "one process has the whole batch",
-    "weights": "pass algorithm.gdpo_reward_weights",
+    "weights": "pass +algorithm.gdpo_reward_weights",
     "components": "they are named by algorithm.gdpo_reward_keys",
 }
 _PADDING = re.compile(r"pad[0-9a-f]{32}")
@@ -178,7 +178,7 @@ def _configured(estimator: Callable[..., Any], algorithm: Any) -> tuple[Definiti
         if not names:
             raise ValueError(
                 f"{d.name} takes the components of the reward apart; name them, keys of the dictionary that your "
-                "compute_score returns: algorithm.gdpo_reward_keys=[format_reward,accuracy_reward]"
+                "compute_score returns: +algorithm.gdpo_reward_keys=[format_reward,accuracy_reward]"
             )
         weights = algorithm.get("gdpo_reward_weights")
         columns = {"weights": None if weights is None else list(weights), "components": names}

@@ -66,7 +66,7 @@ def test_log_probabilities_are_those_of_the_trained_engine_or_of_the_rollout(cho
 
 
 def test_weights_of_the_components():
-    config = algorithm("advantages.gdpo", "algorithm.gdpo_reward_weights=[2,0.5]")
+    config = algorithm("advantages.gdpo", "+algorithm.gdpo_reward_weights=[2,0.5]")
     expected = bare("gdpo", make_batch(), weights=[2.0, 0.5])
     torch.testing.assert_close(legacy(make_batch(), config).batch["advantages"], expected)
 
@@ -126,10 +126,10 @@ def test_dr_grpo_of_sessions_by_hand():
 def filled(count=3):
     """A batch with the rows that verl's upsampling would add, in between the others."""
     pad = "pad" + "0123456789abcdef" * 2
-    batch = make_batch([*UIDS, *[pad] * count], [*RIGHT, *[0.0] * count], lengths=[2, 3, 4, 5, 6, 2, 3, 4] + [1] * count)
+    lengths = [2, 3, 4, 5, 6, 2, 3, 4, *[1] * count]
+    batch = make_batch([*UIDS, *[pad] * count], [*RIGHT, *[0.0] * count], lengths=lengths)
     for key in ("response_mask", "rollout_log_probs", "old_log_probs"):
         batch.batch[key][len(UIDS) :] = 0
-    batch.non_tensor_batch["short"] = batch.non_tensor_batch["right"].copy()
     keys = [f"{uid}_{row}_0" for row, uid in enumerate(batch.non_tensor_batch["uid"])]
     order = [8, 0, 1, 9, 2, 3, 4, 5, 6, 10, 7]
     return batch.select_idxs(order), [keys[row] for row in order]

@@ -1,8 +1,11 @@
 """Batches as verl's trainers make them, and what a bare call gives on the same numbers."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from hydra import compose, initialize_config_module
+from omegaconf import open_dict
 from tensordict import TensorDict
 from verl import DataProto
 
@@ -14,11 +17,12 @@ RIGHT = [1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.0, 0.25]
 SHORT = [0.0, 2.0, 1.0, 3.0, 0.0, 1.0, 2.0, 5.0]
 COMPONENTS = ["right", "short"]
 OVERRIDES = {
-    "gdpo": ["algorithm.gdpo_reward_keys=[right,short]"],
-    "gae": ["critic.enable=True"],
+    "gdpo": ["+algorithm.gdpo_reward_keys=[right,short]"],
+    "gae": ["critic.enable=true"],
 }
 
 
+@cache
 def composed(*overrides):
     """verl's own configuration with overrides, as its command line composes it."""
     with initialize_config_module("verl.trainer.config", version_base=None):
@@ -26,7 +30,12 @@ def composed(*overrides):
 
 
 def algorithm(name, *overrides):
-    return composed(f"algorithm.adv_estimator={name}", *OVERRIDES.get(bare_name(name), ()), *overrides).algorithm
+    """The part of the configuration that reaches estimators, without the seconds that verl's whole one takes."""
+    given = [f"algorithm.adv_estimator={name}", *OVERRIDES.get(bare_name(name), ()), *overrides]
+    config = composed().copy()
+    with open_dict(config):
+        config.merge_with_dotlist([text.removeprefix("+") for text in given])
+    return config.algorithm
 
 
 def bare_name(name):
@@ -58,7 +67,7 @@ def make_batch(uids=UIDS, rewards=RIGHT, *, seed=0, observations=True, lengths=N
         "rollout_log_probs": logprobs[2],
         "values": torch.rand(count, tokens, generator=generator),
     }
-    others = {"uid": np.array(uids, dtype=object), "right": np.array(rewards), "short": np.array(SHORT[:count])}
+    others = {"uid": np.array(uids, dtype=object), "right": np.array(rewards), "short": np.resize(SHORT, count)}
     return DataProto(TensorDict(columns, batch_size=count), others)
 
 
