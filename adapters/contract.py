@@ -59,9 +59,7 @@ HOSTS: dict[str, Host] = {
     host.name: host
     for host in (
         Host("TRL", "trl", ">=1.16,<1.17", _RESPONSES | _TOKENS, real=True),
-        Host(
-            "verl", "verl", ">=0.9.1,<0.10", _RESPONSES | _TOKENS | {"values", "baselines", "trajectories"}, real=True
-        ),
+        Host("verl", "verl", ">=0.9.1,<0.10", _RESPONSES | _TOKENS | {"values", "trajectories"}, real=True),
         Host("OpenRLHF", "openrlhf", ">=0.11.2,<0.12", _RESPONSES | _TOKENS | {"values"}, real=True),
         Host(
             "tunix",
