@@ -145,7 +145,7 @@ def _of_batch(batch: Any, token_rewards: torch.Tensor) -> dict[str, Callable[[],
         return batch[key]
 
     def mask() -> torch.Tensor:
-        return of("loss_mask") != 0  # type: ignore[no-any-return]
+        return of("loss_mask") != 0
 
     def logprobs() -> torch.Tensor | None:
         if of("action_log_probs") is None:
