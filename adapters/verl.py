@@ -90,7 +90,9 @@ def check_config(
         ("ref_token_logprobs", use_reference_policy, "actor_rollout_ref.actor.use_kl_loss=True"),
     ):
         if word in d.needed and not present:
-            raise TypeError(f"{d.name} needs {word} ({INPUTS[word].meaning}), but the run has no such model; pass {how}")
+            raise TypeError(
+                f"{d.name} needs {word} ({INPUTS[word].meaning}), but the run has no such model; pass {how}"
+            )
     if use_critic and "values" not in d.inputs:
         raise ValueError(
             f"critic.enable is True, but {d.name} takes no values: a critic would be trained and never asked; "
@@ -119,9 +121,8 @@ class _Hosted:
         data = _local("compute_advantage", "data")
         if data is None:
             raise MovedHookError(
-                "verl calls estimators from a function other than compute_advantage, or one without a local variable "
-                "data, which the adapter holds on to; install a version in the tested range "
-                "(see `advantages adapters`), or report this"
+                "verl calls estimators from a function other than compute_advantage, which the adapter holds on to; "
+                "install a version in the tested range (see `advantages adapters`), or report this"
             )
         d, options = _configured(self.estimator, config)
         batch = _Batch(d, data, _local("compute_advantage_for_multi_trajectories", "batch_keys"), config or {})
@@ -150,7 +151,12 @@ def _local(function: str, name: str) -> Any:
     frame = sys._getframe()
     while frame := frame.f_back:  # type: ignore[assignment]
         if frame.f_code.co_name == function:
-            return frame.f_locals.get(name)
+            if name not in frame.f_locals:
+                raise MovedHookError(
+                    f"verl's {function} has no local variable {name}, which the adapter holds on to; install a version "
+                    "in the tested range (see `advantages adapters`), or report this"
+                )
+            return frame.f_locals[name]
     return None
 
 

@@ -115,7 +115,9 @@ def test_a_session_counts_once(name):
 
 
 def test_dr_grpo_of_sessions_by_hand():
-    result = v1(make_batch(rewards=sessions().batch["token_level_scores"].sum(1).tolist()), algorithm("dr_grpo"), PIECES)
+    result = v1(
+        make_batch(rewards=sessions().batch["token_level_scores"].sum(1).tolist()), algorithm("dr_grpo"), PIECES
+    )
     first = result.batch["advantages"][:, 0]
     torch.testing.assert_close(first, torch.tensor([0.375, -0.25, -0.375, 0.25, 0.375, 0.25, -0.375, 0.25]))
 
@@ -206,11 +208,19 @@ def test_a_function_that_knows_no_trajectories_gets_none():
 @pytest.mark.parametrize(
     ("function", "error", "message"),
     [
-        (wrong_shape, ValueError, r"wrong_shape: returned shape \(3,\); its advantages must have shape \(8,\) or \(8, 6\)"),
+        (
+            wrong_shape,
+            ValueError,
+            r"wrong_shape: returned shape \(3,\); its advantages must have shape \(8,\) or \(8, 6\)",
+        ),
         (not_finite, ValueError, "not_finite: returned advantages that are not finite"),
-        (whole_numbers, TypeError, "whole_numbers: returned dtype torch.int64; advantages must be a tensor of floating"),
+        (
+            whole_numbers,
+            TypeError,
+            "whole_numbers: returned dtype torch.int64; advantages must be a tensor of floating",
+        ),
     ],
-)  # fmt: skip
+)
 def test_advantages_that_cannot_be_are_said(function, error, message):
     with pytest.raises(error, match=message):
         v1(make_batch(), algorithm(named(function)))

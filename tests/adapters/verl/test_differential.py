@@ -24,6 +24,11 @@ def ours(name, batch, *overrides):
     return compute_advantage(batch, f"advantages.{name}", config=algorithm(f"advantages.{name}", *overrides)).batch
 
 
+def trained(seed=0):
+    """A batch with observations, in which each reward lies on a token that is trained on."""
+    return make_batch(UIDS, REWARDS, seed=seed, lengths=[3 + row % 4 for row in range(len(UIDS))])
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("name", "their_name", "arguments"),
@@ -38,26 +43,26 @@ def ours(name, batch, *overrides):
     ],
 )
 def test_formulas_that_agree_give_the_same_numbers(name, their_name, arguments, seed):
-    their = theirs(their_name, make_batch(UIDS, REWARDS, seed=seed), **arguments)
-    our = ours(name, make_batch(UIDS, REWARDS, seed=seed))
+    their = theirs(their_name, trained(seed), **arguments)
+    our = ours(name, trained(seed))
     assert our["advantages"].any()
     torch.testing.assert_close(our["advantages"], their["advantages"], atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gae_is_theirs_before_they_whiten_it(seed):
-    their = theirs("gae", make_batch(UIDS, REWARDS, seed=seed), gamma=0.9, lam=0.8)
+    their = theirs("gae", trained(seed), gamma=0.9, lam=0.8)
     options = ("+algorithm.advantage_options.discount=0.9", "+algorithm.advantage_options.lambda_=0.8")
-    our = ours("gae", make_batch(UIDS, REWARDS, seed=seed), *options)
-    mask = make_batch(UIDS, REWARDS).batch["response_mask"]
+    our = ours("gae", trained(seed), *options)
+    mask = trained().batch["response_mask"]
     torch.testing.assert_close(our["returns"], their["returns"] * mask, atol=1e-5, rtol=1e-4)
     white = masked_whiten(our["advantages"], mask)
     torch.testing.assert_close(white * mask, their["advantages"] * mask, atol=1e-5, rtol=1e-4)
 
 
 def test_a_discount():
-    their = theirs("reinforce_plus_plus", make_batch(UIDS, REWARDS), "algorithm.gamma=0.9")["advantages"]
-    our = ours("reinforce_plus_plus", make_batch(UIDS, REWARDS), "+algorithm.advantage_options.discount=0.9")
+    their = theirs("reinforce_plus_plus", trained(), "algorithm.gamma=0.9")["advantages"]
+    our = ours("reinforce_plus_plus", trained(), "+algorithm.advantage_options.discount=0.9")
     torch.testing.assert_close(our["advantages"], their, atol=2e-5, rtol=1e-4)
 
 

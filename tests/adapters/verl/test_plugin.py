@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("verl")
 import ray
-from verl_batches import composed
 
 from advantages import estimators
 
@@ -92,7 +91,6 @@ def step_of_v1(runner, config, extra):
 
         import torch
         import transfer_queue as tq
-        from tensordict import TensorDict
         from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
         from verl.trainer.ppo.v1.trainer_base import PPOTrainer
         from verl.utils.tensordict_utils import list_of_dict_to_tensordict
@@ -118,9 +116,7 @@ def step_of_v1(runner, config, extra):
                 }
             )
         tags = [{"seq_len": 5 + row} for row in range(len(keys))]
-        batch = tq.kv_batch_put(
-            keys=keys, partition_id="train", fields=list_of_dict_to_tensordict(samples), tags=tags
-        )
+        batch = tq.kv_batch_put(keys=keys, partition_id="train", fields=list_of_dict_to_tensordict(samples), tags=tags)
         batch = upsample_batch_to_divisible_size(batch, 8, eos_token_id=0)
         batch.reorder([7, 0, 1, 5, 2, 3, 6, 4])
         data = tq.kv_batch_get(keys=batch.keys, partition_id="train", select_fields=["rollout_log_probs"])
