@@ -90,7 +90,8 @@ def test_runs_that_work(validate, overrides):
             "lampo",
             ["algorithm.gamma=0.9"],
             ValueError,
-            "algorithm.gamma is 0.9, which shapes verl's own advantages and does nothing to those of lampo; leave it at 1",
+            "algorithm.gamma is 0.9, "
+            "which shapes verl's own advantages and does nothing to those of lampo; leave it at 1",
         ),
         ("advantages.gae", ["algorithm.lam=0.9", "critic.enable=True"], ValueError, "algorithm.lam is 0.9"),
         (
