@@ -6,6 +6,7 @@ collect_ignore = [
     file
     for file, library in {
         "advantages/adapters/trl.py": "trl",
+        "advantages/adapters/tunix.py": "tunix",
         "advantages/rewards/mathematics.py": "math_verify",
         "advantages/rewards/rouge.py": "rapidfuzz",
     }.items()

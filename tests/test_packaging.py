@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch": "torch", "jax": "jax", "trl": "trl", "verl": "verl", "openrlhf": "openrlhf"}
+HEAVY = {
+    "torch": "torch",
+    "jax": "jax",
+    "trl": "trl",
+    "tunix": "tunix",
+    "slime": "torch",
+    "skyrl": "torch",
+    "verl": "torch",
+}
 
 
 def run(*command, **options):
