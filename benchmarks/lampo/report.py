@@ -10,8 +10,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from advantages.training.comparison import Comparison, Interval, Run, band, compare
 from study import HERE, RATES, SEEDS, SETTINGS, TUNING_SEED, VARIANTS, read
+
+from advantages.training.comparison import Comparison, Interval, Run, band, compare
 
 IMAGES = HERE.parents[1] / "docs" / "images"
 SAMPLES_PER_STEP, LAST = 128, 10
