@@ -151,7 +151,7 @@ def _hub(name: str, benchmark: Benchmark) -> Iterator[tuple[str, Any]]:
     data_set, configuration, split = benchmark.hub
     schema = f"--data FILE, JSON Lines with {', '.join(benchmark.columns)}"
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError(
             f"eval: {name} comes from the hub, for which datasets is needed; pip install datasets, or pass {schema}"
