@@ -108,15 +108,15 @@ def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tm
 
 
 def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
-    resource = pytest.importorskip("resource")
+    pytest.importorskip("resource")
     options = ["--random-init", "Qwen3-1.7B", "--task", "reasoning-gym:chain_sum", "--runs", tmp_path]
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30)); "
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "advantages", "train", *options],
+        [sys.executable, "-W", "ignore", "-c", limited + "from advantages.cli import main; main()", "train", *options],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=200,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30)),
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("train: out of memory (")
