@@ -20,13 +20,14 @@ test: $(VENV)/test/ready  ## the whole test suite of the core, doctests included
 lint: $(VENV)/test/ready
 	$(VENV)/test/bin/ruff check .
 	$(VENV)/test/bin/ruff format --check .
+	$(VENV)/test/bin/lint-imports
 
 types: $(VENV)/test/ready
 	$(VENV)/test/bin/mypy
 	$(VENV)/test/bin/pyright --pythonpath $(VENV)/test/bin/python
 
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
-	$(VENV)/numpy/bin/python -m pytest tests/test_estimators.py tests/test_mathematics.py tests/test_known_bugs.py
+	$(VENV)/numpy/bin/python -m pytest tests/estimators tests/bug_zoo
 
 test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..estimator import Definition, definition_of
-from ..groups import Groups
+from ..call import Definition, definition_of
+from ..core.groups import Groups
 from .contract import HOSTS, Estimator, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 
 __all__ = ["Request", "main", "runtime_env", "runtime_env_hook", "setup"]

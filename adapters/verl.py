@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from .. import estimators
-from ..estimator import Definition
+from ..call import Definition
+from ..core.vocabulary import INPUTS
 from ..ops import sequence_logprobs
-from ..vocabulary import INPUTS
 from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 
 __all__ = ["check_config", "register"]

@@ -1,9 +1,9 @@
 """Advantage estimators for reinforcement learning of language models, on numpy, torch and JAX arrays."""
 
 from . import estimators
-from .estimator import Promises, estimator
+from .call import Promises, estimator
+from .core.groups import Groups
 from .estimators import *  # noqa: F403
-from .groups import Groups
 from .ops import discounted_returns, masked_mean, outcome, sequence_logprobs, to_tokens, whiten
 from .version import __version__
 

@@ -14,7 +14,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from .groups import Groups
+from .core.groups import Groups
 
 __all__ = ["per_batch", "per_group", "per_response", "per_responses"]
 

@@ -2,10 +2,10 @@
 
 from typing import Unpack
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, GroupOptions, Ids, Vector, required
 from ..ops import group_centered
 from ..spec import per_group
-from ..types import A, GroupOptions, Ids, Vector, required
 
 
 @per_group

@@ -4,10 +4,10 @@ from typing import Unpack
 
 import numpy as np
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, Array, Fraction, RowOptions, Vector, required
 from ..ops import reverse_scan, shifted, where
 from ..spec import per_response
-from ..types import A, Array, Fraction, RowOptions, Vector, required
 
 
 @per_response

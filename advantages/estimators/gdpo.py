@@ -5,10 +5,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, BlockOptions, Ids, NonNegative, Singleton, required
 from ..ops import where, whiten
 from ..spec import per_batch
-from ..types import A, BlockOptions, Ids, NonNegative, Singleton, required
 from .grpo import grpo
 from .grpo import spec as grpo_spec
 

@@ -3,10 +3,10 @@
 from math import sqrt
 from typing import Literal, Unpack
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, GroupOptions, Ids, NonNegative, Vector, required
 from ..ops import group_zscore
 from ..spec import per_group
-from ..types import A, GroupOptions, Ids, NonNegative, Vector, required
 
 
 @per_group

@@ -4,10 +4,10 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, Array, GroupOptions, Ids, NonNegative, Positive, Vector, required
 from ..ops import at_least, group_centered, group_count, group_std, log_sigmoid, namespace, pair_reduce, sigmoid, where
 from ..spec import per_group
-from ..types import A, Array, GroupOptions, Ids, NonNegative, Positive, Vector, required
 
 
 @per_group

@@ -2,9 +2,9 @@
 
 from typing import Unpack
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, RowOptions, Vector
 from ..spec import per_batch
-from ..types import A, RowOptions, Vector
 
 
 @per_batch

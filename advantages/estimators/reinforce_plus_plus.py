@@ -4,10 +4,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, Array, Fraction, NonNegative, RowOptions, Vector, required
 from ..ops import Weight, discounted_returns, whiten
 from ..spec import per_response
-from ..types import A, Array, Fraction, NonNegative, RowOptions, Vector, required
 
 
 def whitened(rows: list[Vector], *, weight: str, epsilon: float) -> list[Vector]:

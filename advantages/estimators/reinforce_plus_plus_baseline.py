@@ -5,10 +5,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..estimator import Promises, estimator
+from ..call import Promises, estimator
+from ..core.types import A, Array, BlockOptions, Ids, NonNegative, Singleton, Vector, required
 from ..ops import Weight, to_tokens, whiten
 from ..spec import per_responses
-from ..types import A, Array, BlockOptions, Ids, NonNegative, Singleton, Vector, required
 from .dr_grpo import dr_grpo
 from .dr_grpo import spec as dr_grpo_spec
 from .reinforce_plus_plus import whitened

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..training.data import Procedural, json_lines
-from ..training.tasks import TASKS
+from ..files import json_lines
+from ..tasks.chain import TASKS
+from ..tasks.files import Procedural
 
 __all__ = ["BENCHMARKS", "Benchmark", "Question", "fingerprint", "questions_of"]
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..training.chat import render
-from ..training.config import Config
-from ..training.models import load, pick_device
-from ..training.rollout import sample
+from ..policy.chat import render
+from ..policy.load import load, pick_device
+from ..policy.rollout import sample
+from ..runs.config import Config
 from .benchmarks import Question
 from .settings import Settings
 

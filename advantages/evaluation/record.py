@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from ..training.runs import write_json, write_whole
+from ..files import write_json, write_whole
 
 __all__ = ["Record"]
 

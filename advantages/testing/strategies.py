@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from ..estimator import Definition
-from ..types import Range
-from ..vocabulary import INPUTS
+from ..call import Definition
+from ..core.types import Range
+from ..core.vocabulary import INPUTS
 
 __all__ = [
     "baselines",

@@ -16,15 +16,16 @@ import torch
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from transformers.utils.logging import disable_progress_bar
 
+from ..files import read_lines, write_json
+from ..policy.load import load, pick_device
+from ..runs.config import Config
+from ..runs.record import RunFolder, first_reaching
+from ..tasks.chain import TASKS
+from ..tasks.files import open_source
 from .checkpoint import latest, restore, save
-from .config import Config
-from .data import open_source
+from .distributed import World
 from .loop import Training
-from .models import load, pick_device
-from .runs import RunFolder, first_reaching, read_lines, write_json
-from .tasks import TASKS
 from .warmup import warm_start
-from .world import World
 
 __all__ = ["Outcome", "Stopped", "read_experiment", "run"]
 

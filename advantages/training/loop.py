@@ -10,17 +10,17 @@ import numpy as np
 import torch
 
 from ..adapters.contract import Host, check, estimate, resolve
-from ..groups import Groups
+from ..core.groups import Groups
 from ..ops import masked_mean, sequence_logprobs
+from ..policy.chat import render
+from ..policy.rollout import Rollout, joined, read, sample
 from ..rewards import Rewards, Scores
-from .chat import render
-from .config import Config
-from .data import Procedural, Source
+from ..runs.config import Config
+from ..tasks.chain import Problem
+from ..tasks.files import Procedural, Source
+from .distributed import World
 from .loss import importance_weights, surrogate
-from .rollout import Rollout, joined, read, sample
 from .scoring import columns_of, make_rewards
-from .tasks import Problem
-from .world import World
 
 __all__ = ["HOST", "Training"]
 
@@ -210,7 +210,7 @@ class Training:
             raise ValueError(
                 "train: engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
             )
-        from .vllm_engine import VLLM
+        from ..policy.vllm import VLLM
 
         mixed = self.world.accelerator.mixed_precision == "bf16"
         return VLLM(

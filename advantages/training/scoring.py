@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..policy.rollout import Rollout
 from ..rewards import Rewards, Weight
-from .config import Config
-from .data import ReasoningGym, Source
-from .rollout import Rollout
-from .tasks import TASKS, Problem
+from ..runs.config import Config
+from ..tasks.chain import TASKS, Problem
+from ..tasks.files import ReasoningGym, Source
 
 __all__ = ["columns_of", "make_rewards"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .rollout import sample
-from .tasks import ChainTask, Problem
+from ..policy.rollout import sample
+from ..tasks.chain import ChainTask, Problem
 
 __all__ = ["imitate", "warm_start"]
 

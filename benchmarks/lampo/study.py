@@ -101,13 +101,13 @@ def _run_job(job: Job) -> list[dict[str, Any]]:
 def _runs(job: Job) -> Iterator[dict[str, Any]]:
     import torch
 
-    from advantages.training.config import Config
-    from advantages.training.data import open_source
+    from advantages.policy.load import load
+    from advantages.runs.config import Config
+    from advantages.tasks.chain import TASKS
+    from advantages.tasks.files import open_source
+    from advantages.training.distributed import World
     from advantages.training.loop import Training
-    from advantages.training.models import load
-    from advantages.training.tasks import TASKS
     from advantages.training.warmup import warm_start
-    from advantages.training.world import World
 
     torch.set_num_threads(1)
     world = World(device="cpu", precision="float32")

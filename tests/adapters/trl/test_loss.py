@@ -7,8 +7,8 @@ import torch
 import trl
 from trl_runs import make_trainer
 
+from advantages.policy.rollout import Rollout, read
 from advantages.training.loss import importance_weights, surrogate
-from advantages.training.rollout import Rollout, read
 
 AGGREGATIONS = {"dapo": "token", "bnpo": "token", "grpo": "sequence", "dr_grpo": "constant"}
 LONGEST = 9

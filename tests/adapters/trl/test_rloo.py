@@ -14,7 +14,7 @@ from trl_runs import bare, share, short
 from advantages import estimators, lampo
 from advantages.adapters.contract import MovedHookError, resolve
 from advantages.adapters.trl import RLOOTrainer
-from advantages.estimator import definition_of
+from advantages.call import definition_of
 
 PER_RESPONSE = [name for name in estimators.__all__ if not definition_of(resolve(name)).per_token]
 

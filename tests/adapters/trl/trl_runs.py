@@ -15,7 +15,7 @@ def short(completions, **_):
 
 def save_model(path):
     """A model and its tokenizer, for `from_pretrained`."""
-    from advantages.training.tiny import character_tokenizer, tiny_model
+    from advantages.policy.tiny import character_tokenizer, tiny_model
 
     tokenizer = character_tokenizer("0123456789+=")
     tokenizer.save_pretrained(path)
@@ -116,7 +116,7 @@ def bare(estimator, batch, model, scores, weights=None, **options):
     """The estimator, called directly on the words of a batch."""
     import torch
 
-    from advantages.estimator import definition_of
+    from advantages.call import definition_of
 
     d = definition_of(estimator)
     if ("N", "K") in d.shapes.get("rewards", ()):

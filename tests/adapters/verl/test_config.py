@@ -10,7 +10,7 @@ from transformers import Qwen3Config
 from verl.trainer.main_ppo import need_critic, need_reference_policy, validate_config
 from verl_batches import composed
 
-from advantages.training.models import byte_tokenizer
+from advantages.policy.load import byte_tokenizer
 
 ENOUGH = (
     "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("vllm")
 
 from advantages.cli import main
-from advantages.training.models import byte_tokenizer
-from advantages.training.rollout import read
-from advantages.training.vllm_engine import VLLM
+from advantages.policy.load import byte_tokenizer
+from advantages.policy.rollout import read
+from advantages.policy.vllm import VLLM
 
 os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
 

@@ -1,0 +1,122 @@
+"""`advantages check`: the verdicts on an estimator, readable in a terminal."""
+
+import argparse
+import importlib
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..testing.conforms import Verdict, verdicts
+from ..testing.subject import Subject, installed_libraries
+
+__all__ = ["load", "run"]
+
+_MARKS = {
+    "holds": ("green", "holds"),
+    "fails": ("bold red", "FAILS"),
+    "does not apply": ("dim", "not applicable"),
+    "fails as expected": ("yellow", "fails as expected"),
+    "holds unexpectedly": ("bold red", "HOLDS UNEXPECTEDLY"),
+}
+
+
+def load(path: str) -> Any:
+    """The object at `package.module:name` or `path/to/file.py:name`.
+
+    Raises:
+        SystemExit: with a sentence, where there is none.
+    """
+    module_name, _, name = path.partition(":")
+    if not name:
+        raise SystemExit(f"{path}: no function is named; write package.module:function")
+    try:
+        if module_name.endswith(".py"):
+            file = Path(module_name).resolve()
+            sys.path.insert(0, str(file.parent))
+            module = importlib.import_module(file.stem)
+        else:
+            sys.path.insert(0, "")
+            module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise SystemExit(
+            f"{path}: cannot be imported ({error}); check the spelling, and that it is installed"
+        ) from None
+    found = getattr(module, name, None)
+    if found is None:
+        raise SystemExit(
+            f"{path}: {module_name} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}"
+        )
+    return found
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a verdict per property; 1 where one fails, else 0."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    expected = dict(_pair(text) for text in options.expect_failure)
+    for library in {options.library, *(options.libraries or ())}:
+        if library not in installed_libraries():
+            raise SystemExit(f"--library {library}: not installed; pip install 'rl-advantages[{library}]'")
+    function = load(options.estimator)
+    try:
+        subject = Subject(
+            function,
+            spec=load(options.spec) if options.spec else None,
+            library=options.library,
+            libraries=options.libraries,
+            singleton=options.singleton,
+        )
+    except TypeError as error:
+        raise SystemExit(str(error)) from None
+
+    console.print(f"\n[bold]{subject.definition.name}[/]{subject.definition.signature}", markup=True, style=None)
+    console.print(f"properties on {subject.library}; must agree: {', '.join(subject.libraries)}\n", style="dim")
+    counts = dict.fromkeys(_MARKS, 0)
+    silent: dict[str, list[str]] = {}
+    with warnings.catch_warnings(), console.status("") as status:
+        warnings.simplefilter("ignore", RuntimeWarning)  # what NaN does to the estimator is the verdict's to say
+        found = verdicts(subject, examples=options.examples, random_seed=options.seed, expected_failures=expected)
+        try:
+            for verdict in found:
+                counts[verdict.outcome] += 1
+                if verdict.outcome == "does not apply":
+                    silent.setdefault(verdict.detail, []).append(verdict.check.sentence)
+                else:
+                    _show(console, Text, verdict)
+                status.update(f"{sum(counts.values())} checked")
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+    if silent:
+        console.print("\n  not applicable", style="dim")
+    for reason, sentences in silent.items():
+        console.print(Text(f"  {reason}: {', '.join(sentences)}", style="dim"))
+    failed = counts["fails"] + counts["holds unexpectedly"]
+    summary = ", ".join(f"{count} {_plural(outcome, count)}" for outcome, count in counts.items() if count)
+    console.print(f"\n{summary}", style="bold red" if failed else "bold green")
+    return 1 if failed else 0
+
+
+def _show(console: Any, text: Callable[..., Any], verdict: Verdict) -> None:
+    style, mark = _MARKS[verdict.outcome]
+    console.print(text(f"  {mark:<8}", style=style).append(verdict.check.sentence, style="default"))
+    if verdict.outcome in ("fails", "holds unexpectedly"):
+        for detail in verdict.detail.splitlines():
+            console.print(text(f"          {detail}"))
+        console.print(text(f"          {verdict.check.why}\n", style="italic dim"))
+
+
+def _plural(outcome: str, count: int) -> str:
+    verb, _, rest = outcome.partition(" ")
+    plural = {"holds": "hold", "fails": "fail", "does": "do"}
+    return f"{verb if count == 1 else plural[verb]} {rest}".strip()
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, reason = text.partition("=")
+    if not reason:
+        raise SystemExit(f"--expect-failure {text}: says no reason; write check_name=reason")
+    return name.replace(" ", "_"), reason

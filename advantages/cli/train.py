@@ -1,0 +1,262 @@
+"""`advantages train` and `advantages compare-runs`: options, live progress, tables, and the record on disk."""
+
+import argparse
+import ast
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..runs.config import GROUPS, Config
+
+__all__ = ["add_arguments", "add_compare_arguments", "compare_runs", "parse_estimator", "train"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `advantages train`: one for each field of `Config`, and those of the whole experiment."""
+    groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
+    for field in dataclasses.fields(Config):
+        facts = field.metadata
+        if field.name in ("estimator", "options", "rewards"):
+            continue
+        default = "none" if field.default is None else field.default
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{facts['meaning']} (default: {default})"}
+        if isinstance(field.default, bool):
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = str if field.default is None else type(field.default)
+            options["metavar"] = "|".join(facts["choices"]) if facts["choices"] else field.name.upper().split("_")[-1]
+        groups[facts["group"]].add_argument("--" + field.name.replace("_", "-"), **options)
+    groups["reward"].add_argument(
+        "--rewards", default=argparse.SUPPRESS, metavar="NAME=WEIGHT,...", help=_meaning("rewards")
+    )
+    groups["learning"].add_argument(
+        "--estimator",
+        default=argparse.SUPPRESS,
+        help="one or several, comma-separated: names or package.module:function, with settings in parentheses: "
+        "grpo,lampo(temperature=3) (default: grpo)",
+    )
+    groups["learning"].add_argument(
+        "--estimator.SETTING",
+        dest=argparse.SUPPRESS,
+        metavar="VALUE",
+        default=argparse.SUPPRESS,
+        help="a setting of the estimator, such as --estimator.temperature 3",
+    )
+    run = groups["run"]
+    run.add_argument("--seeds", type=int, default=argparse.SUPPRESS, help="how many seeds, from --seed on (default: 1)")
+    run.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    run.add_argument("--name", default=argparse.SUPPRESS, help="name of the run's folder (default: run-1, run-2 ...)")
+    run.add_argument(
+        "--resume", type=Path, default=argparse.SUPPRESS, metavar="FOLDER", help="go on with a run that was stopped"
+    )
+
+
+def _meaning(name: str) -> str:
+    return next(str(f.metadata["meaning"]) for f in dataclasses.fields(Config) if f.name == name)
+
+
+def parse_estimator(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and settings of the estimators in a comma-separated list.
+
+    >>> parse_estimator("grpo,lampo(temperature=3, center=True)")
+    [('grpo', {}), ('lampo', {'temperature': 3, 'center': True})]
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [_parse_one(part.strip()) for part in parts]
+
+
+def _parse_one(part: str) -> tuple[str, dict[str, Any]]:
+    name, bracket, inside = part.partition("(")
+    try:
+        call = ast.parse(f"f({inside}" if bracket else "f()", mode="eval").body
+        if isinstance(call, ast.Call) and not call.args:
+            return name, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError):
+        pass
+    raise ValueError(f"--estimator {part}: write a name, or name(setting=value, ...)")
+
+
+def _parse_rewards(text: str) -> dict[str, float]:
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = part.rpartition("=")
+        try:
+            weights[name.strip()] = float(weight)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise ValueError(f"--rewards {part.strip()}: write name=weight, such as exact=1")
+    return weights
+
+
+def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
+    """`--estimator.temperature 3` as {"temperature": 3}."""
+    settings: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        option = rest.pop(0)
+        name, equals, value = option.partition("=")
+        if not name.startswith("--estimator.") or not (equals or rest):
+            raise ValueError(f"{option}: there is no such option; see advantages train --help")
+        value = value if equals else rest.pop(0)
+        key = name.removeprefix("--estimator.").replace("-", "_")
+        try:
+            settings[key] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            settings[key] = value
+    return settings
+
+
+def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
+    from ..runs.record import free_folder
+
+    fields = {f.name: given[f.name] for f in dataclasses.fields(Config) if f.name in given}
+    estimators = parse_estimator(fields.pop("estimator", "grpo"))
+    if "rewards" in fields:
+        fields["rewards"] = _parse_rewards(fields["rewards"])
+    first, count = fields.pop("seed", 0), given.get("seeds", 1)
+    if count < 1:
+        raise ValueError(f"--seeds {count}: pass a number of at least 1")
+    configs = [
+        Config(**fields, estimator=name, options={**own, **settings}, seed=first + k)
+        for k in range(count)
+        for name, own in estimators
+    ]
+    if twice := [c.label for n, c in enumerate(configs) if c in configs[:n]]:
+        raise ValueError(f"--estimator: {twice[0]} is named twice; name it once")
+    folder = free_folder(given["runs"], given.get("name"))
+    if len(configs) == 1:
+        return folder, [(folder, configs[0])]
+    return folder, [(folder / f"{c.label}-seed{c.seed}".replace("/", "_"), c) for c in configs]
+
+
+def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
+    from ..training.experiment import read_experiment
+
+    folder = given["resume"]
+    if extra := [name for name in given if name not in ("resume", "runs", "command")] + list(settings):
+        raise ValueError(
+            f"train: --resume takes every setting from {folder}, but {', '.join(extra)} was given, too; drop it, "
+            "or start another run"
+        )
+    return folder, read_experiment(folder)
+
+
+def train(options: argparse.Namespace, more: Sequence[str]) -> int:
+    """Run what the options say; the exit status."""
+    import torch
+
+    given = vars(options)
+    try:
+        settings = _more_settings(more)
+        folder, runs = (_old_runs if "resume" in given else _new_runs)(given, settings)
+        _check(runs)
+        return _train(folder, runs)
+    except (TypeError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise SystemExit(
+            f"train: out of memory ({' '.join(str(error).split())[:150]}); lower --micro-batch, --max-new-tokens or "
+            "--samples, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint is whole"
+        ) from None
+
+
+def _check(runs: Sequence[tuple[Path, Config]]) -> None:
+    """Refuse what cannot work before anything is made."""
+    from ..adapters.contract import check, resolve
+    from ..tasks.files import open_source
+    from ..training.loop import HOST
+    from ..training.scoring import make_rewards
+
+    for _, config in runs:
+        check(resolve(config.estimator), HOST, config.options)
+        make_rewards(config, open_source(config))
+
+
+def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
+    from ..files import write_json
+    from ..reports.charts import plot_curves
+    from ..reports.comparison import compare_records, write_comparison
+    from ..reports.run import write_report
+    from ..runs.record import RunFolder, as_dicts, read_record
+    from ..training.experiment import Stopped, run
+    from .progress import Display
+
+    try:
+        with Display([config for _, config in runs]) as display:
+            outcomes = run(runs, folder, display)
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            write_report(next(path for path, _ in runs if not RunFolder(path).finished))
+        print(f"\n{stopped}, and saved; go on with: advantages train --resume {folder}", file=sys.stderr)
+        return 128 + stopped.signal_number
+    if display.main:
+        compared = compare_records([read_record(path) for path, _ in runs])
+        display.results(compared.comparison)
+        write_json(folder / "results.json", as_dicts(outcomes))
+        plot_curves(as_dicts(outcomes), folder / "curves.png")
+        reports = [write_report(path) for path, _ in runs]
+        report = reports[0] if len(runs) == 1 else write_comparison(compared, folder)["report"]
+        metrics = folder / ("metrics.jsonl" if len(runs) == 1 else "*/metrics.jsonl")
+        paths = {"report": report, "plot": folder / "curves.png", "results": folder / "results.json"}
+        display.paths({**paths, "metrics": metrics})
+    return 0
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `advantages compare-runs`."""
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, of an experiment, or one that holds several"
+    )
+    parser.add_argument("--baseline", metavar="NAME", help="what the others are compared with (default: the first)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where compare.html and compare.json go (default: the folder, where one is given; else the first free "
+        "one of runs/compare-1, runs/compare-2 ...)",
+    )
+    parser.add_argument("--finished-only", action="store_true", help="leave out runs that are not finished")
+    parser.add_argument(
+        "--different-tasks", action="store_true", help="compare runs of different tasks or models all the same"
+    )
+
+
+def compare_runs(options: argparse.Namespace) -> int:
+    """Compare recorded runs; the exit status."""
+    from rich.console import Console
+
+    from ..reports.comparison import compare_records, read_records, write_comparison
+    from ..runs.record import free_folder
+    from .progress import tables
+
+    try:
+        records, unfinished = read_records(options.folders, finished_only=options.finished_only)
+        compared = compare_records(
+            records, baseline=options.baseline, different_tasks=options.different_tasks, unfinished=unfinished
+        )
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    alone = options.folders[0] if len(options.folders) == 1 else None
+    folder = options.out or alone or free_folder(Path("runs"), None, "compare")
+    paths = write_comparison(compared, folder)
+    console = Console(highlight=False)
+    for table in tables(compared.comparison):
+        console.print(table)
+        console.print()
+    for note in compared.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    for name, path in paths.items():
+        console.print(f"{name:<8} {path}", markup=False, soft_wrap=True)
+    return 0

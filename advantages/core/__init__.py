@@ -1,0 +1,1 @@
+"""What every other room stands on: the words, the groups, and the checks."""

@@ -1,0 +1,223 @@
+"""Which responses answer the same prompt: the one place where ids become groups."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backends import backend_of, library_of
+
+__all__ = ["Groups"]
+
+_ADVICE = "ids are names: pass integers, strings, UUIDs or tuples"
+
+
+class Groups:
+    """Rows sorted into groups by id; made once per batch, reusable in every call.
+
+    Equal ids are one group, wherever they stand: groups may be ragged, interleaved or partial, and ids may be
+    negative, huge, strings, UUIDs, tuples or any other hashable. They are never used as positions, never rounded
+    and never converted: "7" and "07" are two groups.
+
+    Args:
+        ids: (N,) one id per row, as a list, a numpy array, or a torch or JAX integer array. Ids on an accelerator,
+            or inside a compiled function, are sorted there, without a host synchronisation; all others become
+            dense slots on the host.
+
+    Attributes:
+        slots: (N,) integers below `count`, equal where ids are equal.
+        count: number of slots; for ids that were sorted on an accelerator, the number of rows, which bounds it.
+        size: rows of each group where all groups are equal runs of neighbouring rows, else None.
+
+    Raises:
+        TypeError: ids are floats, booleans, None, arrays or unhashable.
+        ValueError: ids are not one-dimensional.
+
+    >>> groups = Groups(["b", "a", "b"])
+    >>> groups.slots, groups.count
+    (array([0, 1, 0]), 2)
+    >>> Groups(["a", "a", "b", "b"]).size
+    2
+    """
+
+    def __init__(self, ids: Any) -> None:
+        self.scored: Any = None
+        """(N,) bool rows that count, or None where all do."""
+        self._tables: dict[Any, Any] = {}
+        self._slots: Any
+        self._rows: int
+        self.count: int
+        self.size: int | None
+        if isinstance(ids, Groups):
+            self._slots, self._rows, self.count, self.size = ids._slots, ids._rows, ids.count, ids.size
+            self._tables = ids._tables
+            return
+        if library_of(ids) in ("torch", "jax"):
+            backend = backend_of(ids)
+            _check(ids, backend.kind(ids))
+            if backend.on_host(ids):
+                self._slots, self.count, self.size = _dense_array(backend.to_numpy(ids))
+            else:
+                self._slots, self.count, self.size = _dense_by_sorting(ids, backend), ids.shape[0], None
+        elif isinstance(ids, np.ndarray) and ids.dtype.kind != "O":
+            _check(ids, ids.dtype.kind)
+            self._slots, self.count, self.size = _dense_array(ids)
+        else:
+            self._slots, self.count, self.size = _dense_objects(ids)
+        self._rows = self._slots.shape[0]
+
+    @classmethod
+    def of_size(cls, size: int, rows: int) -> "Groups":
+        """Groups of `size` neighbouring rows each.
+
+        Raises:
+            TypeError: `size` is no integer.
+            ValueError: `size` is below 1 or does not divide `rows`.
+
+        >>> Groups.of_size(2, rows=6).slots
+        array([0, 0, 1, 1, 2, 2])
+        """
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"group_size is {size!r}; pass a whole number of responses per prompt")
+        if size < 1 or rows % size:
+            raise ValueError(
+                f"group_size is {size} but there are {rows} rows; "
+                "pass a positive divisor, or one group id per response where groups differ in size"
+            )
+        made = cls.__new__(cls)
+        made.scored, made._tables = None, {}
+        made._slots, made._rows, made.count, made.size = None, rows, rows // size, size
+        return made
+
+    @property
+    def slots(self) -> Any:
+        if self._slots is None:
+            self._slots = np.repeat(np.arange(self.count), self.size or 1)
+        return self._slots
+
+    def __len__(self) -> int:
+        return int(self._rows)
+
+    def __repr__(self) -> str:
+        layout = f" of {self.size} neighbouring rows" if self.size else ""
+        return f"Groups({self._rows} rows in {'' if self.on_host else 'at most '}{self.count} groups{layout})"
+
+    def where(self, scored: Any) -> "Groups":
+        """The same groups, with only the rows where (N,) `scored` is True entering any statistic."""
+        made = Groups(self)
+        made.scored = scored
+        return made
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the slots are numpy integers, so that sizes and members of groups are known."""
+        return self._slots is None or isinstance(self._slots, np.ndarray)
+
+    def slots_like(self, x: Any) -> Any:
+        """(N,) the slots as an array of the library and on the device of `x`."""
+        return self.like("slots", self.slots, x)
+
+    def like(self, name: str, table: Any, x: Any) -> Any:
+        """The numpy `table` as an array of the library and on the device of `x`, kept under `name`."""
+        if not isinstance(table, np.ndarray) or isinstance(x, np.ndarray):
+            return table
+        backend = backend_of(x)
+        if backend.traced(x):  # an array made while tracing must not outlive the trace
+            return backend.from_numpy(table, x)
+        key = (name, backend.__name__, backend.device(x))
+        if key not in self._tables:
+            self._tables[key] = backend.from_numpy(table, x)
+        return self._tables[key]
+
+    @property
+    def members(self) -> "Members":
+        """The rows of each group, for estimators that compare them pair by pair; needs slots on the host."""
+        if "members" not in self._tables:
+            self._tables["members"] = Members(self)
+        members: Members = self._tables["members"]
+        return members
+
+
+class Members:
+    """Rows ordered by group, and the groups' sizes: the index tables behind pairwise estimators."""
+
+    def __init__(self, groups: Groups) -> None:
+        slots = groups.slots
+        self.order = np.argsort(slots, kind="stable")
+        self.sizes = np.bincount(slots, minlength=groups.count)
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        widths = np.ones_like(self.sizes)
+        while (narrow := widths < self.sizes).any():
+            widths[narrow] *= 2
+        widths = np.minimum(widths, self.sizes.max(initial=1))[slots]
+        self.buckets = [(int(width), np.flatnonzero(widths == width)) for width in np.unique(widths)]
+        """Rows by the width of the table that holds their group: padding at most doubles the work."""
+        self.back = np.argsort(np.concatenate([rows for _, rows in self.buckets]))
+
+
+def _check(ids: Any, kind: str) -> None:
+    if len(ids.shape) != 1:
+        raise ValueError(f"ids have shape {tuple(ids.shape)}; pass one id per row, shape (N,)")
+    if kind == "b":
+        raise TypeError(f"ids are booleans, which look like a mask; {_ADVICE}")
+    if kind not in "iuUS":
+        raise TypeError(f"ids have dtype {ids.dtype}; {_ADVICE}")
+
+
+def _dense_array(ids: Any) -> tuple[Any, int, int | None]:
+    if not len(ids):
+        return np.zeros(0, np.intp), 0, None
+    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    return _from_runs(ids[starts].tolist(), starts, len(ids))
+
+
+def _dense_objects(ids: Any) -> tuple[Any, int, int | None]:
+    if not isinstance(ids, np.ndarray):
+        if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
+            raise TypeError(f"ids are one {type(ids).__name__}; pass a list or an array with one id per row")
+        ids = np.fromiter(ids, object, len(ids))
+    if ids.ndim != 1:
+        raise ValueError(f"ids have shape {ids.shape}; pass one id per row, shape (N,)")
+    heads = ids.tolist()
+    for cls in set(map(type, heads)):
+        if cls is type(None):
+            raise TypeError(f"row {heads.index(None)} has no id, but None; {_ADVICE}")
+        if issubclass(cls, (bool, float, np.bool_, np.floating)):
+            raise TypeError(f"ids hold values of type {cls.__name__}; {_ADVICE}")
+        if hasattr(cls, "shape") and not issubclass(cls, np.generic):
+            raise TypeError(
+                f"ids hold arrays of type {cls.__name__}; call .tolist() on each, so that equal ids are equal"
+            )
+    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else np.zeros(0, np.intp)
+    return _from_runs(ids[starts].tolist(), starts, len(ids))
+
+
+def _from_runs(heads: Iterable[Hashable], starts: Any, rows: int) -> tuple[Any, int, int | None]:
+    """Slots from the ids that stand at the starts of runs of equal neighbours."""
+    table = _FirstSeen()
+    try:
+        slots = np.fromiter(map(table.__getitem__, heads), np.intp, len(starts))
+    except TypeError as error:
+        raise TypeError(f"ids are not hashable ({error}); {_ADVICE}") from None
+    slots, count = np.repeat(slots, np.diff(starts, append=rows)), len(table)
+    in_blocks = count and rows % count == 0 and (slots.reshape(count, -1) == np.arange(count)[:, None]).all()
+    return slots, count, rows // count if in_blocks else None
+
+
+class _FirstSeen(dict[Hashable, int]):
+    """Numbers keys in the order in which they are first looked up."""
+
+    def __missing__(self, key: Hashable) -> int:
+        number = self[key] = len(self)
+        return number
+
+
+def _dense_by_sorting(ids: Any, backend: Any) -> Any:
+    """Slots without reading a value: static shapes, so it can be compiled, vectorised and run on any device."""
+    xp = backend.xp
+    if not ids.shape[0]:
+        return xp.zeros_like(ids)
+    order = xp.argsort(ids, stable=True)
+    ids = ids[order]
+    new = xp.concatenate([xp.zeros_like(ids[:1], dtype=bool), ids[1:] != ids[:-1]])
+    return xp.cumsum(new, 0)[xp.argsort(order)]

@@ -1,0 +1,1 @@
+"""A language model made, loaded and asked."""

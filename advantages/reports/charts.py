@@ -1,0 +1,128 @@
+"""Curves of runs: a picture for the folder, and charts for the reports."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..runs.record import curve
+
+__all__ = ["COLORS", "Line", "chart", "plot_curves"]
+
+COLORS = ("#4269d0", "#e8743b", "#3ca951", "#a463f2", "#97bbf5", "#9c6b4e", "#ff8ab7", "#9498a0")
+
+
+def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Training reward against samples: each estimator's seeds thin, their mean thick."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, name in enumerate(dict.fromkeys(outcome["estimator"] for outcome in outcomes)):
+        color = COLORS[number % len(COLORS)]
+        curves = [curve(outcome["accuracies"]) for outcome in outcomes if outcome["estimator"] == name]
+        for one in curves:
+            axes.plot(np.arange(1, len(one) + 1), one, color=color, alpha=0.3, linewidth=1)
+        average = np.mean(curves, 0)
+        axes.plot(np.arange(1, len(average) + 1), average, color=color, linewidth=2.2, label=name)
+    axes.set(
+        xlabel="reinforcement-learning step", ylabel="accuracy of the step's samples, mean of 5 steps", ylim=(0, 1)
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+class Line(NamedTuple):
+    """A curve of a chart."""
+
+    x: Any
+    y: Any
+    half: Any = None
+    """Half the width of the band around it, if there is one."""
+    color: int = 0
+    """Its number among the colours."""
+    faint: bool = False
+
+
+# Colours that stand for variables of the page, so that a chart is readable in light and dark.
+_TEXT, _GRID, _SERIES = "#010101", "#020202", "#0300{:02x}"
+
+
+def chart(
+    lines: Sequence[Line], *, what: str, x: str = "step", percent: bool = False, log: bool = False, tall: bool = False
+) -> str:
+    """An SVG element for a page that defines `--soft`, `--line` and a variable `--series-0` ... for each colour.
+
+    Args:
+        what: the chart in a few words, for those who hear it.
+        x: what the horizontal axis counts.
+        percent: of values from 0 to 1; all of that is shown where they go beyond a fifth.
+        log: whether the vertical axis is logarithmic, without bands, where values are above 0 and span a decade.
+        tall: a large chart, rather than one of many.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, PercentFormatter, StrMethodFormatter
+
+    figure = Figure(figsize=(8.6, 3.6) if tall else (4.1, 2.1), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    least, most = min(float(np.min(line.y)) for line in lines), max(float(np.max(line.y)) for line in lines)
+    log = log and 0 < 10 * least < most
+    for line in lines:
+        color = _SERIES.format(line.color % len(COLORS))
+        if line.half is not None and not log:
+            axes.fill_between(line.x, line.y - line.half, line.y + line.half, color=color, alpha=0.15, linewidth=0)
+        axes.plot(line.x, line.y, color=color, alpha=0.35 if line.faint else 1, linewidth=1 if line.faint else 2)
+        if len(line.x) == 1:
+            axes.plot(line.x, line.y, "o", color=color, markersize=4)
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if most < 3000 * least else (1,)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.minorticks_off()
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        if percent and most > 0.2:
+            axes.set_ylim(-0.02, 1.02)
+        elif least >= 0:
+            axes.set_ylim(bottom=0)
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        elif most >= 10_000:
+            axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel(x, color=_TEXT, fontsize=9)
+    axes.tick_params(which="both", color=_GRID, labelcolor=_TEXT, labelsize=9, length=0)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": what}):
+        figure.savefig(file, format="svg", transparent=True)
+    return _for_a_page(file.getvalue(), what)
+
+
+def _for_a_page(svg: str, what: str) -> str:
+    """Without prologue, metadata and repeated identifiers; with the page's colours and font."""
+    from html import escape
+
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"font-size: ([\d.]+)px; font-family: [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{escape(what)}">', svg, count=1
+    )
+    svg = svg.replace("xlink:href", "href").replace(_TEXT, "var(--soft)").replace(_GRID, "var(--line)")
+    return re.sub(r"#0300([0-9a-f]{2})", lambda found: f"var(--series-{int(found[1], 16)})", svg)

@@ -1,0 +1,205 @@
+"""The report of one run: report.html in its folder."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..runs.compare import MEASURES, Run, measure
+from ..runs.config import GROUPS, Config
+from ..runs.record import Record, curve, read_record
+from ..runs.remarks import remarks
+from .charts import COLORS, Line, chart
+from .page import Markup, cell, figure, page, section, table
+
+__all__ = ["Panel", "described", "run_report", "settings", "write_report", "written"]
+
+
+class Panel(NamedTuple):
+    """A chart of one metric over the steps."""
+
+    name: str
+    title: str
+    form: str
+    """How its last value is written, as a format specification."""
+    meaning: str
+    log: bool = False
+
+
+PANELS = (
+    Panel("reward", "Reward", ".2f", "mean total of the scored responses"),
+    Panel("accuracy", "Accuracy", ".0%", "mean of the first reward component"),
+    Panel("informative", "Informative groups", ".0%", "share of the prompts whose responses earned different rewards"),
+    Panel("entropy", "Entropy", ".2f", "of the choice of a token, in nats"),
+    Panel("length", "Response length", ".0f", "tokens, the end of the text included"),
+    Panel("truncated", "Truncated", ".1%", "share of the responses that were cut off at the limit"),
+    Panel("grad_norm", "Gradient norm", ".2g", "mean over a step's updates, before it is clipped", log=True),
+    Panel("clip_fraction", "Clip fraction", ".1%", "share of the probability ratios beyond the clip's bounds"),
+    Panel("tokens_per_second", "Tokens per second", ",.0f", "response tokens by the time of the whole step"),
+)
+_TIMES = {
+    "sampling": "sampling",
+    "scoring": "scoring",
+    "reading": "reading log-probabilities",
+    "estimating": "estimating advantages",
+    "updating": "updating",
+}
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into the folder of a run; its path.
+
+    Raises:
+        ValueError: the folder holds no run.
+    """
+    path = folder / "report.html"
+    path.write_text(run_report(read_record(folder)), encoding="utf-8")
+    return path
+
+
+def run_report(record: Record) -> str:
+    """One run as an HTML document."""
+    config, metrics = record.config, record.metrics
+    said = remarks(config, metrics)
+    parts = [_tiles(record)] if metrics else []
+    parts.append(
+        section("What stands out", Markup(f'<ul class="notes">{"".join(f"<li>{cell(x)}</li>" for x in said)}</ul>'))
+        if said
+        else section("What stands out", note="Nothing: no dead steps, no collapse, no truncation, no failed rewards.")
+    )
+    if metrics:
+        panels = [_panel(panel, metrics) for panel in PANELS]
+        curves = Markup(f'<div class="charts">{"".join(panels)}</div>')
+        note = "Thin: each step. Thick: the mean of five steps, whose last value stands at the right."
+        parts += [section("Curves", curves, note=note), _times(metrics)]
+    if record.samples:
+        parts.append(_samples(record.samples))
+    parts.append(section("Settings", settings(config), note="Those that are not the default."))
+    meanings = [(panel.title, panel.meaning) for panel in PANELS]
+    parts.append(Markup(f"<details><summary>What the curves show</summary>{_words(meanings)}</details>"))
+    return page(config.label, f"advantages train · {record.path.name}", described(config) + _ended(record), parts)
+
+
+def described(config: Config) -> str:
+    """The run in a line: task, model, seed and size."""
+    task = config.data or config.task
+    model = config.model or (f"{config.random_init}, random weights" if config.random_init else f"tiny {config.arch}")
+    return (
+        f"{task} · {model} · seed {config.seed} · {config.steps} steps of {config.prompts} prompts with "
+        f"{config.samples} responses each"
+    )
+
+
+def _ended(record: Record) -> str:
+    file = record.path / "metrics.jsonl"
+    if not file.exists():
+        return ""
+    ended = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return f" · {'finished' if record.finished else 'stopped'} {ended:%Y-%m-%d %H:%M} UTC"
+
+
+def _tiles(record: Record) -> Markup:
+    found = measure(Run(record.config.label, record.config.seed, record.metrics, record.evaluation))
+
+    def shown(name: str, missing: str = "-") -> str:
+        value = found[name]
+        return missing if value is None else format(value, MEASURES[name].form)
+
+    tokens = sum(step["tokens"] for step in record.metrics)
+    tiles = [
+        (f"{shown('before')} → {shown('after')}", f"pass@1, {record.config.evaluation} held-out problems"),
+        (shown("greedy"), "pass@1, greedy"),
+        (shown("auc"), "mean accuracy of all steps"),
+        (shown("samples_to_90", "never"), "responses to 90% accuracy"),
+        (f"{shown('seconds')} s", f"training, {tokens:,} tokens"),
+    ]
+    boxes = "".join(f'<div class="tile"><b>{cell(value)}</b><span>{cell(name)}</span></div>' for value, name in tiles)
+    return Markup(f'<div class="tiles">{boxes}</div>')
+
+
+def _panel(panel: Panel, metrics: Sequence[Mapping[str, Any]]) -> Markup:
+    steps = [step["step"] for step in metrics]
+    values = [step[panel.name] for step in metrics]
+    mean = curve(values)
+    svg = chart(
+        [Line(steps, values, faint=True), Line(steps, mean)],
+        what=f"{panel.title} over the steps, at the end {mean[-1]:{panel.form}}",
+        percent=panel.form.endswith("%"),
+        log=panel.log,
+    )
+    return figure(panel.title, format(mean[-1], panel.form), svg)
+
+
+def _times(metrics: Sequence[Mapping[str, Any]]) -> Markup:
+    sums = {word: sum(step.get(f"seconds_{name}", 0.0) for step in metrics) for name, word in _TIMES.items()}
+    total = sum(sums.values()) or 1.0
+    colors = dict(zip(sums, (f"var(--series-{number})" for number in range(len(COLORS))), strict=False))
+    bar = "".join(f'<i style="width:{100 * x / total:.3f}%;background:{colors[word]}"></i>' for word, x in sums.items())
+    words = "".join(
+        f'<span class="chip"><i style="background:{colors[word]}"></i>{word} {x / total:.1%}</span>'
+        for word, x in sums.items()
+    )
+    return section("Where the time went", Markup(f'<p class="legend">{words}</p><div class="bar">{bar}</div>'))
+
+
+def _samples(samples: Sequence[Mapping[str, Any]], count: int = 6) -> Markup:
+    """The responses of some steps, evenly spread over the run."""
+    steps = sorted({sample["step"] for sample in samples})
+    chosen = sorted({steps[round(k * (len(steps) - 1) / (count - 1))] for k in range(count)})
+    cards = [_card(step, [sample for sample in samples if sample["step"] == step]) for step in chosen]
+    note = "The first responses to the first prompt of a step; samples.jsonl has those of every step."
+    return section("Responses", *cards, note=note)
+
+
+def _card(step: int, samples: Sequence[Mapping[str, Any]]) -> Markup:
+    first = samples[0]
+    return Markup(
+        f'<div class="card"><b>Step {cell(step)}</b> <span class="soft">expected answer: {cell(first["answer"])}</span>'
+        f"<pre>{cell(first['prompt'])}</pre>{''.join(map(_response, samples))}</div>"
+    )
+
+
+def _response(sample: Mapping[str, Any]) -> Markup:
+    reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.3g}"
+    scores = [f"{name} {'unscored' if x is None else format(x, '.3g')}" for name, x in sample["scores"].items()]
+    facts = [f"advantage {sample['advantage']:+.2g}", *(scores if len(scores) > 1 else [])]
+    facts += [f"{sample['tokens']} tokens{', cut off' if sample['truncated'] else ''}"]
+    line = f"<b>reward {cell(reward)}</b> · {cell(' · '.join(facts))}"
+    return Markup(f'<div class="response"><p>{line}</p><pre>{cell(sample["response"])}</pre></div>')
+
+
+def settings(config: Config) -> Markup:
+    """The settings that are not the default, and all of them on demand."""
+    fields = dataclasses.fields(Config)
+    changed = [row(field, config) for field in fields if getattr(config, field.name) != _default(field)]
+    shown = _words(changed) if changed else Markup('<p class="soft">All are the default.</p>')
+    groups = {
+        title: [row(field, config) for field in fields if field.metadata["group"] == group]
+        for group, title in GROUPS.items()
+    }
+    everything = "".join(f"<h3>{cell(title.capitalize())}</h3>{_words(rows)}" for title, rows in groups.items())
+    return Markup(f"{shown}<details><summary>All settings</summary>{everything}</details>")
+
+
+def row(field: "dataclasses.Field[Any]", config: Config) -> tuple[str, str, Markup]:
+    """A setting's name, value and meaning."""
+    meaning = Markup(f'<span class="soft">{cell(field.metadata["meaning"])}</span>')
+    return field.name, written(getattr(config, field.name)), meaning
+
+
+def written(value: Any) -> str:
+    """A setting's value as a person writes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={x}" for key, x in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return {} if field.default is dataclasses.MISSING else field.default
+
+
+def _words(rows: Sequence[Sequence[object]]) -> Markup:
+    return table((), rows, numbers=False)

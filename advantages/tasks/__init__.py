@@ -1,0 +1,1 @@
+"""Problems: the built-in chains, reasoning-gym, and files."""

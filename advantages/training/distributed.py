@@ -1,0 +1,103 @@
+"""The processes that train together, and how they share a step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..policy.rollout import Rollout, joined
+
+__all__ = ["World"]
+
+
+class World:
+    """A thin hold on accelerate: one process or many, with replicated (DDP) or sharded (FSDP) weights."""
+
+    def __init__(self, *, device: str, precision: str) -> None:
+        try:
+            from accelerate import Accelerator
+        except ImportError:
+            raise ValueError("train: needs accelerate; pip install 'rl-advantages[train]'") from None
+        mixed = precision == "mixed" or (precision == "auto" and not device.startswith("cpu"))
+        self.accelerator = Accelerator(mixed_precision="bf16" if mixed else "no", cpu=device.startswith("cpu"))
+        self.rank: int = self.accelerator.process_index
+        self.size: int = self.accelerator.num_processes
+        self.main: bool = self.accelerator.is_main_process
+        self.device: torch.device = self.accelerator.device
+
+    def prepare(self, model: Any, optimizer: Any) -> tuple[Any, Any]:
+        prepared: tuple[Any, Any] = self.accelerator.prepare(model, optimizer)
+        return prepared
+
+    def share(self, rows: int) -> slice:
+        """This process's share of the rows of a step.
+
+        Raises:
+            ValueError: the rows do not divide.
+        """
+        if rows % self.size:
+            raise ValueError(
+                f"train: {rows} responses do not divide among {self.size} processes; change prompts or samples"
+            )
+        each = rows // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def join(self, rollout: Rollout, pad: int) -> Rollout:
+        """All processes' responses, in the order of their ranks."""
+        if self.size == 1:
+            return rollout
+        return joined(self.everyones(rollout.to("cpu")), pad).to(self.device)
+
+    def join_rows(self, x: torch.Tensor) -> torch.Tensor:
+        """All processes' rows, in the order of their ranks; widths must agree."""
+        return x if self.size == 1 else torch.cat(self.everyones(x.cpu())).to(x.device)
+
+    def join_scores(self, x: Any) -> Any:
+        """All processes' rows of a numpy array."""
+        return np.concatenate(self.everyones(x))
+
+    def sum(self, x: float) -> float:
+        """The sum of a number over all processes."""
+        return float(sum(self.everyones(x)))
+
+    def mean(self, x: dict[str, float]) -> dict[str, float]:
+        """Each number's mean over all processes."""
+        everyone = self.everyones(x)
+        return {name: float(np.mean([one[name] for one in everyone])) for name in x}
+
+    def any(self, flag: bool) -> bool:
+        """Whether it holds on some process."""
+        return any(self.everyones(flag))
+
+    def everyones(self, x: Any) -> list[Any]:
+        """Each process's object, in the order of their ranks."""
+        if self.size == 1:
+            return [x]
+        from accelerate.utils import gather_object
+
+        return list(gather_object([x]))
+
+    @contextmanager
+    def whole(self, model: Any) -> Iterator[Any]:
+        """The model as `generate` needs it: unwrapped, with whole weights."""
+        bare = self.accelerator.unwrap_model(model)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.accelerator.mixed_precision == "bf16"):
+            if self.accelerator.distributed_type == "FSDP" and hasattr(model, "unshard"):
+                for module in model.modules():
+                    if hasattr(module, "unshard"):
+                        module.unshard()
+                try:
+                    yield bare
+                finally:
+                    for module in model.modules():
+                        if hasattr(module, "reshard"):
+                            module.reshard()
+            elif self.accelerator.distributed_type == "FSDP":
+                from torch.distributed.fsdp import FullyShardedDataParallel
+
+                with FullyShardedDataParallel.summon_full_params(model, writeback=False, recurse=True):
+                    yield bare
+            else:
+                yield bare

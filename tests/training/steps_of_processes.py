@@ -1,0 +1,61 @@
+"""Three steps on given responses, by as many processes as there are: python tests/steps_of_processes.py OUT ..."""
+
+import json
+import sys
+
+PROMPTS, SAMPLES = 3, 4
+
+
+def main(out: str, estimator: str, aggregation: str) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from advantages.policy.load import load
+    from advantages.policy.rollout import make_rollout
+    from advantages.runs.config import Config
+    from advantages.tasks.chain import TASKS
+    from advantages.tasks.files import open_source
+    from advantages.training import loop
+    from advantages.training.distributed import World
+
+    world = World(device="cpu", precision="float32")
+    rows = iter(range(10**6))
+
+    def given(model, tokenizer, prompts, *, max_new_tokens, **_):
+        """The same response for the same row of the step, whichever process asks for it."""
+        ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
+        first = next(rows) * PROMPTS * SAMPLES + world.rank * len(prompts)
+        responses = []
+        for row in range(first, first + len(prompts)):
+            dice = torch.Generator().manual_seed(row)
+            length = int(torch.randint(2, 6, (), generator=dice))
+            responses.append([*torch.randint(2, 12, (length,), generator=dice).tolist(), tokenizer.eos_token_id])
+        return make_rollout(ids, responses, tokenizer, [tokenizer.eos_token_id], max_new_tokens, model.device)
+
+    loop.sample = given
+    config = Config(
+        prompts=PROMPTS,
+        samples=SAMPLES,
+        minibatches=1,
+        micro_batch=2,
+        estimator=estimator,
+        aggregation=aggregation,
+        rewards={"steps_of_processes:digits": 1.0},
+        kl=0.1,
+    )
+    model, tokenizer = load(config, TASKS["chain"], "cpu")
+    training = loop.Training(config, model, tokenizer, open_source(config), world)
+    metrics = [training.step() for _ in range(3)]
+    if world.main:
+        bare = world.accelerator.unwrap_model(training.model)
+        save_file({name: x.clone() for name, x in bare.state_dict().items()}, out)
+        print(json.dumps({"processes": world.size, "metrics": metrics}))
+
+
+def digits(*, completions, **_):
+    """A reward that differs within groups."""
+    return [float(len(text) % 3) for text in completions]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

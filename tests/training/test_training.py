@@ -1,0 +1,388 @@
+"""The built-in loop: real model classes, real generation, real log-probabilities, and it learns."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from advantages import estimators
+from advantages.cli import main
+from advantages.cli.train import parse_estimator
+from advantages.policy.load import load
+from advantages.policy.rollout import read, sample
+from advantages.policy.tiny import ARCHITECTURES, character_tokenizer, tiny_model
+from advantages.runs.config import Config
+from advantages.runs.record import curve, first_reaching
+from advantages.tasks.chain import TASKS
+from advantages.tasks.files import open_source
+from advantages.training.checkpoint import latest, restore, save
+from advantages.training.distributed import World
+from advantages.training.loop import Training
+from advantages.training.loss import importance_weights, surrogate
+from advantages.training.scoring import make_rewards
+
+TASK = TASKS["chain"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return character_tokenizer(TASK.alphabet)
+
+
+@pytest.fixture
+def model(tokenizer):
+    torch.set_num_threads(1)
+    return tiny_model("qwen3", tokenizer, seed=0)
+
+
+def new_world(precision="float32"):
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one per process
+    return World(device="cpu", precision=precision)
+
+
+@pytest.fixture
+def world():
+    return new_world()
+
+
+@pytest.fixture
+def short(tmp_path, monkeypatch):
+    """A user's reward function that even an untrained model can please: short responses are good."""
+    (tmp_path / "my_rewards.py").write_text(
+        "def short(completions, **columns):\n    return [-len(c) for c in completions]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return {"my_rewards:short": 1.0}
+
+
+def start(config, world):
+    source = open_source(config)
+    return Training(config, *load(config, getattr(source, "task", None), "cpu"), source, world)
+
+
+def measured(metrics):
+    """What a step says, without how long it took."""
+    return {name: value for name, value in metrics.items() if "second" not in name}
+
+
+# Tasks and the tiny model
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_worked_solutions_are_right_and_demonstrations_are_writable(name, tokenizer):
+    task, rng, config = TASKS[name], np.random.default_rng(0), Config(task=name)
+    rewards = make_rewards(config, open_source(config))
+    problems = [task.problem(rng) for _ in range(200)]
+    texts = [task.demonstration(rng, problem) for problem in problems]
+    columns = {"answer": [problem.answer for problem in problems]}
+    assert (
+        rewards([p.prompt for p in problems], [p.solution for p in problems], columns).total().tolist() == [1.0] * 200
+    )
+    assert 0.05 < rewards([p.prompt for p in problems], texts, columns).total().mean() < 0.7
+    for text, problem in zip(texts, problems, strict=True):
+        assert max(len(text), len(problem.solution)) < task.longest
+        assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+@pytest.mark.parametrize(("text", "reward"), [("3+4=7#7", 1.0), ("#7", 1.0), ("7", 0.0), ("#7#8", 0.0), ("#77", 0.0)])
+def test_the_answer_stands_after_the_last_mark(text, reward):
+    rewards = make_rewards(Config(), open_source(Config()))
+    assert rewards(["3+4="], [text], {"answer": ["7"]}).total().tolist() == [reward]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_tiny_model_is_tiny_and_its_weights_follow_from_the_seed(architecture, tokenizer):
+    one, same, other = (tiny_model(architecture, tokenizer, seed=seed) for seed in (0, 0, 1))
+    assert 90_000 < sum(p.numel() for p in one.parameters()) < 110_000
+    weights = [torch.cat([p.flatten() for p in made.parameters()]) for made in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+# Rollouts
+
+
+def test_a_response_ends_with_the_end_of_the_text_or_is_truncated(model, tokenizer):
+    torch.manual_seed(0)
+    rollout = sample(model, tokenizer, ["1+2=", "3+4+5+6="] * 16, max_new_tokens=12)
+    response = rollout.tokens[:, -12:]
+    for row in range(32):
+        ends = (response[row] == tokenizer.eos_token_id).nonzero().flatten().tolist()
+        length = ends[0] + 1 if ends else 12
+        assert rollout.mask[row].tolist() == [True] * length + [False] * (12 - length)
+        assert bool(rollout.truncated[row]) == (not ends)
+        kept = response[row, :length][response[row, :length] > 1]
+        assert rollout.texts[row] == tokenizer.decode(kept)
+    assert 0 < rollout.truncated.sum() < 32
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_padding_changes_no_logprob(architecture, tokenizer):
+    model = tiny_model(architecture, tokenizer, seed=0)
+    torch.manual_seed(0)
+    both = sample(model, tokenizer, ["1+2=", "3+4+5+6="], max_new_tokens=8)
+    logprobs, entropy = read(model, both)
+    alone = both.rows(torch.tensor([0]))._replace(tokens=both.tokens[:1, 4:], attention=both.attention[:1, 4:])
+    found, found_entropy = read(model, alone)
+    mask = both.mask[:1]
+    torch.testing.assert_close(found[mask], logprobs[:1][mask], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found_entropy[mask], entropy[:1][mask], atol=1e-5, rtol=1e-5)
+
+
+def test_logprobs_are_those_of_the_sampling_temperature(model, tokenizer):
+    torch.manual_seed(0)
+    rollout = sample(model, tokenizer, ["1+2="], max_new_tokens=3)
+    found, _ = read(model, rollout, temperature=2.0)
+    with torch.no_grad():
+        logits = model(input_ids=rollout.tokens).logits[0, 3:-1] / 2.0
+    expected = logits.log_softmax(-1)[range(3), rollout.tokens[0, 4:]]
+    torch.testing.assert_close(found[0], expected, atol=1e-5, rtol=1e-5)
+
+
+# The loss
+
+
+def test_the_surrogate_by_hand():
+    logprobs = torch.log(torch.tensor([[1.5, 0.5], [1.5, 0.5]]))
+    advantages = torch.tensor([1.0, -1.0])
+    mask = torch.ones(2, 2, dtype=torch.bool)
+    found = surrogate(logprobs, torch.zeros(2, 2), advantages, mask, clip_low=0.2, clip_high=0.3)
+    expected = -(1.3 + 0.5 - 1.5 - 0.8) / 4  # of four tokens, one of each sign is clipped
+    assert found.loss.item() == pytest.approx(expected)
+    assert found.clip_fraction.item() == 0.5
+
+
+def test_a_clipped_token_has_no_gradient_and_garbage_under_the_mask_has_none():
+    logprobs = torch.tensor([[0.5, 0.0, float("nan")]], requires_grad=True)
+    mask = torch.tensor([[True, True, False]])
+    surrogate(logprobs, torch.zeros(1, 3), torch.tensor([2.0]), mask).loss.backward()
+    assert logprobs.grad.tolist() == [[0.0, -1.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"), [("token", -(3 + 2) / 4), ("sequence", -(1 + 2) / 2), ("constant", -5 / 6)]
+)
+def test_aggregations_weigh_long_responses_differently(aggregation, expected):
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    zeros = torch.zeros(2, 3)
+    for advantages in (torch.tensor([1.0, 2.0]), torch.tensor([[1.0] * 3, [2.0, 9.0, 9.0]])):
+        found = surrogate(zeros, zeros, advantages, mask, aggregation=aggregation)
+        assert found.loss.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_sequence_ratio_is_one_for_all_tokens_and_reaches_each(sign):
+    logprobs = torch.tensor([[0.1, 0.5, 9.0]], requires_grad=True)
+    mask = torch.tensor([[True, True, False]])
+    found = surrogate(logprobs, torch.zeros(1, 3), torch.tensor([sign]), mask, ratio="sequence", clip_high=0.5)
+    rho = np.exp(0.3)
+    assert found.loss.item() == pytest.approx(-sign * rho)
+    found.loss.backward()
+    assert logprobs.grad.tolist()[0] == pytest.approx([-sign * rho / 2, -sign * rho / 2, 0.0])
+
+
+def test_the_dual_clip_bounds_what_a_bad_response_can_cost():
+    logprobs, mask = torch.log(torch.tensor([[9.0]])), torch.tensor([[True]])
+    for bound, expected in ((None, 9.0), (3.0, 3.0)):
+        found = surrogate(logprobs, torch.zeros(1, 1), torch.tensor([-1.0]), mask, dual_clip=bound)
+        assert found.loss.item() == pytest.approx(expected)
+
+
+def test_the_divergence_from_the_reference_is_k3():
+    logprobs = torch.tensor([[-1.0, -2.0]], requires_grad=True)
+    reference, mask = torch.tensor([[-1.5, -1.0]]), torch.ones(1, 2, dtype=torch.bool)
+    found = surrogate(logprobs, logprobs.detach(), torch.zeros(1), mask, kl=0.1, reference_logprobs=reference)
+    d = np.array([-0.5, 1.0])
+    assert found.kl_reference.item() == pytest.approx(np.mean(np.exp(d) - d - 1))
+    assert found.loss.item() == pytest.approx(0.1 * np.mean(np.exp(d) - d - 1))
+    with pytest.raises(TypeError, match="kl needs reference_logprobs"):
+        surrogate(logprobs, logprobs, torch.zeros(1), mask, kl=0.1)
+
+
+@pytest.mark.parametrize("moved", [0.0, 1.0])
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_the_gradient_of_the_divergence(moved, unbiased):
+    """Over all tokens of a small vocabulary, weighed by how often they are sampled: the exact mean gradient."""
+    torch.manual_seed(0)
+    logits, reference = torch.randn(5, dtype=torch.float64, requires_grad=True), torch.randn(5, dtype=torch.float64)
+    policy, reference = logits.log_softmax(0), reference.log_softmax(0)
+    old = (logits.detach() + moved * torch.randn(5, dtype=torch.float64)).log_softmax(0)
+    each = [
+        surrogate(
+            policy[token].reshape(1, 1),
+            old[token].reshape(1, 1),
+            torch.zeros(1, dtype=torch.float64),
+            torch.ones(1, 1, dtype=torch.bool),
+            kl=1.0,
+            unbiased_kl=unbiased,
+            reference_logprobs=reference[token].reshape(1, 1),
+        ).loss
+        for token in range(5)
+    ]
+    mean = sum(p * loss for p, loss in zip(old.exp(), each, strict=True))
+    reverse = (policy.exp() * (policy - reference)).sum()
+    forward = (reference.exp() * (reference - policy)).sum()
+    (ours,), (of_reverse,), (of_forward,) = (
+        torch.autograd.grad(x, logits, retain_graph=True) for x in (mean, reverse, forward)
+    )
+    assert torch.allclose(ours, of_reverse) == unbiased
+    if unbiased:
+        assert mean.item() == pytest.approx(reverse.item())
+    assert torch.allclose(ours, of_forward) == (not unbiased and not moved)
+
+
+def test_importance_weights_are_capped_and_one_where_the_engine_says_nothing():
+    old, sampled = torch.tensor([[-1.0, -1.0, -1.0, 5.0]]), torch.tensor([[-2.0, -0.5, float("nan"), 0.0]])
+    mask = torch.tensor([[True, True, True, False]])
+    found = importance_weights(old, sampled, mask, cap=2.0)
+    assert found.tolist()[0] == pytest.approx([2.0, np.exp(-0.5), 1.0, 1.0])
+
+
+def test_shares_of_a_batch_add_up_to_the_batch():
+    torch.manual_seed(0)
+    logprobs, old, advantages = torch.randn(6, 4), torch.randn(6, 4), torch.randn(6)
+    mask = torch.rand(6, 4) < 0.7
+    for aggregation, divisor in (("token", mask.sum()), ("sequence", 6), ("constant", 24)):
+        whole = surrogate(logprobs, old, advantages, mask, aggregation=aggregation).loss
+        parts = [
+            surrogate(logprobs[s], old[s], advantages[s], mask[s], aggregation=aggregation, divisor=divisor).loss
+            for s in (slice(0, 2), slice(2, 6))
+        ]
+        torch.testing.assert_close(sum(parts), whole)
+
+
+# The loop
+
+
+@pytest.mark.parametrize("name", sorted(set(estimators.__all__) - {"gae"}))
+def test_every_estimator_that_can_takes_a_step(name, world, short):
+    training = start(Config(estimator=name, prompts=4, samples=4, rate=1e-2, rewards=short), world)
+    before = torch.cat([p.detach().flatten().clone() for p in training.model.parameters()])
+    for _ in range(3):
+        metrics = training.step()
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert metrics["step"] == 3
+    assert metrics["samples"] == 48
+    after = torch.cat([p.detach().flatten() for p in training.model.parameters()])
+    assert not torch.equal(before, after)
+    assert metrics["length"] < 15  # of at most 20
+
+
+def test_an_estimator_that_needs_a_critic_is_refused_at_once(world):
+    with pytest.raises(TypeError, match=r"gae needs values .* which advantages train does not hand to estimators here"):
+        start(Config(estimator="gae"), world)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"micro_batch": 3, "passes": 2, "minibatches": 1},
+        {"kl": 0.1, "ratio": "sequence", "aggregation": "sequence"},
+        {"dynamic_sampling": 2, "truncated": "drop"},
+        {"lora_rank": 2, "kl": 0.05, "gradient_checkpointing": True},
+        {"rouge_weight": 0.5, "rouge_decay": "linear", "estimator": "gdpo"},
+        {"arch": "phi4-mini", "precision": "mixed", "temperature": 0.7, "top_p": 0.9},
+    ],
+    ids=str,
+)
+def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, short):
+    if "precision" in settings:
+        world = new_world(settings["precision"])
+    config = Config(prompts=4, samples=4, rate=1e-3, rewards={"exact": 1.0, **short}, **settings)
+    whole = start(config, world)
+    expected = [measured(whole.step()) for _ in range(5)]
+    first = start(config, world)
+    found = [measured(first.step()) for _ in range(2)]
+    tmp_path = tmp_path / "checkpoint"
+    save(first, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-2"]
+    torch.manual_seed(12345)
+    second = start(config, world)
+    restore(second, latest(tmp_path))
+    found += [measured(second.step()) for _ in range(3)]
+    assert found == expected
+    for p, q in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_micro_batches_change_no_gradient(world, short):
+    norms = []
+    for micro_batch in (0, 1, 5):
+        training = start(Config(prompts=4, samples=4, minibatches=1, micro_batch=micro_batch, rewards=short), world)
+        norms.append(training.step()["grad_norm"])
+    assert norms == pytest.approx([norms[0]] * 3, rel=1e-4)
+    assert norms[0] > 0
+
+
+def test_a_half_written_checkpoint_is_not_one(tmp_path, world):
+    training = start(Config(prompts=2, samples=2), world)
+    assert latest(tmp_path) is None
+    save(training, tmp_path)
+    (tmp_path / "step-7.partial").mkdir()
+    assert latest(tmp_path).name == "step-0"
+
+
+# The command
+
+
+def test_estimators_are_parsed_with_their_settings():
+    assert parse_estimator("a.b:c,lampo(temperature='auto',center=True)") == [
+        ("a.b:c", {}),
+        ("lampo", {"temperature": "auto", "center": True}),
+    ]
+    for wrong in ("lampo(3)", "lampo(temperature=print)", "lampo(", "lampo(temperature=)"):
+        with pytest.raises(ValueError, match="write a name, or name"):
+            parse_estimator(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--estimator", "gae"], "gae needs values"),
+        (["--estimator", "lambo"], "advantage is 'lambo'; pass one of"),
+        (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
+        (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
+        (["--task", "chess"], "train: task is 'chess'; pass one of chain, chain-rare"),
+        (["--samples", "0"], "train: samples is 0; pass a number of at least 1"),
+        (["--minibatches", "3"], "train: 16 prompts of 8 samples do not divide into 3 minibatches"),
+        (["--speed", "9"], "--speed: there is no such option; see advantages train --help"),
+        (["--clip-low"], None),
+    ],
+)
+def test_a_run_that_cannot_work_ends_with_a_sentence(arguments, message, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        main(["train", "--runs", str(tmp_path), *arguments])
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_learns_and_leaves_a_record(tmp_path, capsys):
+    arguments = ["--estimator", "grpo,lampo(temperature=3)", "--steps", "25", "--task", "chain-wrong"]
+    assert main(["train", "--runs", str(tmp_path), "--name", "mine", *arguments]) == 0
+    results = json.loads((tmp_path / "mine" / "results.json").read_text())
+    assert [run["estimator"] for run in results] == ["grpo", "lampo(temperature=3)"]
+    for run in results:
+        assert run["before"] < 0.4
+        assert run["after"] > run["before"] + 0.3
+    folder = tmp_path / "mine" / "lampo(temperature=3)-seed0"
+    steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [step["step"] for step in steps] == list(range(1, 26))
+    assert json.loads((folder / "config.json").read_text())["options"] == {"temperature": 3}
+    assert (tmp_path / "mine" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "lampo(temperature=3)" in printed
+    assert "curves.png" in printed
+    with pytest.raises(SystemExit, match="already holds a run; pass another --name"):
+        main(["train", "--runs", str(tmp_path), "--name", "mine"])
+
+
+def test_curves_are_running_means_and_know_when_they_arrive():
+    assert curve([1.0, 0.0, 0.5, 1.0], window=2).tolist() == [1.0, 0.5, 0.25, 0.75]
+    metrics = [{"step": k, "accuracy": 0.1 * k} for k in range(11)]
+    assert first_reaching(metrics, 0.75)["step"] == 10
+    assert first_reaching(metrics, 0.95) is None

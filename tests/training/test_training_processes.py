@@ -1,0 +1,148 @@
+"""Training as the processes that users start: stopped, killed and taken up again, and several at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+from safetensors.torch import load_file
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from advantages.policy.load import byte_tokenizer
+
+TESTS = Path(__file__).parent
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "ACCELERATE_USE_CPU": "true",
+    "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parents[1]), os.environ.get("PYTHONPATH", "")]),
+}
+TIMINGS = ("seconds", "tokens_per_second")
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """A run without a supervised start, so that its first step comes soon."""
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = byte_tokenizer()
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    Qwen3ForCausalLM(
+        Qwen3Config(vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=16, **shape, **ends)
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    data = folder / "train.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(9)))
+    given = {"model": folder, "data": data, "rewards": "steps_of_processes:digits=1", "max-new-tokens": 12}
+    given |= {"prompts": 2, "samples": 4, "evaluation": 2, "steps": 60, "save-every": 7, "estimator": "lampo"}
+    return [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "advantages", "train", *map(str, arguments)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: x for name, x in line.items() if not name.startswith(TIMINGS)} for line in lines]
+
+
+def stop_after(step, folder, process, number):
+    """Send a signal when a step has been logged."""
+    end = time.monotonic() + 120
+    while not (
+        (folder / "metrics.jsonl").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= step
+    ):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(number)
+    return process.communicate(timeout=120)
+
+
+def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    undisturbed = start("--runs", tmp_path, "--name", "whole", *options)
+    stopped = start("--runs", tmp_path, "--name", "parts", *options)
+    _, said = stop_after(3, parts, stopped, signal.SIGINT)
+    assert stopped.returncode == 128 + signal.SIGINT
+    assert f"and saved; go on with: advantages train --resume {parts}" in said
+    done = len(metrics(parts))
+    assert 3 <= done < 60
+
+    stopped = start("--resume", parts)
+    stop_after(done + 3, parts, stopped, signal.SIGTERM)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    done = len(metrics(parts))
+
+    killed = start("--resume", parts)
+    stop_after(done + 10, parts, killed, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(metrics(parts)) < 60
+
+    last = start("--resume", parts)
+    _, said = last.communicate(timeout=200)
+    assert last.returncode == 0, said
+    _, said = undisturbed.communicate(timeout=200)
+    assert undisturbed.returncode == 0, said
+    assert [line["step"] for line in metrics(parts)] == list(range(1, 61))
+    assert metrics(parts) == metrics(whole)
+    ours, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (parts, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
+    pytest.importorskip("resource")
+    options = ["--random-init", "Qwen3-1.7B", "--task", "reasoning-gym:chain_sum", "--runs", tmp_path]
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30)); "
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", limited + "from advantages.cli import main; main()", "train", *options],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("train: out of memory (")
+    assert "lower --micro-batch, --max-new-tokens or --samples" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def steps_of(processes, out, *arguments):
+    launch = [sys.executable, "-W", "ignore"]
+    if processes > 1:  # without --multi_gpu, accelerate starts one process where there is no accelerator
+        launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
+        launch += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes", str(processes)]
+    command = [*launch, str(TESTS / "steps_of_processes.py"), str(out), *arguments]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("estimator", "aggregation"), [("lampo", "token"), ("reinforce_plus_plus", "sequence")])
+def test_two_processes_take_the_step_of_one(estimator, aggregation, tmp_path):
+    alone = steps_of(1, tmp_path / "one", estimator, aggregation)
+    both = steps_of(2, tmp_path / "two", estimator, aggregation)
+    assert (alone["processes"], both["processes"]) == (1, 2)
+    for one, two in zip(alone["metrics"], both["metrics"], strict=True):
+        for name in ("reward", "length", "advantage", "loss", "grad_norm", "informative", "samples"):
+            assert two[name] == pytest.approx(one[name], rel=1e-4), name
+    ours, theirs = load_file(tmp_path / "one"), load_file(tmp_path / "two")
+    for name, x in ours.items():
+        torch.testing.assert_close(theirs[name], x, atol=1e-5, rtol=1e-4)
