@@ -1,14 +1,18 @@
 """Advantage estimators for reinforcement learning of language models, on numpy, torch and JAX arrays."""
 
 from . import estimators
-from .call import Promises, estimator
+from .call import estimator
+from .core.definition import Paper
 from .core.groups import Groups
+from .core.promises import Bound, Promises
 from .estimators import *  # noqa: F403
 from .ops import discounted_returns, masked_mean, outcome, sequence_logprobs, to_tokens, whiten
 from .version import __version__
 
 __all__ = [
+    "Bound",
     "Groups",
+    "Paper",
     "Promises",
     "__version__",
     "discounted_returns",

@@ -15,12 +15,13 @@ from typing import Any, overload
 import numpy as np
 
 from .core.groups import Groups
+from .core.vocabulary import INPUTS
 
-__all__ = ["per_batch", "per_group", "per_response", "per_responses"]
+__all__ = ["per_batch", "per_group", "per_response", "per_responses", "whitened"]
 
 _SYMBOLS = {"r": "rewards", "s": "logprobs", "l": "lengths", "b": "baselines"}
 _TOKEN_SYMBOLS = {**_SYMBOLS, "r": "token_rewards", "v": "values"}
-_SUMMED = ("logprobs", "lengths")
+_SUMMED = [name for name, word in INPUTS.items() if word.of_trajectory == "sum"]
 
 Formula = Callable[..., Any]
 
@@ -35,11 +36,13 @@ def per_group(formula: Formula) -> Formula:
     array([ 0.5, -0.5,  0. ])
     """
 
-    def batch(*columns: Any, groups: Sequence[Hashable], singleton: str = "zero", **settings: Any) -> Any:
+    def batch(
+        *columns: Any, groups: Sequence[Hashable], singleton: str = "zero", min_scored: int = 2, **settings: Any
+    ) -> Any:
         result = np.zeros(len(groups))
         for group in dict.fromkeys(groups):
             rows = [row for row, other in enumerate(groups) if other == group]
-            if len(rows) > 1:
+            if len(rows) >= min_scored:
                 result[rows] = formula(*(None if c is None else c[rows] for c in columns), **settings)
             elif singleton == "raw":
                 result[rows] = columns[0][rows]
@@ -59,7 +62,7 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
     takes |= _parameters(formula, {})[1]
 
     @functools.wraps(like or formula)
-    def spec(*, valid: Any = None, trajectories: Any = None, **call: Any) -> Any:
+    def spec(*, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         rows = len(call["rewards"])
         rollouts = _rollouts(rows, valid, trajectories)
         columns = {name: None if call.get(name) is None else np.asarray(call[name], np.float64) for name in names}
@@ -84,7 +87,7 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
         arrays = [None if columns[name] is None else np.array(whole[name]) for name in names]
         for members, advantage in zip(kept, formula(*arrays, **settings), strict=True):
             result[members] = advantage
-        return result
+        return _only_trained(result, trained)
 
     return spec
 
@@ -134,7 +137,7 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
     takes = own.union(takes)
 
     @functools.wraps(like or formula)
-    def spec(*, mask: Any, valid: Any = None, trajectories: Any = None, **call: Any) -> Any:
+    def spec(*, mask: Any, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         mask = np.asarray(mask) != 0
         rows, steps = mask.shape
         columns = {name: np.asarray(call[name], np.float64) for name in names}
@@ -166,9 +169,32 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
             long = np.zeros(len(on))
             long[on] = advantages
             result[members] = long.reshape(len(members), steps)
-        return result
+        return _only_trained(result, trained)
 
     return spec
+
+
+def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
+    """Shift and scale all tokens of all responses to mean 0 and sample deviation 1."""
+    rows_with_tokens = [row for row in rows if len(row)]
+    if not rows_with_tokens:
+        return rows
+    x = np.concatenate(rows_with_tokens)
+    if weight == "tokens":
+        counts = np.ones(len(x))
+    else:
+        counts = np.concatenate([np.full(len(row), 1 / len(row)) for row in rows_with_tokens])
+    mean = np.sum(counts * x) / np.sum(counts)
+    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - 1, 1)
+    if np.ptp(x) == 0:
+        return [0.0 * row for row in rows]
+    return [(row - mean) / (np.sqrt(variance) + epsilon) for row in rows]
+
+
+def _only_trained(result: Any, trained: Any) -> Any:
+    if trained is not None:
+        result[np.asarray(trained) == 0] = 0.0
+    return result
 
 
 def _parameters(formula: Formula, symbols: dict[str, str]) -> tuple[list[str], set[str]]:
@@ -188,8 +214,8 @@ def _rollouts(rows: int, valid: Any, trajectories: Any) -> list[list[int]]:
 
 
 def _ids(call: dict[str, Any], rows: int, kept: list[list[int]]) -> list[Hashable]:
-    size = call.get("group_size")
-    names = [row // size for row in range(rows)] if size else _names(call["groups"])
+    groups = call["groups"]
+    names = [row // groups for row in range(rows)] if isinstance(groups, int) else _names(groups)
     return [names[members[-1]] for members in kept]
 
 

@@ -1,9 +1,103 @@
 """One module per array library, each with the same few primitives; `backend_of` finds the right one."""
 
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-__all__ = ["backend_of", "library_of"]
+__all__ = ["Backend", "backend_of", "library_of"]
+
+
+class Backend(Protocol):
+    """What each module of this folder provides: the primitives that all else is written in."""
+
+    @property
+    def xp(self) -> Any:
+        """The module with the library's elementwise functions."""
+
+    @property
+    def TILE(self) -> int | None:
+        """Rows that an estimator works on at a time where groups are independent blocks; None: all at once."""
+
+    @property
+    def GROUP_AXIS(self) -> int:
+        """The axis inside a group, in what `blocks` gives."""
+
+    def kind(self, x: Any, /) -> str:
+        """numpy's letter for the kind of dtype: f(loat), i(nteger), u(nsigned), b(ool), c(omplex)."""
+
+    def device(self, x: Any, /) -> Any:
+        """Where `x` is, or None where the library moves or refuses arrays by rules of its own."""
+
+    def traced(self, x: Any, /) -> bool:
+        """Whether the values of `x` do not exist yet, because a compiler or a transformation looks at its shape."""
+
+    def on_host(self, x: Any, /) -> bool:
+        """Whether reading the values of `x` costs no device synchronisation."""
+
+    def extent(self, x: Any, /) -> tuple[float, float]:
+        """The least and the greatest number, NaN where one is: reads the values, so only for an `x` on the host."""
+
+    def largest(self, x: Any, /) -> float:
+        """The largest finite number of a floating dtype."""
+
+    def to_numpy(self, x: Any, /) -> Any:
+        """`x` as a numpy array."""
+
+    def from_numpy(self, x: Any, like: Any, /) -> Any:
+        """A numpy array as one of this library, on the device of `like`."""
+
+    def stop_gradient(self, x: Any, /) -> Any:
+        """`x`, through which no gradient flows."""
+
+    def working(self, x: Any, /) -> Any:
+        """`x` in the precision that tokens are worked on: at least float32."""
+
+    def wide(self, x: Any, /) -> Any:
+        """`x` in the precision that statistics of responses are formed in: float64 where there is one."""
+
+    def result_dtype(self, x: Any, /) -> Any:
+        """The floating dtype of advantages made from rewards `x`."""
+
+    def cast(self, x: Any, dtype: Any, /) -> Any:
+        """`x` in another dtype; a number that is too large for it becomes the largest that it has."""
+
+    def full(self, shape: tuple[int, ...], value: float, like: Any, /) -> Any:
+        """An array of one number, with the dtype and device of `like`."""
+
+    def arange(self, count: int, like: Any, /) -> Any:
+        """0, 1, 2 ... below `count`, on the device of `like`."""
+
+    def index(self, x: Any, /) -> Any:
+        """`x` as integers that can index."""
+
+    def segment(self, reduction: str, x: Any, slots: Any, count: int, /) -> Any:
+        """Reduce (N,) `x` to (count,): the "sum", "min" or "max" over the rows of each slot."""
+
+    def blocks(self, x: Any, size: int, /) -> Any:
+        """(N,) `x` cut into groups of `size` neighbouring rows: two axes, one of them inside the group."""
+
+    def rows(self, view: Any, /) -> Any:
+        """(N,) what `blocks` gave, as it was."""
+
+    def reduced(self, reduction: str, view: Any, /) -> Any:
+        """The "sum", "min", "max", "mean" or "norm" inside each group of what `blocks` gave, kept for broadcasting."""
+
+    def over_rows(self, function: Callable[[Any], Any], rows: Any, tile: int, /) -> Any:
+        """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
+
+    def reverse_scan(self, decay: Any, x: Any, /) -> Any:
+        """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end."""
+
+    def gather(self, x: Any, across: Any, /) -> Any:
+        """Stack an array of every rank along a new first axis; shapes are equal on all ranks.
+
+        `across` is a torch process group, the name of a JAX axis, or a function that does it.
+        """
+
+    def rank(self, across: Any, /) -> Any:
+        """The place of the own array in what `gather` gives; None where only a function knows it."""
+
+
+_KNOWN: dict[type, Backend] = {}
 
 
 def library_of(x: object) -> str | None:
@@ -24,12 +118,19 @@ def library_of(x: object) -> str | None:
     return None
 
 
-def backend_of(x: Any) -> ModuleType:
+def backend_of(x: Any) -> Backend:
     """The backend module for `x`; a library is imported only when one of its arrays appears.
 
     Raises:
         TypeError: `x` is no array of numpy, torch or JAX.
     """
+    found = _KNOWN.get(type(x))
+    if found is None:
+        found = _KNOWN[type(x)] = _looked_up(x)
+    return found
+
+
+def _looked_up(x: Any) -> Backend:
     # An import statement inside a branch is the one lazy form that a cold torch.compile(fullgraph=True) can trace.
     match library_of(x):
         case "numpy":

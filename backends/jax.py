@@ -10,31 +10,33 @@ xp = jnp
 
 TILE: int | None = None
 
+GROUP_AXIS = -1
+
 
 def kind(x: Any) -> str:
-    """numpy's letter for the kind of dtype: f(loat), i(nteger), u(nsigned), b(ool), c(omplex)."""
     if jnp.issubdtype(x.dtype, jnp.floating):  # bfloat16 has another letter in numpy
         return "f"
     return str(x.dtype.kind)
 
 
 def device(x: Any) -> None:
-    return None  # JAX moves or refuses arrays of different devices by rules of its own
+    return None
 
 
 def traced(x: Any) -> bool:
-    """Whether the values of `x` do not exist yet, because a compiler or a transformation is looking at its shape."""
     return isinstance(x, jax.core.Tracer)
 
 
 def on_host(x: Any) -> bool:
-    """Whether reading the values of `x` costs no device synchronisation."""
     return not traced(x) and x.is_fully_addressable and all(d.platform == "cpu" for d in x.devices())
 
 
-def all_finite(x: Any) -> bool:
-    """Whether every number is known to be finite; reads the values, so only for an `x` on the host."""
-    return bool(jnp.isfinite(x).all())
+def extent(x: Any) -> tuple[float, float]:
+    return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+
+
+def largest(x: Any) -> float:
+    return float(jnp.finfo(x.dtype).max)
 
 
 def to_numpy(x: Any) -> Any:
@@ -52,17 +54,21 @@ def stop_gradient(x: Any) -> Any:
 
 
 def working(x: Any) -> Any:
-    """`x` in the precision that statistics are formed in."""
     return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
+wide = working
+
+
 def result_dtype(x: Any) -> Any:
-    """The floating dtype of advantages made from rewards `x`."""
     return x.dtype if kind(x) == "f" else jnp.result_type(float)
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype)
+    if x.dtype == dtype:
+        return x
+    most = float(jnp.finfo(dtype).max)
+    return jnp.clip(x, -most, most).astype(dtype)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -74,33 +80,28 @@ def arange(count: int, like: Any) -> Any:
 
 
 def index(x: Any) -> Any:
-    """`x` as integers that can index."""
     return x.astype(jnp.int32)
 
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
-    """Reduce (N,) `x` to (count,): the "sum", "min" or "max" over the rows of each slot."""
     return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=count)
 
 
-def blocks(function: Callable[..., Any], columns: tuple[Any, ...], size: int) -> Any:
-    """Apply `function(each, *views)` to (N,) columns cut into groups of `size` neighbouring rows.
+def blocks(x: Any, size: int) -> Any:
+    return x.reshape(-1, size)
 
-    A view has one axis over groups and one inside the group; `each(reduction, view)` reduces the latter (by
-    "sum", "min", "max" or "first") and keeps it for broadcasting.
-    """
 
-    def each(reduction: str, view: Any) -> Any:
-        if reduction == "first":
-            return view[:, :1]
-        return getattr(view, reduction)(axis=-1, keepdims=True)
+def rows(view: Any) -> Any:
+    return view.reshape(-1)
 
-    views = [column.reshape(-1, size) for column in columns]
-    return jnp.broadcast_to(function(each, *views), views[0].shape).reshape(-1)
+
+def reduced(reduction: str, view: Any) -> Any:
+    if reduction == "norm":
+        return jnp.sqrt((view * view).sum(axis=-1, keepdims=True))
+    return getattr(view, reduction)(axis=-1, keepdims=True)
 
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
-    """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
     count = rows.shape[0]
     if count <= tile:
         return function(rows)
@@ -109,7 +110,6 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:
-    """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end."""
 
     def join(later: tuple[Any, Any], earlier: tuple[Any, Any]) -> tuple[Any, Any]:
         return earlier[0] * later[0], earlier[1] + earlier[0] * later[1]
@@ -120,5 +120,8 @@ def reverse_scan(decay: Any, x: Any) -> Any:
 
 
 def gather(x: Any, across: Any) -> Any:
-    """Stack a (k,) statistic of every rank to (R, k); `across` is an axis name or a function that does it."""
     return across(x) if callable(across) else jax.lax.all_gather(x, across)
+
+
+def rank(across: Any) -> Any:
+    return None if callable(across) else jax.lax.axis_index(across)

@@ -11,9 +11,10 @@ TILE: int | None = 32_768
 """Rows that an estimator works on at a time where groups are independent blocks: temporaries of this size are reused,
 larger ones are mapped and faulted in anew, which takes longer than the arithmetic (benchmarks/groups.py)."""
 
+GROUP_AXIS = 0  # so that numpy's inner loops are long
+
 
 def kind(x: Any) -> str:
-    """numpy's letter for the kind of dtype: f(loat), i(nteger), u(nsigned), b(ool), ..."""
     return str(x.dtype.kind)
 
 
@@ -22,18 +23,19 @@ def device(x: Any) -> None:
 
 
 def traced(x: Any) -> bool:
-    """Whether the values of `x` do not exist yet, because a compiler or a transformation is looking at its shape."""
     return False
 
 
 def on_host(x: Any) -> bool:
-    """Whether reading the values of `x` costs no device synchronisation."""
     return True
 
 
-def all_finite(x: Any) -> bool:
-    """Whether every number is known to be finite; reads the values, so only for an `x` on the host."""
-    return bool(np.isfinite(x).all())
+def extent(x: Any) -> tuple[float, float]:
+    return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+
+
+def largest(x: Any) -> float:
+    return float(np.finfo(x.dtype).max)
 
 
 def to_numpy(x: Any) -> Any:
@@ -49,17 +51,22 @@ def stop_gradient(x: Any) -> Any:
 
 
 def working(x: Any) -> Any:
-    """`x` in the precision that statistics are formed in."""
     return x.astype(np.float64, copy=False)
 
 
+wide = working
+
+
 def result_dtype(x: Any) -> Any:
-    """The floating dtype of advantages made from rewards `x`."""
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype, copy=False)
+    if x.dtype == dtype:
+        return x
+    with np.errstate(over="ignore"):
+        result = x.astype(dtype)
+    return np.nan_to_num(result, copy=False) if np.isinf(result).any() else result
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -71,12 +78,10 @@ def arange(count: int, like: Any) -> Any:
 
 
 def index(x: Any) -> Any:
-    """`x` as integers that can index."""
     return x.astype(np.intp)
 
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
-    """Reduce (N,) `x` to (count,): the "sum", "min" or "max" over the rows of each slot."""
     if reduction == "sum":
         return np.bincount(slots, weights=x, minlength=count)
     ufunc, neutral = (np.minimum, np.inf) if reduction == "min" else (np.maximum, -np.inf)
@@ -85,30 +90,25 @@ def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
     return result
 
 
-def blocks(function: Callable[..., Any], columns: tuple[Any, ...], size: int) -> Any:
-    """Apply `function(each, *views)` to (N,) columns cut into groups of `size` neighbouring rows.
+def blocks(x: Any, size: int) -> Any:
+    return np.ascontiguousarray(x.reshape(-1, size).T)
 
-    A view has one axis over groups and one inside the group; `each(reduction, view)` reduces the latter (by
-    "sum", "min", "max" or "first") and keeps it for broadcasting. It comes first here, so that numpy's inner loops
-    are long.
-    """
 
-    def each(reduction: str, view: Any) -> Any:
-        if reduction == "first":
-            return view[:1]
-        return getattr(view, reduction)(axis=0, keepdims=True)
+def rows(view: Any) -> Any:
+    return view.T.reshape(-1)
 
-    views = [np.ascontiguousarray(column.reshape(-1, size).T) for column in columns]
-    return np.broadcast_to(function(each, *views), views[0].shape).T.reshape(-1)
+
+def reduced(reduction: str, view: Any) -> Any:
+    if reduction == "norm":
+        return np.sqrt((view * view).sum(axis=0, keepdims=True))
+    return getattr(view, reduction)(axis=0, keepdims=True)
 
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
-    """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
     return np.concatenate([function(rows[start : start + tile]) for start in range(0, len(rows), tile)])
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:
-    """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end."""
     time_major, decay = np.array(x.T, order="C"), np.ascontiguousarray(decay.T)
     for t in range(len(time_major) - 2, -1, -1):
         time_major[t] += decay[t] * time_major[t + 1]
@@ -116,5 +116,8 @@ def reverse_scan(decay: Any, x: Any) -> Any:
 
 
 def gather(x: Any, across: Any) -> Any:
-    """Stack a (k,) statistic of every rank to (R, k)."""
     return across(x)
+
+
+def rank(across: Any) -> None:
+    return None

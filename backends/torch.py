@@ -9,11 +9,16 @@ xp = torch
 
 TILE: int | None = None
 
+GROUP_AXIS = -1
+
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
 
 
+_FLOAT64 = ("cpu", "cuda", "meta", "xpu")
+"""Devices whose float64 is complete; statistics of responses are small, so that its speed does not matter."""
+
+
 def kind(x: Any) -> str:
-    """numpy's letter for the kind of dtype: f(loat), i(nteger), b(ool), c(omplex)."""
     if x.dtype == torch.bool:
         return "b"
     if x.dtype.is_complex:
@@ -26,7 +31,6 @@ def device(x: Any) -> torch.device:
 
 
 def traced(x: Any) -> bool:
-    """Whether the values of `x` do not exist yet, because a compiler or a transformation is looking at its shape."""
     return (
         torch.compiler.is_compiling()
         or x.device.type == "meta"
@@ -36,13 +40,18 @@ def traced(x: Any) -> bool:
 
 
 def on_host(x: Any) -> bool:
-    """Whether reading the values of `x` costs no device synchronisation."""
     return not traced(x) and x.device.type == "cpu"
 
 
-def all_finite(x: Any) -> bool:
-    """Whether every number is known to be finite; reads the values, so only for an `x` on the host."""
-    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())  # the sum is 20 times faster
+def extent(x: Any) -> tuple[float, float]:
+    if not x.numel():
+        return 0.0, 0.0
+    low, high = torch.aminmax(x)
+    return float(low), float(high)
+
+
+def largest(x: Any) -> float:
+    return torch.finfo(x.dtype).max
 
 
 def to_numpy(x: Any) -> Any:
@@ -58,17 +67,22 @@ def stop_gradient(x: Any) -> Any:
 
 
 def working(x: Any) -> Any:
-    """`x` in the precision that statistics are formed in."""
     return x if x.dtype == torch.float64 else x.to(torch.float32)
 
 
+def wide(x: Any) -> Any:
+    return x.to(torch.float64 if x.device.type in _FLOAT64 else torch.float32)
+
+
 def result_dtype(x: Any) -> Any:
-    """The floating dtype of advantages made from rewards `x`."""
     return x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    return x.to(dtype)
+    if x.dtype == dtype:
+        return x
+    most = torch.finfo(dtype).max
+    return x.clamp(-most, most).to(dtype)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -80,45 +94,36 @@ def arange(count: int, like: Any) -> Any:
 
 
 def index(x: Any) -> Any:
-    """`x` as integers that can index."""
     return x.to(torch.int64)
 
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
-    """Reduce (N,) `x` to (count,): the "sum", "min" or "max" over the rows of each slot."""
     if reduction == "sum":
         return full((count,), 0.0, x).index_add(0, slots, x)
     neutral = torch.inf if reduction == "min" else -torch.inf
     return full((count,), neutral, x).scatter_reduce(0, slots, x, "a" + reduction)
 
 
-def blocks(function: Callable[..., Any], columns: tuple[Any, ...], size: int) -> Any:
-    """Apply `function(each, *views)` to (N,) columns cut into groups of `size` neighbouring rows.
+def blocks(x: Any, size: int) -> Any:
+    return x.reshape(-1, size)
 
-    A view has one axis over groups and one inside the group; `each(reduction, view)` reduces the latter (by
-    "sum", "min", "max" or "first") and keeps it for broadcasting.
-    """
 
-    def each(reduction: str, view: Any) -> Any:
-        if reduction == "first":
-            return view[:, :1]
-        if reduction == "sum":
-            return view.sum(-1, keepdim=True)
-        return (view.amin if reduction == "min" else view.amax)(-1, keepdim=True)
+def rows(view: Any) -> Any:
+    return view.reshape(-1)
 
-    views = [column.reshape(-1, size) for column in columns]
-    return function(each, *views).expand(views[0].shape).reshape(-1)
+
+def reduced(reduction: str, view: Any) -> Any:
+    if reduction == "norm":
+        return torch.linalg.vector_norm(view, dim=-1, keepdim=True)
+    return getattr(view, {"min": "amin", "max": "amax"}.get(reduction, reduction))(-1, keepdim=True)
 
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
-    """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
     return torch.cat([function(rows[start : start + tile]) for start in range(0, rows.shape[0], tile)])
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:
-    """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end.
-
-    Blocks of time steps are scanned side by side and their carries by the same function: the number of kernels
+    """Blocks of time steps are scanned side by side and their carries by the same function: the number of kernels
     grows with log(T), not T, and a compiler has little to unroll.
     """
     rows, steps = x.shape
@@ -144,7 +149,6 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 
 
 def gather(x: Any, across: Any) -> Any:
-    """Stack a (k,) statistic of every rank to (R, k); `across` is a process group or a function that does it."""
     if callable(across):
         return across(x)
     import torch.distributed as dist
@@ -152,3 +156,9 @@ def gather(x: Any, across: Any) -> Any:
     parts = [torch.empty_like(x) for _ in range(dist.get_world_size(across))]
     dist.all_gather(parts, x.contiguous(), group=across)
     return torch.stack(parts)
+
+
+def rank(across: Any) -> Any:
+    import torch.distributed as dist
+
+    return None if callable(across) else dist.get_rank(across)

@@ -1,5 +1,7 @@
 """Which responses answer the same prompt: the one place where ids become groups."""
 
+import math
+import sys
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -13,11 +15,14 @@ _ADVICE = "ids are names: pass integers, strings, UUIDs or tuples"
 
 
 class Groups:
-    """Rows sorted into groups by id; made once per batch, reusable in every call.
+    """Rows sorted into groups by id; a frozen value, made once per batch, reusable in every call.
 
     Equal ids are one group, wherever they stand: groups may be ragged, interleaved or partial, and ids may be
     negative, huge, strings, UUIDs, tuples or any other hashable. They are never used as positions, never rounded
     and never converted: "7" and "07" are two groups.
+
+    It may be closed over by a compiled function, or be its argument: for JAX it is a pytree, whose leaves are the
+    slots and what is scored.
 
     Args:
         ids: (N,) one id per row, as a list, a numpy array, or a torch or JAX integer array. Ids on an accelerator,
@@ -28,6 +33,8 @@ class Groups:
         slots: (N,) integers below `count`, equal where ids are equal.
         count: number of slots; for ids that were sorted on an accelerator, the number of rows, which bounds it.
         size: rows of each group where all groups are equal runs of neighbouring rows, else None.
+        scored: (N,) bool rows that enter statistics, or None where all do; see `where`.
+        shape: (N,), or (N, T) for the cells of `of_cells`.
 
     Raises:
         TypeError: ids are floats, booleans, None, arrays or unhashable.
@@ -40,31 +47,54 @@ class Groups:
     2
     """
 
+    __slots__ = ("_slots", "_tables", "count", "scored", "shape", "size")
+
+    _slots: Any
+    _tables: dict[Any, Any]
+    count: int
+    size: int | None
+    scored: Any
+    shape: tuple[int, ...]
+
     def __init__(self, ids: Any) -> None:
-        self.scored: Any = None
-        """(N,) bool rows that count, or None where all do."""
-        self._tables: dict[Any, Any] = {}
-        self._slots: Any
-        self._rows: int
-        self.count: int
-        self.size: int | None
         if isinstance(ids, Groups):
-            self._slots, self._rows, self.count, self.size = ids._slots, ids._rows, ids.count, ids.size
-            self._tables = ids._tables
+            self._fill(ids._slots, ids.count, ids.size, None, ids.shape, ids._tables)
             return
         if library_of(ids) in ("torch", "jax"):
             backend = backend_of(ids)
             _check(ids, backend.kind(ids))
             if backend.on_host(ids):
-                self._slots, self.count, self.size = _dense_array(backend.to_numpy(ids))
+                slots, count, size = _dense_array(backend.to_numpy(ids))
             else:
-                self._slots, self.count, self.size = _dense_by_sorting(ids, backend), ids.shape[0], None
+                slots, count, size = _dense_by_sorting(ids, backend), ids.shape[0], None
         elif isinstance(ids, np.ndarray) and ids.dtype.kind != "O":
             _check(ids, ids.dtype.kind)
-            self._slots, self.count, self.size = _dense_array(ids)
+            slots, count, size = _dense_array(ids)
         else:
-            self._slots, self.count, self.size = _dense_objects(ids)
-        self._rows = self._slots.shape[0]
+            slots, count, size = _dense_objects(ids)
+        self._fill(slots, count, size, None, tuple(slots.shape))
+
+    def _fill(
+        self,
+        slots: Any,
+        count: int,
+        size: int | None,
+        scored: Any,
+        shape: tuple[int, ...],
+        tables: dict[Any, Any] | None = None,
+    ) -> "Groups":
+        put = object.__setattr__
+        put(self, "_slots", slots)
+        put(self, "count", count)
+        put(self, "size", size)
+        put(self, "scored", scored)
+        put(self, "shape", shape)
+        put(self, "_tables", {} if tables is None else tables)  # what is derived, kept for the next call
+        _register_with_jax()
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Groups are frozen: {name} cannot be set; make new ones, or use .where(scored)")
 
     @classmethod
     def of_size(cls, size: int, rows: int) -> "Groups":
@@ -77,36 +107,62 @@ class Groups:
         >>> Groups.of_size(2, rows=6).slots
         array([0, 0, 1, 1, 2, 2])
         """
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise TypeError(f"group_size is {size!r}; pass a whole number of responses per prompt")
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
+            raise TypeError(f"the size of a group is {size!r}; pass a whole number of responses per prompt")
         if size < 1 or rows % size:
             raise ValueError(
-                f"group_size is {size} but there are {rows} rows; "
+                f"groups of {size} neighbouring rows do not fit into {rows} rows; "
                 "pass a positive divisor, or one group id per response where groups differ in size"
             )
+        return cls.__new__(cls)._fill(None, rows // int(size), int(size), None, (rows,))
+
+    @classmethod
+    def of_cells(cls, ids: Any) -> "Groups":
+        """Groups of the cells of each row of (N, T) integers; equal ids in two rows are two groups.
+
+        >>> Groups.of_cells(np.array([[0, 0, 1], [0, 0, 0]])).slots
+        array([0, 0, 1, 2, 2, 2])
+        """
+        backend = backend_of(ids)
+        if len(ids.shape) != 2:
+            raise ValueError(f"ids have shape {tuple(ids.shape)}; pass one id per row and token, shape (N, T)")
+        rows, steps = ids.shape
         made = cls.__new__(cls)
-        made.scored, made._tables = None, {}
-        made._slots, made._rows, made.count, made.size = None, rows, rows // size, size
-        return made
+        if backend.on_host(ids):
+            names = np.unique(backend.to_numpy(ids), return_inverse=True)[1].reshape(rows, steps)
+            slots, count, _ = _dense_array((names + np.arange(rows)[:, None] * (steps * rows + 1)).reshape(-1))
+            return made._fill(slots, count, None, None, (rows, steps))
+        xp = backend.xp
+        order = xp.argsort(ids, -1, stable=True)
+        ids = xp.take_along_dim(ids, order, 1) if hasattr(xp, "take_along_dim") else xp.take_along_axis(ids, order, 1)
+        new = xp.concatenate([xp.ones_like(ids[:, :1], dtype=bool), ids[:, 1:] != ids[:, :-1]], 1)
+        numbers = xp.cumsum(new, 1) - 1 + backend.arange(rows, ids)[:, None] * steps
+        back = xp.argsort(order, -1)
+        slots = (
+            xp.take_along_dim(numbers, back, 1)
+            if hasattr(xp, "take_along_dim")
+            else xp.take_along_axis(numbers, back, 1)
+        )
+        return made._fill(slots.reshape(-1), rows * steps, None, None, (rows, steps))
 
     @property
     def slots(self) -> Any:
-        if self._slots is None:
-            self._slots = np.repeat(np.arange(self.count), self.size or 1)
-        return self._slots
+        if self._slots is not None:
+            return self._slots
+        if "slots" not in self._tables:
+            self._tables["slots"] = np.repeat(np.arange(self.count), self.size or 1)
+        return self._tables["slots"]
 
     def __len__(self) -> int:
-        return int(self._rows)
+        return int(self.shape[0] if self._slots is None or len(self.shape) == 2 else self._slots.shape[0])
 
     def __repr__(self) -> str:
         layout = f" of {self.size} neighbouring rows" if self.size else ""
-        return f"Groups({self._rows} rows in {'' if self.on_host else 'at most '}{self.count} groups{layout})"
+        return f"Groups({len(self)} rows in {'' if self.on_host else 'at most '}{self.count} groups{layout})"
 
     def where(self, scored: Any) -> "Groups":
         """The same groups, with only the rows where (N,) `scored` is True entering any statistic."""
-        made = Groups(self)
-        made.scored = scored
-        return made
+        return Groups.__new__(Groups)._fill(self._slots, self.count, self.size, scored, self.shape, self._tables)
 
     @property
     def on_host(self) -> bool:
@@ -115,7 +171,7 @@ class Groups:
 
     def slots_like(self, x: Any) -> Any:
         """(N,) the slots as an array of the library and on the device of `x`."""
-        return self.like("slots", self.slots, x)
+        return self.like("slots of rows", self.slots, x)
 
     def like(self, name: str, table: Any, x: Any) -> Any:
         """The numpy `table` as an array of the library and on the device of `x`, kept under `name`."""
@@ -136,6 +192,28 @@ class Groups:
             self._tables["members"] = Members(self)
         members: Members = self._tables["members"]
         return members
+
+
+def _register_with_jax() -> None:
+    """Make `Groups` a pytree once JAX is there: blocks have no leaves, other groups those that are arrays."""
+    jax = sys.modules.get("jax")
+    if jax is None or _pytrees or not hasattr(jax, "tree_util"):
+        return
+
+    def flatten(groups: Groups) -> tuple[tuple[Any, Any], Any]:
+        # The number of slots is bounded by that of rows, so that a batch with other groups compiles nothing anew.
+        count = groups.count if groups.size is not None else math.prod(groups.shape)
+        return (groups._slots, groups.scored), (count, groups.size, groups.shape)
+
+    def unflatten(static: Any, leaves: tuple[Any, Any]) -> Groups:
+        count, size, shape = static
+        return Groups.__new__(Groups)._fill(leaves[0], count, size, leaves[1], shape)
+
+    _pytrees.append(Groups)
+    jax.tree_util.register_pytree_node(Groups, flatten, unflatten)
+
+
+_pytrees: list[type] = []
 
 
 class Members:

@@ -1,7 +1,7 @@
 """Type hints that fit every array library: an array in, an array of the same library out."""
 
 from collections.abc import Hashable, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypedDict, TypeVar
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,11 @@ from .groups import Groups
 __all__ = [
     "A",
     "Array",
-    "BlockOptions",
-    "Fraction",
     "GroupOptions",
     "Ids",
-    "NonNegative",
-    "Positive",
-    "Range",
     "RowOptions",
     "Singleton",
     "Vector",
-    "required",
 ]
 
 
@@ -47,62 +41,29 @@ class Array(Protocol):
 A = TypeVar("A", bound=Array)
 """The array library of a call: torch tensors in, torch tensors out."""
 
-Ids = Array | Sequence[Hashable] | Groups
-"""One id per row: integers, strings, UUIDs, tuples, as an array, a list, or `Groups` made from them."""
+Ids = Array | Sequence[Hashable] | Groups | int
+"""One id per row: integers, strings, UUIDs, tuples, as an array, a list, or `Groups` made from them; or the number
+of neighbouring rows that make up each group."""
 
 Vector = NDArray[np.float64]
 """What formulas of the spec work on: one group's, or one response's, numbers."""
 
 
-class _Required:
-    def __repr__(self) -> str:
-        return "required"
-
-
-required: Any = _Required()
-"""Default of an input that must be passed, where an optional one stands before it."""
-
-
-class Range(NamedTuple):
-    """The numbers that a setting may have; the test kit draws from it and the border refuses the rest."""
-
-    low: float
-    high: float
-    low_excluded: bool = False
-
-    def __contains__(self, value: object) -> bool:
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            return False
-        return (value > self.low if self.low_excluded else value >= self.low) and value <= self.high
-
-    def __str__(self) -> str:
-        if self.high < float("inf"):
-            return f"a number between {self.low:g} and {self.high:g}"
-        return f"a number {'above' if self.low_excluded else 'of at least'} {self.low:g}"
-
-
-Positive = Annotated[float, Range(0.0, float("inf"), low_excluded=True)]
-NonNegative = Annotated[float, Range(0.0, float("inf"))]
-Fraction = Annotated[float, Range(0.0, 1.0)]
-
 Singleton = Literal["zero", "raw", "error"]
 
 
 class RowOptions(TypedDict, total=False):
-    """Words that every estimator understands, because the border takes care of them."""
+    """Words that every estimator understands, because the call takes care of them."""
 
     valid: Any
+    trained: Any
     trajectories: Ids
     strict: bool
+    across: Any
 
 
-class BlockOptions(RowOptions, total=False):
-    """Words of estimators over groups that say themselves what becomes of a lone response."""
-
-    group_size: int
-
-
-class GroupOptions(BlockOptions, total=False):
+class GroupOptions(RowOptions, total=False):
     """Words that estimators over groups understand."""
 
     singleton: Singleton
+    min_scored: int

@@ -4,16 +4,21 @@ Only libraries, devices, shapes, dtypes and settings are looked at, so the check
 hold while a compiler traces the call. Every message reads `{who}: {what was found}; {what to do}`.
 """
 
-from collections.abc import Iterable, Mapping
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast, get_type_hints
+
+import numpy as np
 
 from ..backends import backend_of, library_of
 from .groups import Groups
-from .types import Range
+from .settings import Setting
 from .vocabulary import INPUTS
 
-__all__ = ["Setting", "check_arrays", "check_ids"]
+__all__ = ["check_arrays", "check_cells", "check_ids", "checked"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _KINDS = {
     "real": ("fiub", "numbers"),
@@ -39,21 +44,22 @@ def check_arrays(
     """
     sizes: dict[str, int] = {}
     owner: dict[str, str] = {}
-    first: tuple[str, str | None, Any] | None = None
+    lead: tuple[str, Any] | None = None
     for name, x in arrays.items():
         if x is None:
             continue
-        library = library_of(x)
-        if library is None:
-            raise TypeError(f"{who}: {name} is a {type(x).__name__}; pass a numpy, torch or JAX array")
-        backend = backend_of(x)
-        device = backend.device(x)
-        if first is None:
-            first = (name, library, device)
-        elif library != first[1]:
-            raise TypeError(f"{who}: {first[0]} is a {first[1]} array but {name} a {library} array; pass one library")
-        elif device != first[2]:
-            raise ValueError(f"{who}: {first[0]} is on {first[2]} but {name} on {device}; move them to the same device")
+        if lead is None:
+            if library_of(x) is None:
+                raise TypeError(f"{who}: {name} is a {type(x).__name__}; pass a numpy, torch or JAX array")
+            backend, lead = backend_of(x), (name, x)
+            device = backend.device(x)
+        else:
+            if type(x) is not type(lead[1]):
+                _check_library(who, name, x, lead)
+            if backend.device(x) != device:
+                raise ValueError(
+                    f"{who}: {lead[0]} is on {device} but {name} on {backend.device(x)}; move them to the same device"
+                )
         word = INPUTS.get(name)
         allowed, expected = _KINDS[word.kind if word else "real"]
         if backend.kind(x) not in allowed:
@@ -61,6 +67,14 @@ def check_arrays(
         options = shapes.get(name) or ((word.shape,) if word else (("N", "T"),))
         _match(who, name, tuple(x.shape), options, sizes, owner)
     return sizes
+
+
+def _check_library(who: str, name: str, x: Any, lead: tuple[str, Any]) -> None:
+    library, first = library_of(x), library_of(lead[1])
+    if library is None:
+        raise TypeError(f"{who}: {name} is a {type(x).__name__}; pass a numpy, torch or JAX array")
+    if library != first:
+        raise TypeError(f"{who}: {lead[0]} is a {first} array but {name} a {library} array; pass one library")
 
 
 def _match(
@@ -88,90 +102,93 @@ def _shape(dims: tuple[str, ...]) -> str:
 
 
 def check_ids(who: str, name: str, ids: Any, rows: int, lead: tuple[str, Any]) -> Groups:
-    """Make `Groups` of `ids`, or take them as they are, and check that they fit `rows` rows of the array `lead`."""
+    """Make `Groups` of `ids`, or take them as they are, and check that they fit `rows` rows of the array `lead`.
+
+    A whole number is the number of neighbouring rows that make up each group.
+    """
     lead_name, x = lead
     try:
+        if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool):
+            return Groups.of_size(int(ids), rows)
         groups = ids if isinstance(ids, Groups) else Groups(ids)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{who}: {name}: {error}") from None
     if len(groups) != rows:
         raise ValueError(f"{who}: {lead_name} has {rows} rows but {name} has {len(groups)}; pass {INPUTS[name].each}")
     if not groups.on_host:
-        device, other = backend_of(x).device(x), backend_of(groups.slots).device(groups.slots)
-        if library_of(groups.slots) != library_of(x):
-            raise TypeError(
-                f"{who}: {lead_name} is a {library_of(x)} array but {name} a {library_of(groups.slots)} array; "
-                "pass one library, or ids as a list"
-            )
-        if device != other:
-            raise ValueError(
-                f"{who}: {lead_name} is on {device} but {name} on {other}; "
-                "move them to the same device, or pass ids as a list"
-            )
+        _check_beside(who, name, groups.slots, lead_name, x)
     return groups
 
 
-class Setting:
-    """The values that a setting may have, read once from its type hint.
+def check_cells(who: str, name: str, ids: Any, shape: tuple[int, int], lead: tuple[str, Any]) -> Any:
+    """Whole numbers for (N, T) ids, equal where the ids are, as an array of the library and device of `lead`."""
+    lead_name, x = lead
+    if library_of(ids) is None or (isinstance(ids, np.ndarray) and ids.dtype.kind not in "iu"):
+        table = np.array(ids, object) if not isinstance(ids, np.ndarray) else ids.astype(object)
+        if table.ndim != 2:
+            raise ValueError(f"{who}: {name} has shape {table.shape}, not (N, T); pass {INPUTS[name].each}")
+        try:
+            ids = Groups(table.reshape(-1).tolist()).slots.reshape(table.shape)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{who}: {name}: {error}") from None
+    backend = backend_of(ids)
+    if backend.kind(ids) not in "iu":
+        raise TypeError(f"{who}: {name} has dtype {ids.dtype}; ids are names: pass integers or strings")
+    if tuple(ids.shape) != shape:
+        raise ValueError(f"{who}: {name} has shape {tuple(ids.shape)}, not {shape}; pass {INPUTS[name].each}")
+    if isinstance(ids, np.ndarray):
+        return backend_of(x).from_numpy(ids, x)
+    _check_beside(who, name, ids, lead_name, x)
+    return ids
 
-    `Literal` words, numbers in a `Range`, and plain `bool`, `int` and `float` are checked; a hint that says nothing
-    checkable lets everything pass.
 
-    >>> from advantages.core.types import Positive
-    >>> Setting(Positive | Literal["auto"]).check("lampo", "temperature", -1.0)
-    Traceback (most recent call last):
-    ValueError: lampo: temperature is -1.0; pass "auto" or a number above 0
-    """
-
-    def __init__(self, hint: Any) -> None:
-        choices = list(_choices(hint))
-        self.literals = [choice for choice in choices if isinstance(choice, (str, int, float))]
-        self.ranges = [choice for choice in choices if isinstance(choice, Range)]
-        self.types = tuple(choice for choice in choices if choice in _NAMES)
-        self.optional = type(None) in choices
-        self.expected = " or ".join(
-            [
-                *(f'"{word}"' if isinstance(word, str) else str(word) for word in self.literals),
-                *map(str, self.ranges),
-                *(_NAMES[cls] for cls in self.types),
-            ]
+def _check_beside(who: str, name: str, ids: Any, lead_name: str, x: Any) -> None:
+    device, other = backend_of(x).device(x), backend_of(ids).device(ids)
+    if library_of(ids) != library_of(x):
+        raise TypeError(
+            f"{who}: {lead_name} is a {library_of(x)} array but {name} a {library_of(ids)} array; "
+            "pass one library, or ids as a list"
+        )
+    if device != other:
+        raise ValueError(
+            f"{who}: {lead_name} is on {device} but {name} on {other}; "
+            "move them to the same device, or pass ids as a list"
         )
 
-    def check(self, who: str, name: str, value: Any) -> None:
-        """Let a fitting value pass.
 
-        Raises:
-            TypeError: the value has the wrong type.
-            ValueError: the value is out of range.
-        """
-        if not self.expected or (value is None and self.optional):
-            return
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if any(type(value) is type(word) and value == word for word in self.literals):
-            return
-        if any(value in allowed for allowed in self.ranges):
-            return
-        if bool in self.types and isinstance(value, bool):
-            return
-        if number and (float in self.types or (int in self.types and isinstance(value, int))):
-            return
-        right_type = (number and self.ranges) or any(type(value) is type(word) for word in self.literals)
-        if right_type:
-            raise ValueError(f"{who}: {name} is {value!r}; pass {self.expected}")
-        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass {self.expected}")
+def checked(**shapes: tuple[tuple[str, ...], ...]) -> Callable[[F], F]:
+    """A face for a word of `ops`: its arrays and settings are checked, and masks of zeros and ones become booleans.
 
+    Args:
+        shapes: for each array that the function takes, the shapes that it may have.
+    """
 
-_NAMES: dict[Any, str] = {bool: "True or False", int: "a whole number", float: "a number"}
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        who = function.__name__
+        hints = get_type_hints(function, include_extras=True)
+        settings = {
+            p.name: Setting(hints[p.name])
+            for p in signature.parameters.values()
+            if p.kind is p.KEYWORD_ONLY and p.name in hints
+        }
 
+        @functools.wraps(function)
+        def face(*args: Any, **kwargs: Any) -> Any:
+            call = signature.bind(*args, **kwargs)
+            given = call.arguments
+            for name, check in settings.items():
+                if name in given:
+                    check.check(who, name, given[name])
+            arrays = {name: given.get(name) for name in shapes}
+            ndim = len(getattr(next(iter(arrays.values())), "shape", ()))
+            options = {name: tuple(dims for dims in may if len(dims) == ndim) or may for name, may in shapes.items()}
+            check_arrays(who, arrays, options)
+            for name, x in arrays.items():
+                if x is not None and name in INPUTS and INPUTS[name].kind == "flag" and backend_of(x).kind(x) != "b":
+                    given[name] = x != 0
+            return function(*call.args, **call.kwargs)
 
-def _choices(hint: Any) -> Iterable[Any]:
-    """What a hint allows: `Literal["auto"] | Positive` gives "auto" and a range."""
-    if hasattr(hint, "__metadata__"):
-        yield from (part for part in hint.__metadata__ if isinstance(part, Range))
-    elif get_origin(hint) is Literal:
-        yield from get_args(hint)
-    elif get_origin(hint) in (Union, UnionType):
-        for part in get_args(hint):
-            yield from _choices(part)
-    else:
-        yield hint
+        return cast(F, face)
+
+    return decorate

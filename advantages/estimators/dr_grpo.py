@@ -2,9 +2,11 @@
 
 from typing import Unpack
 
-from ..call import Promises, estimator
-from ..core.types import A, GroupOptions, Ids, Vector, required
-from ..ops import group_centered
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Bound, Promises
+from ..core.types import A, GroupOptions, Ids, Vector
+from ..ops.groupwise import group_centered
 from ..spec import per_group
 
 
@@ -15,16 +17,17 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
+    paper=Paper("Understanding R1-Zero-like training: a critical perspective", "Liu et al.", 2025, "2503.20783"),
     promises=Promises(
         zero_sum=True,
         shift_invariant=True,
         scale="equivariant",
         monotone=True,
-        gap_bound=lambda n: (n - 1) / n,
-        unbiased=lambda n: (n - 1) / n,
+        gap_bound=Bound("(n - 1)/n", lambda n: (n - 1) / n),
+        unbiased=Bound("(n - 1)/n", lambda n: (n - 1) / n),
     ),
 )
-def dr_grpo(rewards: A, groups: Ids = required, **options: Unpack[GroupOptions]) -> A:
+def dr_grpo(rewards: A, groups: Ids, **options: Unpack[GroupOptions]) -> A:
     """Reward above the group's mean; not divided by its deviation.
 
         A_i = r_i - mean(r)

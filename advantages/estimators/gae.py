@@ -4,9 +4,13 @@ from typing import Unpack
 
 import numpy as np
 
-from ..call import Promises, estimator
-from ..core.types import A, Array, Fraction, RowOptions, Vector, required
-from ..ops import reverse_scan, shifted, where
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Promises
+from ..core.settings import Fraction
+from ..core.types import A, Array, RowOptions, Vector
+from ..ops.elementwise import where
+from ..ops.tokens import reverse_scan, shifted
 from ..spec import per_response
 
 
@@ -21,11 +25,21 @@ def spec(r: Vector, v: Vector, *, discount: float = 1.0, lambda_: float = 0.95) 
     return a
 
 
-@estimator(spec=spec, promises=Promises())
+@estimator(
+    unit="token",
+    spec=spec,
+    paper=Paper(
+        "High-dimensional continuous control using generalized advantage estimation",
+        "Schulman et al.",
+        2015,
+        "1506.02438",
+    ),
+    promises=Promises(scale="equivariant"),
+)
 def gae(
     token_rewards: A,
-    values: Array = required,
-    mask: Array = required,
+    values: Array,
+    mask: Array,
     *,
     discount: Fraction = 1.0,
     lambda_: Fraction = 0.95,

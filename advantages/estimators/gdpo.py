@@ -5,11 +5,15 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..call import Promises, estimator
-from ..core.types import A, BlockOptions, Ids, NonNegative, Singleton, required
-from ..ops import where, whiten
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Promises
+from ..core.settings import MinScored, NonNegative
+from ..core.types import A, Ids, RowOptions, Singleton
+from ..ops.elementwise import namespace, where
+from ..ops.groupwise import group_zscore, small_groups
+from ..ops.statistics import whiten
 from ..spec import per_batch
-from .grpo import grpo
 from .grpo import spec as grpo_spec
 
 
@@ -22,10 +26,13 @@ def spec(
     weights: Any = None,
     components: Sequence[str] | None = None,
     epsilon: float = 1e-6,
-    across: Any = None,
+    min_scored: int = 2,
 ) -> Any:
-    w = _weights(weights, components, r.shape[1])
-    per_component = [grpo_spec(rewards=r_k, groups=groups, singleton=singleton, epsilon=epsilon) for r_k in r.T]
+    w = [1.0] * r.shape[1] if weights is None else weights
+    if isinstance(w, Mapping):
+        w = [w[name] for name in components or ()]
+    settings = {"singleton": singleton, "min_scored": min_scored, "epsilon": epsilon}
+    per_component = [grpo_spec(rewards=r_k, groups=groups, **settings) for r_k in r.T]
     total = np.sum([w_k * a_k for w_k, a_k in zip(w, per_component, strict=True)], 0)
     if len(total) < 2 or np.ptp(total) == 0:
         return 0.0 * total
@@ -34,19 +41,20 @@ def spec(
 
 @estimator(
     spec=spec,
+    paper=Paper("GDPO: group reward-decoupled normalization policy optimization", "Liu et al.", 2026, "2601.05242"),
     promises=Promises(spans_batch=True, shift_invariant=True),
     shapes={"rewards": (("N", "K"),)},
 )
 def gdpo(
     rewards: A,
-    groups: Ids = required,
+    groups: Ids,
     *,
     weights: Mapping[str, float] | Sequence[float] | None = None,
     components: Sequence[str] | None = None,
     epsilon: NonNegative = 1e-6,
-    across: Any = None,
     singleton: Singleton = "zero",
-    **options: Unpack[BlockOptions],
+    min_scored: MinScored = 2,
+    **options: Unpack[RowOptions],
 ) -> A:
     """Each reward component as GRPO has it, then their weighted sum, normalised over the batch's responses.
 
@@ -62,9 +70,9 @@ def gdpo(
         weights: one number per component, in order or by name; None: 1 each.
         components: names of the K columns; needed for weights by name.
         epsilon: added to both deviations.
-        across: how to reach the other ranks for the batch's statistics, see `advantages.ops.moments`.
         singleton: what a response that is alone in its group adds per component: "zero", "raw" (its reward) or
             "error".
+        min_scored: scored responses below which a group counts as small, component by component.
 
     Returns:
         (N,) advantages of the library, device and floating dtype of `rewards`.
@@ -76,13 +84,21 @@ def gdpo(
     array([ 1.095, -1.095,  0.548, -0.548])
     """
     w = _weights(weights, components, rewards.shape[1])
-    columns = [
-        w_k * grpo(rewards[:, k], groups, epsilon=epsilon, singleton=singleton) for k, w_k in enumerate(w) if w_k != 0
-    ]
-    total: Any = sum(columns[1:], start=columns[0]) if columns else 0.0 * rewards[:, 0]
-    white: Any = whiten(total, groups.scored, epsilon=epsilon, across=across)  # type: ignore[union-attr]
+    total: Any = namespace(rewards).zeros_like(rewards[:, 0])
+    for k, w_k in enumerate(w):
+        if w_k != 0:
+            total = total + w_k * _of_component(rewards[:, k], groups, epsilon, singleton, min_scored)
+    white: Any = whiten(total, groups.scored, epsilon=epsilon)  # type: ignore[union-attr]
     # Without lone raw rewards the mean is zero but for rounding, which must not reach a group of equals.
     return where(total == 0, 0.0, white) if singleton == "zero" else white
+
+
+def _of_component(rewards: Any, groups: Any, epsilon: float, singleton: str, min_scored: int) -> Any:
+    finite = rewards - rewards == 0
+    groups = groups.where(finite if groups.scored is None else groups.scored & finite)
+    rewards = where(finite, rewards, 0.0)
+    scores = group_zscore(rewards, groups, epsilon=epsilon)
+    return where(groups.scored, small_groups("gdpo", scores, rewards, groups, singleton, min_scored), 0.0)
 
 
 def _weights(weights: Any, components: Sequence[str] | None, count: int) -> list[float]:

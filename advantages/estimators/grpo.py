@@ -3,9 +3,12 @@
 from math import sqrt
 from typing import Literal, Unpack
 
-from ..call import Promises, estimator
-from ..core.types import A, GroupOptions, Ids, NonNegative, Vector, required
-from ..ops import group_zscore
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Bound, Promises
+from ..core.settings import NonNegative
+from ..core.types import A, GroupOptions, Ids, Vector
+from ..ops.groupwise import group_zscore
 from ..spec import per_group
 
 
@@ -18,17 +21,23 @@ def spec(r: Vector, *, epsilon: float = 1e-6, ddof: int = 1) -> Vector:
 
 @estimator(
     spec=spec,
+    paper=Paper(
+        "DeepSeekMath: pushing the limits of mathematical reasoning in open language models",
+        "Shao et al.",
+        2024,
+        "2402.03300",
+    ),
     promises=Promises(
         zero_sum=True,
         shift_invariant=True,
         scale="invariant",
         monotone=True,
-        bound=lambda n: sqrt(n - 1),
+        bound=Bound("sqrt(n - 1)", lambda n: sqrt(n - 1)),
     ),
 )
 def grpo(
     rewards: A,
-    groups: Ids = required,
+    groups: Ids,
     *,
     epsilon: NonNegative = 1e-6,
     ddof: Literal[0, 1] = 1,

@@ -4,9 +4,14 @@ from typing import Literal, Unpack
 
 import numpy as np
 
-from ..call import Promises, estimator
-from ..core.types import A, Array, GroupOptions, Ids, Positive, Vector, required
-from ..ops import at_least, group_centered, group_count, namespace, pair_reduce, sigmoid
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Bound, Promises
+from ..core.settings import Positive
+from ..core.types import A, Array, GroupOptions, Ids, Vector
+from ..ops.elementwise import at_least, namespace, sigmoid
+from ..ops.groupwise import group_centered, group_count
+from ..ops.pairs import pair_reduce, scores_of
 from ..spec import per_group
 
 
@@ -26,12 +31,13 @@ def spec(
 
 @estimator(
     spec=spec,
-    promises=Promises(zero_sum=True, shift_invariant=True, scale="equivariant", gap_bound=lambda n: 1.0),
+    paper=Paper("LambdaPO", "unknown", 2026, "2605.19416", note="withdrawn; formulas second-hand"),
+    promises=Promises(zero_sum=True, shift_invariant=True, scale="equivariant", gap_bound=Bound("1", lambda n: 1.0)),
 )
 def lambdapo(
     rewards: A,
-    groups: Ids = required,
-    logprobs: Array = required,
+    groups: Ids,
+    logprobs: Array,
     lengths: Array | None = None,
     *,
     temperature: Positive = 1.0,
@@ -63,10 +69,7 @@ def lambdapo(
     >>> lambdapo(np.array([1.0, 0.0]), ["a", "a"], np.array([-3.0, -9.0])).round(4)
     array([ 0.0025, -0.0025])
     """
-    if reduction == "mean":
-        if lengths is None:
-            raise TypeError('lambdapo: reduction="mean" needs lengths; pass the number of trained tokens per response')
-        logprobs = logprobs / at_least(lengths, 1)
+    logprobs = scores_of("lambdapo", logprobs, lengths, reduction)
     scores = group_centered(logprobs, groups) / temperature
     sign = namespace(scores).sign
     total = pair_reduce("sum", lambda r, s, q, t: (r - q) * sigmoid(-sign(r - q) * (s - t)), (rewards, scores), groups)

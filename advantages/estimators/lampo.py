@@ -4,9 +4,14 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from ..call import Promises, estimator
-from ..core.types import A, Array, GroupOptions, Ids, NonNegative, Positive, Vector, required
-from ..ops import at_least, group_centered, group_count, group_std, log_sigmoid, namespace, pair_reduce, sigmoid, where
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Bound, Promises
+from ..core.settings import NonNegative, Positive
+from ..core.types import A, Array, GroupOptions, Ids, Vector
+from ..ops.elementwise import at_least, log_sigmoid, namespace, sigmoid, where
+from ..ops.groupwise import group_centered, group_count, group_std
+from ..ops.pairs import pair_reduce, scores_of
 from ..spec import per_group
 
 
@@ -43,12 +48,15 @@ def spec(
 
 @estimator(
     spec=spec,
-    promises=Promises(shift_invariant=True, scale="equivariant", gap_bound=lambda n: 1.0),
+    paper=Paper(
+        "LamPO: lambda style policy optimization", "unknown", 2026, "2605.21235", note="withdrawn; formulas second-hand"
+    ),
+    promises=Promises(shift_invariant=True, scale="equivariant", gap_bound=Bound("1", lambda n: 1.0)),
 )
 def lampo(
     rewards: A,
-    groups: Ids = required,
-    logprobs: Array = required,
+    groups: Ids,
+    logprobs: Array,
     lengths: Array | None = None,
     *,
     temperature: Positive | Literal["auto"] = 1.0,
@@ -92,12 +100,9 @@ def lampo(
     >>> lampo(np.array([1.0, 0.0]), ["a", "a"], np.array([-3.0, -9.0])).round(4)
     array([ 0.9975, -0.0025])
     """
-    if reduction == "mean":
-        if lengths is None:
-            raise TypeError('lampo: reduction="mean" needs lengths; pass the number of trained tokens per response')
-        logprobs = logprobs / at_least(lengths, 1)
+    logprobs = scores_of("lampo", logprobs, lengths, reduction)
     scores = group_centered(logprobs, groups)
-    if temperature == "auto":
+    if isinstance(temperature, str):
         spread = group_std(logprobs, groups)
         scores = scores / where(spread > 0, spread, 1.0)
     else:

@@ -2,7 +2,9 @@
 
 from typing import Unpack
 
-from ..call import Promises, estimator
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Bound, Promises
 from ..core.types import A, RowOptions, Vector
 from ..spec import per_batch
 
@@ -12,7 +14,16 @@ def spec(r: Vector) -> Vector:
     return r
 
 
-@estimator(spec=spec, promises=Promises(scale="equivariant", monotone=True, unbiased=lambda n: 1.0))
+@estimator(
+    spec=spec,
+    paper=Paper(
+        "Simple statistical gradient-following algorithms for connectionist reinforcement learning",
+        "Williams",
+        1992,
+        venue="Machine Learning 8:229-256",
+    ),
+    promises=Promises(scale="equivariant", monotone=True, unbiased=Bound("1", lambda n: 1.0)),
+)
 def reinforce(rewards: A, **options: Unpack[RowOptions]) -> A:
     """The reward itself, with no baseline.
 

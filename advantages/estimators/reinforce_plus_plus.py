@@ -2,29 +2,14 @@
 
 from typing import Any, Unpack
 
-import numpy as np
-
-from ..call import Promises, estimator
-from ..core.types import A, Array, Fraction, NonNegative, RowOptions, Vector, required
-from ..ops import Weight, discounted_returns, whiten
-from ..spec import per_response
-
-
-def whitened(rows: list[Vector], *, weight: str, epsilon: float) -> list[Vector]:
-    """Shift and scale all tokens of all responses to mean 0 and sample deviation 1."""
-    rows_with_tokens = [row for row in rows if len(row)]
-    if not rows_with_tokens:
-        return rows
-    x = np.concatenate(rows_with_tokens)
-    if weight == "tokens":
-        counts = np.ones(len(x))
-    else:
-        counts = np.concatenate([np.full(len(row), 1 / len(row)) for row in rows_with_tokens])
-    mean = np.sum(counts * x) / np.sum(counts)
-    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - 1, 1)
-    if np.ptp(x) == 0:
-        return [0.0 * row for row in rows]
-    return [(row - mean) / (np.sqrt(variance) + epsilon) for row in rows]
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Promises
+from ..core.settings import Fraction, NonNegative
+from ..core.types import A, Array, RowOptions, Vector
+from ..ops.statistics import Weight, whiten
+from ..ops.tokens import discounted_returns
+from ..spec import per_response, whitened
 
 
 def _then(results: list[Vector], *, weight: str = "tokens", epsilon: float = 1e-6, across: Any = None) -> list[Vector]:
@@ -39,10 +24,20 @@ def spec(r: Vector, *, discount: float = 1.0) -> Vector:
     return g
 
 
-@estimator(spec=spec, promises=Promises(spans_batch=True, scale="invariant"))
+@estimator(
+    unit="token",
+    spec=spec,
+    paper=Paper(
+        "REINFORCE++: an efficient RLHF algorithm with robustness to both prompt and reward models",
+        "Hu et al.",
+        2025,
+        "2501.03262",
+    ),
+    promises=Promises(spans_batch=True, scale="invariant"),
+)
 def reinforce_plus_plus(
     token_rewards: A,
-    mask: Array = required,
+    mask: Array,
     *,
     discount: Fraction = 1.0,
     weight: Weight = "tokens",

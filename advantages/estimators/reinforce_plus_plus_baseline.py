@@ -5,13 +5,15 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..call import Promises, estimator
-from ..core.types import A, Array, BlockOptions, Ids, NonNegative, Singleton, Vector, required
-from ..ops import Weight, to_tokens, whiten
-from ..spec import per_responses
-from .dr_grpo import dr_grpo
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Promises
+from ..core.settings import MinScored, NonNegative
+from ..core.types import A, Array, Ids, RowOptions, Singleton, Vector
+from ..ops.groupwise import group_centered, small_groups
+from ..ops.statistics import Weight, whiten
+from ..spec import per_responses, whitened
 from .dr_grpo import spec as dr_grpo_spec
-from .reinforce_plus_plus import whitened
 
 
 @per_responses
@@ -21,24 +23,35 @@ def spec(
     groups: Sequence[Hashable],
     lengths: list[int],
     singleton: str = "zero",
+    min_scored: int = 2,
     weight: str = "tokens",
     epsilon: float = 1e-6,
 ) -> list[Vector]:
-    above = dr_grpo_spec(rewards=np.array(r), groups=groups, singleton=singleton)
+    above = dr_grpo_spec(rewards=np.array(r), groups=groups, singleton=singleton, min_scored=min_scored)
     return whitened([np.full(n, a) for n, a in zip(lengths, above, strict=True)], weight=weight, epsilon=epsilon)
 
 
-@estimator(spec=spec, promises=Promises(spans_batch=True, shift_invariant=True, scale="invariant"))
+@estimator(
+    unit="token",
+    spec=spec,
+    paper=Paper(
+        "REINFORCE++: an efficient RLHF algorithm with robustness to both prompt and reward models",
+        "Hu et al.",
+        2025,
+        "2501.03262",
+    ),
+    promises=Promises(spans_batch=True, shift_invariant=True, scale="invariant"),
+)
 def reinforce_plus_plus_baseline(
     rewards: A,
-    groups: Ids = required,
-    mask: Array = required,
+    groups: Ids,
+    mask: Array,
     *,
     weight: Weight = "tokens",
     epsilon: NonNegative = 1e-6,
-    across: Any = None,
     singleton: Singleton = "zero",
-    **options: Unpack[BlockOptions],
+    min_scored: MinScored = 2,
+    **options: Unpack[RowOptions],
 ) -> A:
     """Reward above the group's mean, whitened over all trained tokens of the batch.
 
@@ -50,9 +63,9 @@ def reinforce_plus_plus_baseline(
         mask: (N, T) bool, tokens that the policy produced and is trained on.
         weight: statistics count all "tokens" alike, or all "responses" alike, whatever their lengths.
         epsilon: added to the deviation.
-        across: how to reach the other ranks for the batch's statistics, see `advantages.ops.moments`.
         singleton: what a response that is alone in its group has before whitening: "zero", "raw" (its reward) or
             "error".
+        min_scored: scored responses below which a group counts as small.
 
     Returns:
         (N, T) advantages of the library, device and floating dtype of `rewards`, 0 where `mask` is False.
@@ -62,5 +75,9 @@ def reinforce_plus_plus_baseline(
     array([[ 0.866,  0.866],
            [-0.866, -0.866]])
     """
-    above = dr_grpo(rewards, groups, singleton=singleton)
-    return whiten(to_tokens(above, mask), mask, weight=weight, epsilon=epsilon, across=across)
+    above: Any = group_centered(rewards, groups)
+    above = small_groups("reinforce_plus_plus_baseline", above, rewards, groups, singleton, min_scored)
+    counts: Any = mask.sum(1) * 1.0  # type: ignore[attr-defined]
+    counts = counts if weight == "tokens" else counts.clip(None, 1.0)
+    white: Any = whiten(above, counts=counts, epsilon=epsilon)
+    return white[:, None]

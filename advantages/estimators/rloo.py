@@ -2,9 +2,12 @@
 
 from typing import Unpack
 
-from ..call import Promises, estimator
-from ..core.types import A, GroupOptions, Ids, Vector, required
-from ..ops import at_least, group_centered, group_count
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.promises import Bound, Promises
+from ..core.types import A, GroupOptions, Ids, Vector
+from ..ops.elementwise import at_least
+from ..ops.groupwise import group_centered, group_count
 from ..spec import per_group
 
 
@@ -15,16 +18,22 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
+    paper=Paper(
+        "Back to basics: revisiting REINFORCE style optimization for learning from human feedback in LLMs",
+        "Ahmadian et al.",
+        2024,
+        "2402.14740",
+    ),
     promises=Promises(
         zero_sum=True,
         shift_invariant=True,
         scale="equivariant",
         monotone=True,
-        gap_bound=lambda n: 1.0,
-        unbiased=lambda n: 1.0,
+        gap_bound=Bound("1", lambda n: 1.0),
+        unbiased=Bound("1", lambda n: 1.0),
     ),
 )
-def rloo(rewards: A, groups: Ids = required, **options: Unpack[GroupOptions]) -> A:
+def rloo(rewards: A, groups: Ids, **options: Unpack[GroupOptions]) -> A:
     """Reward above the mean of the others in the group.
 
         A_i = r_i - 1/(n-1) * sum over j != i of r_j  =  n/(n-1) * (r_i - mean(r))

@@ -1,0 +1,177 @@
+"""Which rows count, and what the function makes of them."""
+
+from math import floor, isfinite, log2
+from typing import Any
+
+from ..backends import Backend
+from ..core.definition import Definition
+from ..core.groups import Groups
+from ..core.vocabulary import INPUTS
+from ..ops.elementwise import where
+from ..ops.groupwise import few, small_groups
+from ..ops.tokens import carried_rewards
+
+__all__ = ["rows_estimated"]
+
+
+def rows_estimated(
+    d: Definition, backend: Backend, inputs: dict[str, Any], ids: dict[str, Any], settings: dict[str, Any]
+) -> Any:
+    """Advantages in the dtype of the rewards, by tiles of whole groups where that is faster."""
+    lead = inputs[d.lead]
+    rows = lead.shape[0]
+    scored, most = _scored(d, backend, inputs, ids.get("groups"), strict=settings["strict"])
+    groups: Groups | None = ids.get("groups")
+    size = groups.size if groups is not None and len(ids) == 1 else None
+    tile = backend.TILE
+    if tile is None or size is None or d.per_token or d.promises.spans_batch or rows <= tile:
+        return _estimate(d, backend, inputs, ids, scored, most, settings)
+    step = max(1, tile // size) * size
+    result = backend.full((rows,), 0.0, backend.cast(lead[:0], backend.result_dtype(lead)))
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        result[part] = _estimate(
+            d,
+            backend,
+            {name: x[part] for name, x in inputs.items()},
+            {"groups": Groups.of_size(size, min(step, rows - start))},
+            None if scored is None else scored[part],
+            most,
+            settings,
+        )
+    return result
+
+
+def _estimate(
+    d: Definition,
+    backend: Backend,
+    inputs: dict[str, Any],
+    ids: dict[str, Any],
+    scored: Any,
+    most: float | None,
+    settings: dict[str, Any],
+) -> Any:
+    """The function on clean rows; what does not count goes in as zeros and comes out as zero."""
+    lead = inputs[d.lead]
+    clean: dict[str, Any] = dict.fromkeys(d.own & INPUTS.keys())
+    mask = inputs.get("mask")
+    if mask is not None and scored is not None:
+        mask = mask & scored[:, None]
+    clean["mask"] = mask
+    for name, x in inputs.items():
+        word = INPUTS[name]
+        if name not in d.own or name == "mask":
+            continue
+        if word.kind == "flag":
+            clean[name] = where(mask if word.per_token else scored, x, False)
+        elif name == "token_rewards" and mask is not None:
+            clean[name] = carried_rewards(x, mask)
+        elif word.per_token:
+            clean[name] = where(mask, backend.working(x), 0.0)
+        elif len(x.shape) == 2:  # components; each is scored or not on its own
+            clean[name] = backend.wide(x)
+        else:
+            clean[name] = where(scored, backend.wide(x), 0.0)
+    if "valid" in d.own:
+        clean["valid"] = scored
+    for name, x in ids.items():
+        if name not in d.own:
+            continue
+        if isinstance(x, Groups):
+            clean[name] = x if scored is None else x.where(scored)
+        else:
+            clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
+
+    shrink = _shrink(d, backend, inputs, clean, most)
+    if shrink is not None:
+        clean |= {name: x * shrink for name, x in clean.items() if x is not None and INPUTS[name].reward_unit}
+    own = {key: value for key, value in settings.items() if key in d.own}
+    result = d.function(
+        *(clean[name] for name in d.positional),
+        **{name: x for name, x in clean.items() if name in d.own and name not in d.positional},
+        **own,
+    )
+    _check_shape(d, result, tuple(inputs["mask"].shape) if d.per_token else tuple(lead.shape[:1]))
+    if "groups" in ids and "singleton" not in d.own:
+        result = small_groups(
+            d.name, result, clean["rewards"], clean["groups"], settings["singleton"], settings["min_scored"]
+        )
+    if shrink is not None:
+        result = result if d.promises.scale == "invariant" else result / shrink
+        result = backend.xp.clip(result, -backend.largest(result), backend.largest(result))
+    return where(mask if d.per_token else scored, backend.cast(result, backend.result_dtype(lead)), 0.0)
+
+
+def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
+    found = tuple(getattr(result, "shape", ()))
+    if found != expected and not (d.per_token and found == (expected[0], 1)):
+        other = ' (declare unit="token" for one per token)' if not d.per_token and len(found) == 2 else ""
+        raise ValueError(
+            f"{d.name}: returned shape {found}; its advantages, one per {d.unit}, must have shape {expected}{other}"
+        )
+
+
+def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict[str, Any], most: float | None) -> Any:
+    """A factor that keeps the squares of huge rewards finite, or None where none is needed.
+
+    Numbers that were widened have the room already. For others the power of two is chosen on the host by looking,
+    and in a compiled function within it, where that costs no pass of its own.
+    """
+    if d.promises.scale is None:
+        return None
+    words = [
+        x
+        for name, x in clean.items()
+        if name in inputs and INPUTS[name].reward_unit and inputs[name].dtype == x.dtype and 0 not in x.shape
+    ]
+    if not words or (most is None and not backend.traced(words[0])):
+        return None
+    limit = max(map(backend.largest, words)) ** 0.4
+    if most is not None:
+        return None if most <= limit else 2.0 ** floor(log2(limit / most))
+    xp = backend.xp
+    top = xp.clip(sum(xp.clip(xp.abs(x).max() / limit, None, 1e30) for x in words), 1.0, None)
+    return xp.exp2(-xp.ceil(xp.log2(top)))
+
+
+def _scored(
+    d: Definition, backend: Backend, inputs: dict[str, Any], groups: Groups | None, *, strict: bool
+) -> tuple[Any, float | None]:
+    """(N,) rows that count, or None where all are known to: valid, and every input finite.
+
+    Also the size of the largest number that is measured in rewards, where it was looked at.
+    """
+    finite, most = None, 0.0
+    for name, x in inputs.items():
+        if backend.kind(x) != "f":
+            continue
+        if backend.on_host(x):
+            low, high = backend.extent(x)
+            if isfinite(low) and isfinite(high):
+                if INPUTS[name].reward_unit:
+                    most = max(most, -low, high)
+                continue
+        if INPUTS[name].reward_unit:
+            most = float("nan")
+        here = x - x == 0
+        if len(x.shape) == 2:
+            here = (here | ~inputs["mask"]).all(1) if INPUTS[name].per_token else here.any(1)
+        finite = here if finite is None else finite & here
+    counted = inputs.get("valid")
+    if groups is not None and groups.scored is not None:
+        counted = groups.scored if counted is None else counted & groups.scored
+    known = None if most != most else most
+    if finite is None:
+        return counted, known
+    if strict:
+        if backend.traced(finite):
+            raise ValueError(
+                f"{d.name}: strict=True reads values, which a compiled function has not yet; drop it there"
+            )
+        failed = ~finite if counted is None else ~finite & counted
+        rows = [row for row, bad in enumerate(failed.tolist()) if bad]
+        if rows:
+            raise ValueError(
+                f"{d.name}: rows {few(rows)} have a non-finite input; mend them, or pass strict=False to leave them out"
+            )
+    return (finite if counted is None else finite & counted), known

@@ -1,0 +1,33 @@
+"""Elementwise words: selection, and functions that neither overflow nor cancel."""
+
+from typing import Any
+
+from ..backends import backend_of
+
+__all__ = ["at_least", "log_sigmoid", "namespace", "sigmoid", "where"]
+
+
+def namespace(x: Any) -> Any:
+    """The module with the elementwise functions for `x`: numpy, torch or jax.numpy."""
+    return backend_of(x).xp
+
+
+def where(condition: Any, x: Any, otherwise: Any) -> Any:
+    """`x` where `condition` holds, else `otherwise`; `None` is a condition that holds everywhere."""
+    return x if condition is None else backend_of(condition).xp.where(condition, x, otherwise)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), without overflow, and with sigmoid(x) + sigmoid(-x) = 1 exactly."""
+    return 0.5 + 0.5 * backend_of(x).xp.tanh(0.5 * x)
+
+
+def log_sigmoid(x: Any) -> Any:
+    """log(sigmoid(x)), exact where the sigmoid itself would vanish."""
+    xp = backend_of(x).xp
+    return xp.clip(x, None, 0.0) - xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def at_least(count: Any, least: float) -> Any:
+    """`count`, or `least` where it is smaller: a denominator that is never zero."""
+    return max(count, least) if isinstance(count, (int, float)) else count.clip(least)
