@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 from ..backends import backend_of
 from ..core.groups import Groups
+from ..core.promises import Promises
 from ..core.types import Singleton, required
 from ..core.validation import Setting, check_arrays, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
@@ -16,30 +17,6 @@ __all__ = ["Definition", "Promises", "define", "definition_of", "estimator"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shapes = Mapping[str, tuple[tuple[str, ...], ...]]
-
-
-class Promises(NamedTuple):
-    """What an estimator promises beyond what all of them do; each promise is tested, and shown in the documentation.
-
-    In a promise about groups, n is the number of scored responses in the group.
-    """
-
-    spans_batch: bool = False
-    """Statistics are formed over the whole batch, so that other groups and other responses matter."""
-    zero_sum: bool = False
-    """The advantages of a group sum to zero."""
-    shift_invariant: bool = False
-    """A constant added to all rewards of a group changes nothing."""
-    scale: str | None = None
-    """ "equivariant": rewards times c > 0 give advantages times c; "invariant": they change nothing."""
-    monotone: bool = False
-    """Within a group, a higher reward never has a lower advantage."""
-    bound: Callable[[int], float] | None = None
-    """The largest size of an advantage in a group of n, whatever the rewards."""
-    gap_bound: Callable[[int], float] | None = None
-    """The same, in units of the gap between the group's highest and lowest reward."""
-    unbiased: Callable[[int], float] | None = None
-    """The mean of A * grad log pi over groups of n is this factor times the gradient of the expected reward."""
 
 
 class Definition(NamedTuple):
@@ -74,6 +51,8 @@ class Definition(NamedTuple):
 
 
 def estimator(
+    function: None = None,
+    /,
     *,
     spec: Callable[..., Any] | None = None,
     promises: Promises | None = None,
@@ -99,6 +78,8 @@ def estimator(
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
     """
+    if function is not None:
+        raise TypeError("estimator: got a function without parentheses; write @estimator() or @estimator(spec=...)")
 
     def decorate(function: F) -> F:
         definition = define(function, spec, promises, shapes)
@@ -145,6 +126,10 @@ def define(
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
     """
     name = getattr(function, "__name__", type(function).__name__)
+    if promises is not None and not isinstance(promises, Promises):
+        raise TypeError(f"{name}: promises is a {type(promises).__name__}; pass Promises(...)")
+    if spec is not None and not callable(spec):
+        raise TypeError(f"{name}: spec is a {type(spec).__name__}; pass a function in numpy")
     signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     inputs = {p.name: p for p in parameters if p.kind is not p.KEYWORD_ONLY or p.name in INPUTS}
