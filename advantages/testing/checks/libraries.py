@@ -1,0 +1,146 @@
+"""The same numbers on every rank and in every library."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ...backends import library_of
+from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64, to_library
+from .base import check, check_on_libraries, row_words, take
+
+
+@check
+def merges_shards_exactly(subject: Subject, draw: Draw) -> None:
+    """Statistics that span the batch are those of the unsharded batch, whichever rank holds which rows."""
+    subject.needs("across")
+    if subject.library != "numpy":
+        raise NotApplicable("shards are stacked on numpy")
+    case = subject.case(draw, n=12)
+    names = case["groups"] if "groups" in case else np.arange(12)
+    on_first = np.isin(names, names[: draw(st.sampled_from([0, 1, 6]))])
+    shards = [take(case, on_first), take(case, ~on_first)]
+    statistics: list[Any] = []
+
+    def collect(x: Any) -> Any:
+        statistics.append(x)
+        return x[None]
+
+    for shard in shards:
+        subject({**shard, "across": collect})
+    if len(statistics) != len(shards):
+        fail(f"made {len(statistics)} collective calls on 2 ranks, where a rank without rows must join in too", case)
+    expected = subject(case)
+    for shard, rows in zip(shards, (on_first, ~on_first), strict=True):
+        found = subject({**shard, "across": lambda _: np.stack(statistics)})
+        same(found, expected[rows], "two shards differ from the whole batch", case)
+
+
+def _lean_case(subject: Subject, draw: Draw) -> Case:
+    """Inputs of few shapes, since each new one is compiled anew."""
+    return subject.case(draw, *row_words(subject, "valid"), n=draw(st.sampled_from([2, 5])), t=3, k=2)
+
+
+@check_on_libraries("torch", "jax")
+def agrees_with_numpy(subject: Subject, draw: Draw, library: str) -> None:
+    """The same name is the same number in every library."""
+    if subject.library != "numpy" or "numpy" not in subject.libraries:
+        raise NotApplicable("not run on numpy")
+    case = _lean_case(subject, draw)
+    typed = {name: to_library(x, library, "float32") for name, x in case.items()}
+    result = subject.function(**typed)
+    if library_of(result) != library:
+        fail(f"returned a {type(result).__name__} for {library} arrays", case)
+    same(to_float64(result), subject(case), f"{library} differs from numpy", case, tolerance=2e-4)
+
+
+@check_on_libraries("torch", "jax", examples=0.1)
+def keeps_low_precision_dtypes(subject: Subject, draw: Draw, library: str) -> None:
+    """bfloat16 in, bfloat16 out; computed in single precision between."""
+    case = _lean_case(subject, draw)
+    for dtype in ("bfloat16", "float16", "float32"):
+        typed = {name: to_library(x, library, dtype) for name, x in case.items()}
+        result = subject.function(**typed)
+        if str(result.dtype).removeprefix("torch.") != dtype:
+            fail(f"returned {result.dtype} for {dtype} inputs", case)
+        exact = {
+            name: to_library(to_float64(x).astype(case[name].dtype), library, "float32")
+            for name, x in typed.items()
+            if library_of(x)
+        }
+        expected = to_float64(subject.function(**{**typed, **exact}))
+        same(to_float64(result), expected, f"{dtype} inputs lose more than {dtype} outputs must", case, tolerance=1e-2)
+
+
+@check_on_libraries("torch", examples=0.1)
+def runs_without_values(subject: Subject, draw: Draw, library: str) -> None:
+    """On torch's meta device nothing can be read: a hidden host synchronisation fails here."""
+    case = _lean_case(subject, draw)
+    typed = {
+        name: x.to("meta") if library_of(x) else x
+        for name, x in ((n, to_library(x, library, "float32")) for n, x in case.items())
+    }
+    result = subject.function(**typed)
+    if result.device.type != "meta" or tuple(result.shape) != subject(case).shape:
+        fail(f"returned shape {tuple(result.shape)} on {result.device}", case)
+
+
+@check_on_libraries("torch", "jax", examples=0.1)
+def stops_gradients(subject: Subject, draw: Draw, library: str) -> None:
+    """An advantage is a constant of the loss; a gradient through it trains something else."""
+    case = _lean_case(subject, draw)
+    lead = subject.definition.lead
+    typed = {name: to_library(x, library, "float32") for name, x in case.items()}
+    if library == "torch":
+        typed[lead].requires_grad_(True)
+        if subject.function(**typed).requires_grad:
+            fail("the advantages carry a gradient", case)
+        return
+    import jax
+
+    slope = jax.grad(lambda x: subject.function(**{**typed, lead: x}).sum())(typed[lead])
+    if to_float64(slope).any():
+        fail("the advantages carry a gradient", case)
+
+
+@check_on_libraries("torch", "jax", examples=0.04)
+def compiles(subject: Subject, draw: Draw, library: str) -> None:
+    """`jax.jit`, or `torch.compile(fullgraph=True)`: one graph, no value read on the way, the same numbers."""
+    case = subject.case(draw, *row_words(subject, "valid"), n=5, t=3, k=2)
+    typed = {name: to_library(x, library, "float32") for name, x in case.items()}
+    expected = to_float64(subject.function(**typed))
+    compiled: Any
+    if library == "jax":
+        import jax
+
+        shape = jax.eval_shape(subject.function, **typed)
+        if shape.shape != expected.shape:
+            fail(f"jax.eval_shape says {shape.shape}", case)
+        compiled = jax.jit(subject.function)
+    else:
+        import torch
+
+        torch._dynamo.reset()
+        compiled = torch.compile(subject.function, fullgraph=True, backend="aot_eager")
+    same(to_float64(compiled(**typed)), expected, "compiled, it differs", case, tolerance=2e-4)
+
+
+@check_on_libraries("torch", "jax", examples=0.04)
+def vectorises(subject: Subject, draw: Draw, library: str) -> None:
+    """`jax.vmap`, or `torch.func.vmap`: many batches at once."""
+    cases = [subject.case(draw, *row_words(subject, "valid"), n=5, t=3, k=2) for _ in range(2)]
+    typed = [{name: to_library(x, library, "float32") for name, x in case.items()} for case in cases]
+    expected = np.stack([to_float64(subject.function(**some)) for some in typed])
+    both: dict[str, Any]
+    if library == "jax":
+        import jax
+        import jax.numpy as jnp
+
+        both = {name: jnp.stack([some[name] for some in typed]) for name in typed[0]}
+        result = jax.vmap(lambda some: subject.function(**some))(both)
+    else:
+        import torch
+
+        both = {name: torch.stack([some[name] for some in typed]) for name in typed[0]}
+        result = torch.func.vmap(lambda some: subject.function(**some))(both)
+    same(to_float64(result), expected, "vectorised, it differs", *cases, tolerance=2e-4)
