@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from ..call import Definition, definition_of
+from ..core.definition import Definition, definition_of
 from ..core.vocabulary import INPUTS
 
 __all__ = ["HOSTS", "Host", "MovedHookError", "check", "estimate", "hook", "resolve", "warn_outside_tested_range"]

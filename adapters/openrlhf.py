@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..call import Definition, definition_of
+from ..core.definition import Definition, definition_of
 from ..core.groups import Groups
 from .contract import HOSTS, Estimator, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 

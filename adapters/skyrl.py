@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ..call import definition_of
+from ..core.definition import definition_of
 from ..ops import sequence_logprobs
 from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..call import definition_of
+from ..core.definition import definition_of
 from .contract import HOSTS, check, estimate, hook, resolve, warn_outside_tested_range
 
 __all__ = ["advantages_as_rewards"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import trl
 
-from ..call import Definition, definition_of
+from ..core.definition import Definition, definition_of
 from ..ops import sequence_logprobs
 from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from tunix.rl import function_registry
 
-from ..call import definition_of
+from ..core.definition import definition_of
 from ..ops import discounted_returns
 from ..ops import whiten as whitened
 from .contract import HOSTS, check, estimate, hook, resolve, warn_outside_tested_range

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from .. import estimators
-from ..call import Definition
+from ..core.definition import Definition
 from ..core.vocabulary import INPUTS
 from ..ops import sequence_logprobs
 from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range

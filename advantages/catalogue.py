@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import estimators
-from .call import Definition, definition_of
+from .core.definition import Definition, definition_of
 
 __all__ = ["markdown"]
 

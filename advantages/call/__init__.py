@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from ..backends import backend_of, library_of
+from ..backends import backend_of
 from ..core.definition import Definition, Paper, Shapes, Unit, define
 from ..core.groups import Groups
 from ..core.promises import Promises
@@ -99,8 +99,8 @@ def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
                     f"{d.name}: takes no 'group_size'; pass groups={x!r} for groups of {x!r} neighbouring rows"
                 )
             raise TypeError(
-                f"{d.name}: takes no {name!r}{nearest(name, call)}; inputs are {', '.join(d.inputs)}; "
-                f"settings are {', '.join(d.settings)}"
+                f"{d.name}: takes no {name!r}; inputs are {', '.join(d.inputs)}; "
+                f"settings are {', '.join(d.settings)}{nearest(name, call)}"
             )
         if name in d.positional[: len(args)]:
             raise TypeError(f"{d.name}: got {name!r} twice; pass it by position or by name")
@@ -130,7 +130,10 @@ def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if x is not None
     }
     given = {name: call[name] for name in d.inputs if INPUTS[name].kind == "ids" and call[name] is not None}
-    settings = {key: x if library_of(x := call[key]) is None else backend_of(x).stop_gradient(x) for key in d.settings}
+    settings = {key: call[key] for key in d.settings}
+    for key, x in settings.items():
+        if getattr(x, "shape", None) == ():  # a number that may be traced
+            settings[key] = backend_of(x).stop_gradient(x)
     rows, own = sizes["N"], None
     spans = "groups" in given or "trajectories" in given or d.promises.spans_batch
     if settings["across"] is not None and "across" not in d.own and spans:

@@ -51,9 +51,7 @@ def gathered(
         def whole(x: Any) -> Any:
             flag = backend.kind(x) == "b"
             like = backend.working(x) if flag else x
-            shape = (
-                (most, *x.shape[1:-1], widest if x.shape[1:] == (steps,) else x.shape[1]) if x.ndim == 2 else (most,)
-            )
+            shape = (most, *(widest if width == steps else width for width in x.shape[1:]))
             if tuple(x.shape) != shape:
                 like = _padded(backend, like, shape)
             every = backend.gather(like.reshape(-1), across).reshape(len(sizes), *shape)

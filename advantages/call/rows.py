@@ -107,7 +107,7 @@ def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
     if found != expected and not (d.per_token and found == (expected[0], 1)):
         other = ' (declare unit="token" for one per token)' if not d.per_token and len(found) == 2 else ""
         raise ValueError(
-            f"{d.name}: returned shape {found}; its advantages, one per {d.unit}, must have shape {expected}{other}"
+            f"{d.name}: returned shape {found}; its advantages must have shape {expected}, one per {d.unit}{other}"
         )
 
 
@@ -153,7 +153,7 @@ def _scored(
                 continue
         if INPUTS[name].reward_unit:
             most = float("nan")
-        here = x - x == 0
+        here = backend.xp.isfinite(x)
         if len(x.shape) == 2:
             here = (here | ~inputs["mask"]).all(1) if INPUTS[name].per_token else here.any(1)
         finite = here if finite is None else finite & here

@@ -117,8 +117,8 @@ def define(
     for p in inputs.values():
         if p.name not in INPUTS or p.kind is p.VAR_POSITIONAL:
             raise TypeError(
-                f"{name}: takes {p.name!r}, which nobody can supply{nearest(p.name, INPUTS)}; inputs are named "
-                f"{', '.join(INPUTS)}, and settings are keyword-only"
+                f"{name}: takes {p.name!r}, which nobody can supply; inputs are named "
+                f"{', '.join(INPUTS)}, and settings are keyword-only{nearest(p.name, INPUTS)}"
             )
     if "rewards" not in inputs and "token_rewards" not in inputs:
         raise TypeError(f"{name}: takes neither rewards nor token_rewards; an estimator needs one of them")

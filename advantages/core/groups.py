@@ -134,15 +134,10 @@ class Groups:
             return made._fill(slots, count, None, None, (rows, steps))
         xp = backend.xp
         order = xp.argsort(ids, -1, stable=True)
-        ids = xp.take_along_dim(ids, order, 1) if hasattr(xp, "take_along_dim") else xp.take_along_axis(ids, order, 1)
+        row = backend.arange(rows, ids)[:, None]
+        ids = ids[row, order]
         new = xp.concatenate([xp.ones_like(ids[:, :1], dtype=bool), ids[:, 1:] != ids[:, :-1]], 1)
-        numbers = xp.cumsum(new, 1) - 1 + backend.arange(rows, ids)[:, None] * steps
-        back = xp.argsort(order, -1)
-        slots = (
-            xp.take_along_dim(numbers, back, 1)
-            if hasattr(xp, "take_along_dim")
-            else xp.take_along_axis(numbers, back, 1)
-        )
+        slots = (xp.cumsum(new, 1) - 1 + row * steps)[row, xp.argsort(order, -1)]
         return made._fill(slots.reshape(-1), rows * steps, None, None, (rows, steps))
 
     @property

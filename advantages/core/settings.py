@@ -79,10 +79,10 @@ class Setting:
             return
         if any(type(value) is type(word) and value == word for word in self.literals):
             return
-        if self.ranges or float in self.types:
-            value = _plain(value)
-            if value is None:
+        if (self.ranges or float in self.types) and getattr(value, "shape", None) == () and library_of(value):
+            if not backend_of(value).on_host(value):  # its value cannot be read without waiting for it
                 return
+            value = value.item()
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if any(value in allowed for allowed in self.ranges):
             return
@@ -97,14 +97,6 @@ class Setting:
 
 
 _NAMES: dict[Any, str] = {bool: "True or False", int: "a whole number", float: "a number"}
-
-
-def _plain(value: Any) -> Any:
-    """A 0-d array as a plain number, or None where its value cannot be read without waiting for it."""
-    if library_of(value) is None or value.shape != ():
-        return value
-    backend = backend_of(value)
-    return value.item() if backend.on_host(value) else None
 
 
 def _choices(hint: Any) -> Iterable[Any]:

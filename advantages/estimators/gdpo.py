@@ -94,7 +94,7 @@ def gdpo(
 
 
 def _of_component(rewards: Any, groups: Any, epsilon: float, singleton: str, min_scored: int) -> Any:
-    finite = rewards - rewards == 0
+    finite = namespace(rewards).isfinite(rewards)
     groups = groups.where(finite if groups.scored is None else groups.scored & finite)
     rewards = where(finite, rewards, 0.0)
     scores = group_zscore(rewards, groups, epsilon=epsilon)

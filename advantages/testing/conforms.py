@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ..call import Promises
+from ..core.promises import Promises
 from .checks import CHECKS, Check
 from .subject import NotApplicable, Subject
 

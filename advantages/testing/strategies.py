@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from ..call import Definition
-from ..core.types import Range
+from ..core.definition import Definition
+from ..core.settings import Range
 from ..core.vocabulary import INPUTS
 
 __all__ = [
@@ -129,7 +129,20 @@ def valid(n: int) -> Strategy:
     return _vector(st.sampled_from([True, True, True, False]), n, bool)
 
 
-_WORDS = {name: globals()[name] for name in INPUTS}
+def _drawn(name: str, *sizes: int) -> Strategy:
+    """A word of the vocabulary: by the strategy that bears its name, or else by what its entry says of it."""
+    if name in globals():
+        strategy: Strategy = globals()[name](*sizes)
+        return strategy
+    word = INPUTS[name]
+    elements: dict[str, Strategy] = {
+        "real": _EIGHTHS,
+        "count": st.integers(1, 50),
+        "flag": st.sampled_from([True, True, False]),
+        "ids": st.sampled_from([0, 1, 7, -3]),
+    }
+    dtype = {"real": np.float64, "count": np.int64, "flag": bool, "ids": np.int64}[word.kind]
+    return (_table if len(sizes) == 2 else _vector)(elements[word.kind], *sizes, dtype=dtype)
 
 
 @st.composite
@@ -156,7 +169,7 @@ def inputs(
     case = {}
     for word in words:
         shape = (shapes or {}).get(word, (INPUTS[word].shape,))[0]
-        case[word] = draw(_WORDS[word](*(dims[dim] for dim in shape)))
+        case[word] = draw(_drawn(word, *(dims[dim] for dim in shape)))
     if "trajectories" in case and "groups" in case:  # a rollout answers one prompt
         case["trajectories"] = np.array([f"{g}/{t}" for g, t in zip(case["groups"], case["trajectories"], strict=True)])
     return case
@@ -170,7 +183,7 @@ def settings(draw: Any, definition: Definition) -> dict[str, Any]:
         options: list[Strategy] = [st.sampled_from(check.literals)] if check.literals else []
         options += [_numbers(allowed) for allowed in check.ranges]
         options += [st.booleans()] if bool in check.types else []
-        if options and name not in ("strict", "group_size", "singleton"):
+        if options and name not in ("strict", "singleton", "min_scored"):
             chosen[name] = draw(st.one_of(st.just(definition.settings[name]), *options))
     return chosen
 

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..backends import backend_of, library_of
-from ..call import Definition, Promises, define
+from ..core.definition import Definition, define
+from ..core.promises import Promises
 from . import strategies
 
 __all__ = ["Case", "NotApplicable", "Subject", "fail", "installed_libraries", "same", "to_float64", "to_library"]

@@ -213,15 +213,15 @@ def test_the_kit_catches(bug, check, options):
 
 def test_b1_ours():
     for level, n in [(0.7, 8), (0.1, 7), (10.1, 7), (0.01, 64)]:
-        assert not grpo(np.full(n, level, np.float32), group_size=n, epsilon=1e-9).any()
-        assert not grpo(np.full(n, level, np.float32), group_size=n, epsilon=0).any()
+        assert not grpo(np.full(n, level, np.float32), groups=n, epsilon=1e-9).any()
+        assert not grpo(np.full(n, level, np.float32), groups=n, epsilon=0).any()
 
 
 def test_b2_ours():
     offset = np.array([1000.1, 1000.2] * 2, np.float32)
-    np.testing.assert_allclose(grpo(offset, group_size=4), [-0.866, 0.866] * 2, atol=1e-3)
+    np.testing.assert_allclose(grpo(offset, groups=4), [-0.866, 0.866] * 2, atol=1e-3)
     lone_winner = np.array([1.0] + [0.01] * 31, np.float32)
-    assert np.abs(grpo(lone_winner, group_size=32)).max() < np.sqrt(31)
+    assert np.abs(grpo(lone_winner, groups=32)).max() < np.sqrt(31)
 
 
 def test_b4_ours():
@@ -257,8 +257,8 @@ def test_b12_ours():
 
 def test_b13_ours():
     rewards, sessions = np.array([1.0, 1.0, 1.0, 0.0]), ["s", "s", "s", "t"]
-    np.testing.assert_allclose(grpo(rewards, group_size=4, trajectories=sessions), [0.7071] * 3 + [-0.7071], atol=1e-4)
-    assert rloo(rewards, group_size=4, trajectories=sessions).tolist() == [1.0, 1.0, 1.0, -1.0]
+    np.testing.assert_allclose(grpo(rewards, groups=4, trajectories=sessions), [0.7071] * 3 + [-0.7071], atol=1e-4)
+    assert rloo(rewards, groups=4, trajectories=sessions).tolist() == [1.0, 1.0, 1.0, -1.0]
 
 
 def test_b15_and_b21_ours():
@@ -280,5 +280,5 @@ def test_b20_ours():
 
 
 def test_b23_ours():
-    assert grpo(np.array([np.inf, 0.0, 0.0, 0.0]), group_size=4).tolist() == [0.0] * 4
-    np.testing.assert_allclose(rloo(np.array([np.nan, 1.0, 0.0, 0.0]), group_size=4), [0.0, 1.0, -0.5, -0.5])
+    assert grpo(np.array([np.inf, 0.0, 0.0, 0.0]), groups=4).tolist() == [0.0] * 4
+    np.testing.assert_allclose(rloo(np.array([np.nan, 1.0, 0.0, 0.0]), groups=4), [0.0, 1.0, -0.5, -0.5])

@@ -106,11 +106,11 @@ def test_what_is_no_id_is_refused_with_a_sentence(ids, error, message):
 @pytest.mark.parametrize(
     ("size", "rows", "error", "message"),
     [
-        (3, 8, ValueError, "group_size is 3 but there are 8 rows; pass a positive divisor"),
-        (0, 8, ValueError, "group_size is 0 but there are 8 rows"),
-        (-2, 8, ValueError, "group_size is -2 but there are 8 rows"),
-        (2.0, 8, TypeError, "group_size is 2.0; pass a whole number"),
-        (True, 8, TypeError, "group_size is True; pass a whole number"),
+        (3, 8, ValueError, "groups of 3 neighbouring rows do not fit into 8 rows; pass a positive divisor"),
+        (0, 8, ValueError, "groups of 0 neighbouring rows do not fit into 8 rows"),
+        (-2, 8, ValueError, "groups of -2 neighbouring rows do not fit into 8 rows"),
+        (2.0, 8, TypeError, "the size of a group is 2.0; pass a whole number"),
+        (True, 8, TypeError, "the size of a group is True; pass a whole number"),
     ],
 )
 def test_a_group_size_must_divide_the_rows(size, rows, error, message):

@@ -21,14 +21,14 @@ from advantages import lampo
 
 rng = np.random.default_rng(0)
 small = {"rewards": rng.random(8).astype("float32"), "logprobs": rng.random(8).astype("float32")}
-lampo(**{name: array(x) for name, x in small.items()}, group_size=8)
+lampo(**{name: array(x) for name, x in small.items()}, groups=8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 size = 4096
 rewards, logprobs = rng.random(2 * size).astype("float32"), rng.normal(size=2 * size).astype("float32")
 ragged = np.arange(2 * size) % 2  # two interleaved groups of 4,096
 result = lampo(array(rewards), array(ragged), array(logprobs))
 assert abs(float(result.sum())) > 0
-blocks = lampo(array(rewards), logprobs=array(logprobs), group_size=size)
+blocks = lampo(array(rewards), logprobs=array(logprobs), groups=size)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

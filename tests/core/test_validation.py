@@ -20,7 +20,7 @@ from advantages import (
     to_tokens,
     whiten,
 )
-from advantages.call import define, definition_of
+from advantages.core.definition import define, definition_of
 
 R = np.array([1.0, 0.0, 0.5, 2.0])
 G = ["a", "a", "b", "b"]
@@ -40,11 +40,21 @@ ERRORS = [
     ),
     (lambda: grpo(np.array(1.0), ["a"]), ValueError, r"grpo: rewards has shape \(\), not \(N,\)"),
     (lambda: grpo([1.0, 2.0], ["a", "a"]), TypeError, "grpo: rewards is a list; pass a numpy, torch or JAX array"),
-    (lambda: grpo(R), TypeError, "grpo: needs groups: equal where .*; pass one group id per response, or group_size"),
+    (lambda: grpo(R), TypeError, "grpo: needs groups: equal where .*; pass one group id per response, or their number"),
     (lambda: grpo(), TypeError, "grpo: needs rewards: outcome reward of each response"),
-    (lambda: grpo(R, G, group_size=2), TypeError, "grpo: got both groups and group_size; pass one"),
-    (lambda: grpo(R, group_size=3), ValueError, "grpo: group_size is 3 but there are 4 rows; pass a positive divisor"),
-    (lambda: grpo(R, group_size=2.0), TypeError, "grpo: group_size is a float; pass a whole number"),
+    (lambda: grpo(R, G, groups=2), TypeError, "grpo: got 'groups' twice"),
+    (
+        lambda: grpo(R, 3),
+        ValueError,
+        "grpo: groups: groups of 3 neighbouring rows do not fit into 4 rows; pass a posit",
+    ),
+    (lambda: grpo(R, 2.0), TypeError, "grpo: groups: ids are one float; pass a list or an array with one id per row"),
+    (lambda: grpo(R, True), TypeError, "grpo: groups: ids are one bool; pass a list or an array with one id per row"),
+    (lambda: grpo(R, group_size=2), TypeError, "grpo: takes no 'group_size'; pass groups=2 for groups of 2 neighb"),
+    (lambda: lampo(R, logprobs=R, group_size=2), TypeError, "lampo: takes no 'group_size'; pass groups=2 for groups"),
+    (lambda: grpo(R, G, min_scored=1), ValueError, "grpo: min_scored is 1; pass a whole number of at least 2"),
+    (lambda: grpo(R, G, min_scored=2.5), ValueError, "grpo: min_scored is 2.5; pass a whole number of at least 2"),
+    (lambda: grpo(R, G, min_scored="3"), TypeError, "grpo: min_scored is a str; pass a whole number of at least 2"),
     (lambda: grpo(R, G, eps=1e-4), TypeError, "grpo: takes no 'eps'; inputs are .*; settings are epsilon, ddof"),
     (lambda: grpo(R, G, 1e-4), TypeError, r"grpo: got 3 positional arguments but takes 2 \(rewards, groups\)"),
     (lambda: grpo(R, G, rewards=R), TypeError, "grpo: got 'rewards' twice"),
@@ -124,12 +134,12 @@ ERRORS = [
     (lambda: whiten(R, M), ValueError, r"whiten: mask has shape \(4, 3\), not \(N,\)"),
     (lambda: whiten(T, weight="rows"), ValueError, 'weight is \'rows\'; pass "tokens" or "responses"'),
     (
-        lambda: jax.jit(lambda r: grpo(r, group_size=2, strict=True))(jnp.ones(4)),
+        lambda: jax.jit(lambda r: grpo(r, groups=2, strict=True))(jnp.ones(4)),
         ValueError,
         "grpo: strict=True reads values, which a compiled function has not yet",
     ),
     (
-        lambda: jax.jit(lambda r: grpo(r, group_size=1, singleton="error"))(jnp.ones(4)),
+        lambda: jax.jit(lambda r: grpo(r, groups=1, singleton="error"))(jnp.ones(4)),
         ValueError,
         'grpo: singleton="error" reads group sizes, which a compiled function has not yet',
     ),
@@ -205,7 +215,7 @@ def test_degenerate_batches_give_zeros(name):
     none_valid = batch(4, 3, 1.0)
     assert not function(**none_valid, valid=np.zeros(4, bool)).any()
     if "groups" in d.needed:
-        assert function(**{k: x for k, x in batch(0, 3, 1.0).items() if k != "groups"}, group_size=8).shape[0] == 0
+        assert function(**{k: x for k, x in batch(0, 3, 1.0).items() if k != "groups"}, groups=8).shape[0] == 0
 
 
 def test_the_signature_shows_every_word():
@@ -215,7 +225,9 @@ def test_the_signature_shows_every_word():
         "groups",
         "valid=None",
         "trajectories=None",
-        "group_size=None",
+        "trained=None",
+        "min_scored=2",
+        "across=None",
         "singleton='zero'",
         "strict=False",
     ):

@@ -170,11 +170,11 @@ def test_weights_of_reinforce_plus_plus_count_tokens_or_responses():
 def test_equal_rewards_give_exactly_zero_in_every_dtype_and_size(n, level, dtype):
     rewards = np.full(n, level).astype(dtype)
     for estimator in (grpo, dr_grpo, rloo):
-        assert not estimator(rewards, group_size=n).any()
-        assert not estimator(rewards, group_size=n, singleton="zero").any()
+        assert not estimator(rewards, groups=n).any()
+        assert not estimator(rewards, groups=n, singleton="zero").any()
 
 
 def test_a_lone_winner_keeps_its_bound():
     rewards = np.array([1.0] + [0.01] * 31, np.float32)  # 172,196 in a framework with E[x^2] - E[x]^2
-    assert grpo(rewards, group_size=32)[0] == pytest.approx(31 / np.sqrt(32), rel=1e-5)
-    assert rloo(rewards, group_size=32)[0] == pytest.approx(0.99, rel=1e-6)
+    assert grpo(rewards, groups=32)[0] == pytest.approx(31 / np.sqrt(32), rel=1e-5)
+    assert rloo(rewards, groups=32)[0] == pytest.approx(0.99, rel=1e-6)

@@ -14,7 +14,7 @@ def tensors() -> None:
     rewards = torch.ones(4)
     groups = Groups(["a", "a", "b", "b"])
     assert_type(grpo(rewards, groups), torch.Tensor)
-    assert_type(grpo(rewards, group_size=2, singleton="raw", strict=True), torch.Tensor)
+    assert_type(grpo(rewards, groups=2, singleton="raw", strict=True), torch.Tensor)
     assert_type(lampo(rewards, groups, logprobs=rewards, temperature="auto"), torch.Tensor)
     assert_type(gdpo(torch.ones(4, 2), groups, weights={"a": 1.0, "b": 2.0}), torch.Tensor)
     assert_type(gae(torch.ones(4, 2), torch.ones(4, 2), torch.ones(4, 2) > 0), torch.Tensor)

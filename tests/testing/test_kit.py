@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from advantages import Promises, estimator, grpo, rloo
-from advantages.call import definition_of
+from advantages.core.definition import definition_of
 from advantages.testing import CHECKS, Subject, verdict_on
 
 _calls = []

@@ -91,10 +91,11 @@ def gives_lone_responses_what_it_says(subject: Subject, draw: Draw) -> None:
 
 @check
 def takes_a_group_size_for_blocks(subject: Subject, draw: Draw) -> None:
-    """`group_size` is a shorthand for ids, not another estimator."""
-    subject.needs("groups", "group_size")
+    """A number for `groups` is a shorthand for the ids of equal blocks, not another estimator."""
+    subject.needs("groups")
+    if not subject.decorated:
+        raise NotApplicable("takes ids only")
     case = subject.case(draw, n=12)
     size = draw(st.sampled_from([1, 2, 3, 4, 6, 12]))
     case["groups"] = np.repeat(np.arange(12 // size), size)
-    short = {name: x for name, x in case.items() if name != "groups"}
-    same(subject({**short, "group_size": size}), subject(case), f"group_size={size} differs from ids", case)
+    same(subject({**case, "groups": size}), subject(case), f"groups={size} differs from ids", case)

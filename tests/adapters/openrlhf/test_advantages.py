@@ -13,7 +13,7 @@ import torch
 
 from advantages import discounted_returns, estimators, to_tokens
 from advantages.adapters.openrlhf import Request
-from advantages.call import definition_of
+from advantages.core.definition import definition_of
 
 FAILED = float("nan")
 

@@ -23,7 +23,7 @@ import advantages
 from advantages import estimators
 from advantages.adapters.contract import HOSTS, MovedHookError
 from advantages.adapters.skyrl import register, whole_batch
-from advantages.call import definition_of
+from advantages.core.definition import definition_of
 
 GIVEN = {"config": AlgorithmConfig(), "grpo_norm_by_std": True, "gamma": 1.0, "lambd": 1.0}
 UIDS = ["a", "b", "a", "b", "a", "b"]

@@ -105,7 +105,7 @@ def test_gdpo_has_the_weights_of_the_configuration(make, model):
     seen = trained(make(GRPOTrainer, advantage="gdpo", reward_weights=[2.0, 0.5]))
     expected = bare(resolve("gdpo"), seen.batches[0], model, seen.scores[0], weights=None)
     assert not torch.allclose(seen.batches[0]["advantages"], expected, atol=1e-3)
-    expected = resolve("gdpo")(seen.scores[0], group_size=4, weights=[2.0, 0.5])
+    expected = resolve("gdpo")(seen.scores[0], groups=4, weights=[2.0, 0.5])
     torch.testing.assert_close(seen.batches[0]["advantages"], expected)
 
 

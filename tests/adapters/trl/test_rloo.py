@@ -14,7 +14,7 @@ from trl_runs import bare, share, short
 from advantages import estimators, lampo
 from advantages.adapters.contract import MovedHookError, resolve
 from advantages.adapters.trl import RLOOTrainer
-from advantages.call import definition_of
+from advantages.core.definition import definition_of
 
 PER_RESPONSE = [name for name in estimators.__all__ if not definition_of(resolve(name)).per_token]
 
@@ -59,7 +59,7 @@ def test_rloo_is_trls(make, settings):
     for their, our in zip(theirs.batches, ours.batches, strict=True):
         torch.testing.assert_close(our["completion_ids"], their["completion_ids"])
         torch.testing.assert_close(our["advantages"], their["advantages"], atol=1e-5, rtol=1e-5)
-    without = resolve("rloo")(ours.scores[1].nansum(1), group_size=4)
+    without = resolve("rloo")(ours.scores[1].nansum(1), groups=4)
     if settings["beta"]:
         assert not torch.allclose(ours.batches[1]["advantages"], without, atol=1e-3)
 

@@ -116,7 +116,7 @@ def bare(estimator, batch, model, scores, weights=None, **options):
     """The estimator, called directly on the words of a batch."""
     import torch
 
-    from advantages.call import definition_of
+    from advantages.core.definition import definition_of
 
     d = definition_of(estimator)
     if ("N", "K") in d.shapes.get("rewards", ()):

@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from verl import DataProto
 
 from advantages.adapters.contract import resolve
-from advantages.call import definition_of
+from advantages.core.definition import definition_of
 
 UIDS = ["b", "a", "b", "a", "b", "a", "b", "a"]  # interleaved
 RIGHT = [1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.0, 0.25]
