@@ -142,7 +142,7 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
         rows, steps = mask.shape
         columns = {name: np.asarray(call[name], np.float64) for name in names}
         kept: list[list[int]] = []
-        trained: list[Any] = []
+        tokens: list[Any] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
         for members in _rollouts(rows, valid, trajectories):
             on = mask[members].reshape(-1)
@@ -156,16 +156,16 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
                     mine[name] = x[members].reshape(-1)[on]
             if all(np.isfinite(x).all() for x in mine.values()):
                 kept.append(members)
-                trained.append(on)
+                tokens.append(on)
                 for name in names:
                     whole[name].append(mine[name])
         settings = {key: value for key, value in call.items() if key in takes}
         if "groups" in takes:
             settings["groups"] = _ids(call, rows, kept)
         if "lengths" in takes:
-            settings["lengths"] = [int(on.sum()) for on in trained]
+            settings["lengths"] = [int(on.sum()) for on in tokens]
         result = np.zeros((rows, steps))
-        for members, on, advantages in zip(kept, trained, formula(*whole.values(), **settings), strict=True):
+        for members, on, advantages in zip(kept, tokens, formula(*whole.values(), **settings), strict=True):
             long = np.zeros(len(on))
             long[on] = advantages
             result[members] = long.reshape(len(members), steps)

@@ -1,5 +1,7 @@
 """The same numbers on every rank and in every library."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,20 +22,38 @@ def merges_shards_exactly(subject: Subject, draw: Draw) -> None:
     names = case["groups"] if "groups" in case else np.arange(12)
     on_first = np.isin(names, names[: draw(st.sampled_from([0, 1, 6]))])
     shards = [take(case, on_first), take(case, ~on_first)]
-    statistics: list[Any] = []
-
-    def collect(x: Any) -> Any:
-        statistics.append(x)
-        return x[None]
-
-    for shard in shards:
-        subject({**shard, "across": collect})
-    if len(statistics) != len(shards):
-        fail(f"made {len(statistics)} collective calls on 2 ranks, where a rank without rows must join in too", case)
     expected = subject(case)
-    for shard, rows in zip(shards, (on_first, ~on_first), strict=True):
-        found = subject({**shard, "across": lambda _: np.stack(statistics)})
+    ranks = _on_ranks(subject, shards)
+    for found, rows in zip(ranks, (on_first, ~on_first), strict=True):
         same(found, expected[rows], "two shards differ from the whole batch", case)
+
+
+def _on_ranks(subject: Subject, shards: list[Case]) -> list[Any]:
+    """What each rank finds, where the k-th call of `across` waits for the k-th call on every rank."""
+    told: list[list[Any]] = [[] for _ in shards]
+    ended: set[int] = set()
+    news = threading.Condition()
+
+    def on(rank: int) -> Any:
+        def across(x: Any) -> Any:
+            with news:
+                told[rank].append(x)
+                turn = len(told[rank])
+                news.notify_all()
+                news.wait_for(lambda: all(len(of) >= turn or other in ended for other, of in enumerate(told)))
+                if any(len(of) < turn for of in told):
+                    fail("a rank made fewer collective calls than another, where one without rows must join in too")
+                return np.stack([of[turn - 1] for of in told])
+
+        try:
+            return subject({**shards[rank], "across": across})
+        finally:
+            with news:
+                ended.add(rank)
+                news.notify_all()
+
+    with ThreadPoolExecutor(len(shards)) as pool:
+        return [found.result() for found in [pool.submit(on, rank) for rank in range(len(shards))]]
 
 
 def _lean_case(subject: Subject, draw: Draw) -> Case:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ...core.vocabulary import INPUTS
 from .. import strategies
 from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64, to_library
 from .base import check
@@ -60,7 +61,8 @@ def scales_with_the_rewards(subject: Subject, draw: Draw) -> None:
     lead = subject.definition.lead
     case = _in_eighths(subject.case(draw), lead)
     factor = draw(st.sampled_from([0.5, 2.0, 16.0]))
-    found = subject({**case, lead: case[lead] * factor})
+    scaled = {name: x * factor for name, x in case.items() if INPUTS[name].reward_unit}
+    found = subject({**case, **scaled})
     expected = subject(case) * (factor if scale == "equivariant" else 1.0)
     # An epsilon beside the deviation makes invariance approximate: eighths deviate by at least 1/32 here.
     tolerance = 1e-6 if scale == "equivariant" else 2e-4
