@@ -36,7 +36,7 @@ def extent(x: Any) -> tuple[float, float]:
 
 
 def largest(x: Any) -> float:
-    return float(jnp.finfo(x.dtype).max)
+    return float(jnp.finfo(x.dtype).max)  # type: ignore[no-untyped-call]
 
 
 def to_numpy(x: Any) -> Any:
@@ -67,7 +67,7 @@ def result_dtype(x: Any) -> Any:
 def cast(x: Any, dtype: Any) -> Any:
     if x.dtype == dtype:
         return x
-    most = float(jnp.finfo(dtype).max)
+    most = float(jnp.finfo(dtype).max)  # type: ignore[no-untyped-call]
     return jnp.clip(x, -most, most).astype(dtype)
 
 

@@ -96,9 +96,9 @@ def _estimate(
         result = small_groups(
             d.name, result, clean["rewards"], clean["groups"], settings["singleton"], settings["min_scored"]
         )
-    if shrink is not None:
-        result = result if d.promises.scale == "invariant" else result / shrink
-        result = backend.xp.clip(result, -backend.largest(result), backend.largest(result))
+    if shrink is not None and d.promises.scale == "equivariant":
+        most_possible = backend.largest(result) * shrink  # what is too large becomes the largest there is
+        result = backend.xp.clip(result, -most_possible, most_possible) / shrink
     return where(mask if d.per_token else scored, backend.cast(result, backend.result_dtype(lead)), 0.0)
 
 
@@ -117,7 +117,7 @@ def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict
     Numbers that were widened have the room already. For others the power of two is chosen on the host by looking,
     and in a compiled function within it, where that costs no pass of its own.
     """
-    if d.promises.scale is None:
+    if d.promises.scale is None and not d.by_component:  # components are normalised one by one
         return None
     words = [
         x

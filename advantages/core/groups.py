@@ -175,7 +175,7 @@ class Groups:
         backend = backend_of(x)
         if backend.traced(x):  # an array made while tracing must not outlive the trace
             return backend.from_numpy(table, x)
-        key = (name, backend.__name__, backend.device(x))
+        key = (name, library_of(x), backend.device(x))
         if key not in self._tables:
             self._tables[key] = backend.from_numpy(table, x)
         return self._tables[key]

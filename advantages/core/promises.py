@@ -2,13 +2,15 @@
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 __all__ = ["Bound", "Promises"]
 
 
-class Bound(NamedTuple):
+@dataclass(frozen=True)
+class Bound:
     """A number that depends on n, the scored responses in a group, and the formula to print.
 
     >>> from advantages import Bound

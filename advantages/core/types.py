@@ -11,6 +11,7 @@ from .groups import Groups
 __all__ = [
     "A",
     "Array",
+    "BatchOptions",
     "GroupOptions",
     "Ids",
     "RowOptions",
@@ -59,10 +60,15 @@ class RowOptions(TypedDict, total=False):
     trained: Any
     trajectories: Ids
     strict: bool
+
+
+class BatchOptions(RowOptions, total=False):
+    """Words of estimators in which one row matters to another."""
+
     across: Any
 
 
-class GroupOptions(RowOptions, total=False):
+class GroupOptions(BatchOptions, total=False):
     """Words that estimators over groups understand."""
 
     singleton: Singleton

@@ -9,7 +9,7 @@ from ..call import estimator
 from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import MinScored, NonNegative
-from ..core.types import A, Ids, RowOptions, Singleton
+from ..core.types import A, BatchOptions, Ids, Singleton
 from ..ops.elementwise import namespace, where
 from ..ops.groupwise import group_zscore, small_groups
 from ..ops.statistics import whiten
@@ -54,7 +54,7 @@ def gdpo(
     epsilon: NonNegative = 1e-6,
     singleton: Singleton = "zero",
     min_scored: MinScored = 2,
-    **options: Unpack[RowOptions],
+    **options: Unpack[BatchOptions],
 ) -> A:
     """Each reward component as GRPO has it, then their weighted sum, normalised over the batch's responses.
 

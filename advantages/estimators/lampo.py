@@ -124,5 +124,6 @@ def lampo(
     if center:
         advantages = group_centered(advantages, groups)
     if scale:
-        advantages = advantages / (group_std(rewards, groups) + epsilon)
+        spread = group_std(rewards, groups)
+        advantages = advantages / where(spread > 0, spread + epsilon, 1.0)
     return advantages

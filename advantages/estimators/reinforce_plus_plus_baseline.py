@@ -9,7 +9,7 @@ from ..call import estimator
 from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import MinScored, NonNegative
-from ..core.types import A, Array, Ids, RowOptions, Singleton, Vector
+from ..core.types import A, Array, BatchOptions, Ids, Singleton, Vector
 from ..ops.groupwise import group_centered, small_groups
 from ..ops.statistics import Weight, whiten
 from ..spec import per_responses, whitened
@@ -51,7 +51,7 @@ def reinforce_plus_plus_baseline(
     epsilon: NonNegative = 1e-6,
     singleton: Singleton = "zero",
     min_scored: MinScored = 2,
-    **options: Unpack[RowOptions],
+    **options: Unpack[BatchOptions],
 ) -> A:
     """Reward above the group's mean, whitened over all trained tokens of the batch.
 

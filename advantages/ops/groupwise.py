@@ -188,7 +188,7 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     return g.rows(centered / where(std > 0, std + epsilon, 1.0))
 
 
-def small_groups(who: str, result: Any, rewards: Any, groups: Groups, singleton: str, min_scored: int = 2) -> Any:
+def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:
     """(N,) `result`, with what `singleton` says in groups of fewer than `min_scored` scored responses.
 
     Raises:

@@ -1,0 +1,87 @@
+"""At home in JAX: groups and numbers may be arguments of what is compiled, vectorised or sharded."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from advantages import Groups, gae, grpo, lampo, rloo
+
+REWARDS = jnp.array([1.0, 0.0, 3.0, 2.0, 5.0])
+IDS = ["a", "b", "a", "b", "b"]
+
+
+def test_groups_are_an_argument_of_a_compiled_function():
+    compiled = jax.jit(lambda rewards, groups: grpo(rewards, groups))
+    np.testing.assert_allclose(compiled(REWARDS, Groups(IDS)), grpo(REWARDS, IDS), atol=1e-5)
+    np.testing.assert_allclose(compiled(REWARDS[:4], Groups.of_size(2, 4)), grpo(REWARDS[:4], 2), atol=1e-5)
+    assert compiled._cache_size() == 2
+    compiled(REWARDS, Groups([0, 1, 2, 1, 0]))  # other groups of as many rows compile nothing anew
+    assert compiled._cache_size() == 2
+
+
+def test_groups_are_vectorised():
+    slots = jnp.array([[0, 1, 0, 1, 1], [0, 0, 0, 1, 1]])
+    found = jax.vmap(lambda ids: rloo(REWARDS, Groups(ids)))(slots)
+    for row, ids in zip(found, slots, strict=True):
+        np.testing.assert_allclose(row, rloo(REWARDS, np.asarray(ids)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "values"),
+    [
+        (lambda x: grpo(REWARDS, IDS, epsilon=x), [1e-6, 1e-4, 0.5]),
+        (lambda x: lampo(REWARDS, IDS, -REWARDS, temperature=x), [0.5, 1.0, 3.0]),
+        (lambda x: gae(REWARDS[None], REWARDS[None], jnp.ones((1, 5), bool), lambda_=x), [0.0, 0.5, 1.0]),
+        (lambda x: gae(REWARDS[None], REWARDS[None], jnp.ones((1, 5), bool), discount=x), [0.0, 0.5, 1.0]),
+    ],
+)
+def test_numbers_may_be_traced_and_swept_over(sweep, values):
+    expected = np.stack([sweep(value) for value in values])
+    np.testing.assert_allclose(jax.vmap(sweep)(jnp.array(values)), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(sweep)(jnp.array(values[1])), expected[1], atol=1e-5)
+    assert not np.asarray(jax.jacobian(sweep)(values[1])).any()  # gradients stop
+
+
+def test_numbers_at_hand_are_still_checked():
+    with pytest.raises(ValueError, match=r"grpo: epsilon is -1\.0; pass a number of at least 0"):
+        grpo(REWARDS, IDS, epsilon=jnp.array(-1.0))
+    with pytest.raises(TypeError, match="grpo: ddof is a"):
+        jax.jit(lambda x: grpo(REWARDS, IDS, ddof=x))(1)
+
+
+def test_groups_span_the_devices_of_a_mesh():
+    code = """
+    import jax, jax.numpy as jnp, numpy as np
+    from jax.sharding import Mesh, PartitionSpec as P
+    from advantages import Groups, grpo, rloo, lampo, gdpo
+    assert jax.device_count() == 2
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    rewards, ids = jnp.array([1.0, 0.0, 3.0, 2.0, 5.0, 4.0]), jnp.array([0, 1, 0, 1, 1, 0])
+    columns = jnp.stack([rewards, -rewards**2], 1)
+    calls = [
+        (lambda r, g, **o: grpo(r, g, **o), rewards),
+        (lambda r, g, **o: rloo(r, g, **o), rewards),
+        (lambda r, g, **o: lampo(r, g, -r, **o), rewards),
+        (lambda r, g, **o: gdpo(r, g, **o), columns),
+    ]
+    for call, given in calls:
+        sharded = jax.jit(jax.shard_map(
+            lambda r, g: call(r, g, across="data"), mesh=mesh, in_specs=(P("data"), P("data")), out_specs=P("data")
+        ))
+        np.testing.assert_allclose(sharded(given, ids), call(given, ids), atol=1e-5)
+        np.testing.assert_allclose(sharded(given, Groups(np.asarray(ids))), call(given, ids), atol=1e-5)
+    print("same")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"},
+    )
+    assert done.stdout.strip() == "same", done.stderr
