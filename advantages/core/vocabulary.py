@@ -4,6 +4,7 @@ N responses, T tokens, K reward components. Adapters, the command line, the test
 an estimator's signature against this table; there is no other registration.
 """
 
+from math import inf
 from typing import Literal, NamedTuple
 
 __all__ = ["INPUTS", "OPTIONS", "Word"]
@@ -13,7 +14,7 @@ class Word(NamedTuple):
     """What one input means.
 
     `each` is what a caller passes one of per row (or per row and token); `of_trajectory` says how the pieces of an
-    agent rollout give the rollout's own value.
+    agent rollout give the rollout's own value; `range` says which numbers it can be.
     """
 
     shape: tuple[str, ...]
@@ -21,6 +22,7 @@ class Word(NamedTuple):
     meaning: str
     each: str
     of_trajectory: Literal["last", "sum"] = "last"
+    range: tuple[float, float] = (-inf, inf)
 
 
 INPUTS: dict[str, Word] = {
@@ -37,6 +39,7 @@ INPUTS: dict[str, Word] = {
         "log-probability of the whole response under the policy that sampled it, in nats",
         "one log-probability per response",
         of_trajectory="sum",
+        range=(-inf, 0.0),
     ),
     "mask": Word(
         ("N", "T"),
@@ -50,18 +53,21 @@ INPUTS: dict[str, Word] = {
         "real",
         "log-probability of each token under the policy that sampled it, in nats",
         "one log-probability per response and token",
+        range=(-inf, 0.0),
     ),
     "ref_token_logprobs": Word(
         ("N", "T"),
         "real",
         "log-probability of each token under the reference policy, in nats",
         "one log-probability per response and token",
+        range=(-inf, 0.0),
     ),
     "teacher_token_logprobs": Word(
         ("N", "T"),
         "real",
         "log-probability of each token under the teacher, in nats",
         "one log-probability per response and token",
+        range=(-inf, 0.0),
     ),
     "values": Word(("N", "T"), "real", "the critic's value before each token", "one value per response and token"),
     "lengths": Word(("N",), "count", "trained tokens in each response", "one length per response", of_trajectory="sum"),

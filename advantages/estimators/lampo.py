@@ -119,5 +119,6 @@ def lampo(
     if center:
         advantages = group_centered(advantages, groups)
     if scale:
-        advantages = advantages / (group_std(rewards, groups) + epsilon)
+        deviation = group_std(rewards, groups)
+        advantages = advantages / where(deviation > 0, deviation + epsilon, 1.0)
     return advantages

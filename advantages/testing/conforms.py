@@ -97,7 +97,7 @@ def verdict_on(
 
     @seed(random_seed)
     @hypothesis_settings(
-        max_examples=max(2, round(examples * check.examples)),
+        max_examples=max(2 if check.examples else 1, round(examples * check.examples)),
         deadline=None,
         database=None,
         derandomize=False,
