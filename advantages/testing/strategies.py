@@ -24,7 +24,7 @@ from ..call import Definition
 from ..core.types import Range
 from ..core.vocabulary import INPUTS
 
-__all__ = ["LOOKALIKES", "array", "dense", "ids", "inputs", "large", "pools", "settings", "sizes"]
+__all__ = ["LOOKALIKES", "array", "as_array", "dense", "ids", "inputs", "large", "pools", "settings", "sizes"]
 
 Strategy = st.SearchStrategy[Any]
 
@@ -96,7 +96,7 @@ def array(word: str, *size: int) -> Strategy:
 def ids(n: int, kinds: Sequence[str] = ("integers",)) -> Strategy:
     """(N,) ids: ragged, interleaved, with lone members, not dense, and easily taken for one another."""
     names = st.sampled_from([names for kind in kinds for names in LOOKALIKES[kind]])
-    return names.flatmap(lambda names: _entries(_as_array(names), (n,)))
+    return names.flatmap(lambda names: _entries(as_array(names), (n,)))
 
 
 def _entries(pool: Any, size: tuple[int, ...]) -> Strategy:
@@ -105,7 +105,8 @@ def _entries(pool: Any, size: tuple[int, ...]) -> Strategy:
     return picked.map(lambda picks: pool[np.frombuffer(picks, np.uint8).astype(int) % len(pool)].reshape(size))
 
 
-def _as_array(names: Sequence[Hashable]) -> Any:
+def as_array(names: Sequence[Hashable]) -> Any:
+    """(N,) ids as an array, of objects where numpy has no type for them."""
     if len(set(map(type, names))) == 1 and isinstance(names[0], (int, str)):
         return np.array(names)  # Python integers beyond 64 bits become objects
     made = np.empty(len(names), object)

@@ -36,7 +36,7 @@ class Subject:
         spec: oracle, called with the inputs by name as numpy arrays; the estimator's own by default.
         promises: what the function promises; the estimator's own by default.
         library: the array library that the function runs on while its properties are checked.
-        libraries: libraries on which it must agree with that; for `@estimator` all installed ones, else just the one.
+        libraries: libraries on which it must agree, compile and vectorise; for `@estimator` all installed.
         singleton: what a lone response in a group gets by default, "zero" or "raw".
     """
 
@@ -60,7 +60,7 @@ class Subject:
         self.library = library
         self.singleton = singleton
         if libraries is None:
-            libraries = installed_libraries() if self.decorated else (library,)
+            libraries = installed_libraries() if self.decorated else ()
         self.libraries = tuple(libraries)
         self._refused: dict[Any, bool] = {}
 
