@@ -137,14 +137,14 @@ def _peak_of_torch(function: Callable[..., Any], case: Case) -> int:
 
     sizes = [0]
 
-    class Sizes(TorchDispatchMode):
+    class Sizes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             made = operation(*args, **(kwargs or {}))
             some = made if isinstance(made, (tuple, list)) else (made,)
             sizes.extend(x.untyped_storage().nbytes() for x in some if isinstance(x, torch.Tensor))
             return made
 
-    with Sizes():
+    with Sizes():  # type: ignore[no-untyped-call]
         function(**case)
     return max(sizes)
 
