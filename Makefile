@@ -9,7 +9,7 @@ SOURCES = $(shell find advantages backends adapters -name '*.py')
 
 ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
 
-.PHONY: demo test test-adapters test-numpy lint types study clean
+.PHONY: demo test test-thorough test-adapters test-numpy lint types study clean
 
 demo: $(VENV)/demo/ready  ## train a tiny model with GRPO and with LamPO, and compare
 	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 3 --runs runs/demo
@@ -28,6 +28,9 @@ types: $(VENV)/test/ready
 
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
 	$(VENV)/numpy/bin/python -m pytest tests/estimators tests/bug_zoo
+
+test-thorough: $(VENV)/test/ready  ## the same, with ten times as many examples for each property
+	$(VENV)/test/bin/python -m pytest --hypothesis-profile=thorough
 
 test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package
 

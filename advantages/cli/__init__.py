@@ -101,7 +101,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--libraries",
         nargs="+",
         choices=libraries,
-        help="libraries that must agree (default: all installed ones for an @estimator, else --library)",
+        help="libraries that must agree (default: all installed ones for an @estimator, else none)",
     )
     check.add_argument(
         "--singleton", default="zero", choices=("zero", "raw"), help="what a lone response gets (default: zero)"

@@ -16,7 +16,6 @@ __all__ = ["load", "run"]
 _MARKS = {
     "holds": ("green", "holds"),
     "fails": ("bold red", "FAILS"),
-    "does not apply": ("dim", "not applicable"),
     "fails as expected": ("yellow", "fails as expected"),
     "holds unexpectedly": ("bold red", "HOLDS UNEXPECTEDLY"),
 }
@@ -74,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
         raise SystemExit(str(error)) from None
 
     console.print(f"\n[bold]{subject.definition.name}[/]{subject.definition.signature}", markup=True, style=None)
-    console.print(f"properties on {subject.library}; must agree: {', '.join(subject.libraries)}\n", style="dim")
+    also = f"; must agree, compile and vectorise on {', '.join(subject.libraries)}" if subject.libraries else ""
+    console.print(f"properties on {subject.library}{also}\n", style="dim")
     counts = dict.fromkeys(_MARKS, 0)
     silent: dict[str, list[str]] = {}
     with warnings.catch_warnings(), console.status("") as status:
@@ -82,18 +82,20 @@ def run(options: argparse.Namespace) -> int:
         found = verdicts(subject, examples=options.examples, random_seed=options.seed, expected_failures=expected)
         try:
             for verdict in found:
-                counts[verdict.outcome] += 1
                 if verdict.outcome == "does not apply":
                     silent.setdefault(verdict.detail, []).append(verdict.check.sentence)
                 else:
+                    counts[verdict.outcome] += 1
                     _show(console, Text, verdict)
-                status.update(f"{sum(counts.values())} checked")
+                status.update(f"{sum(counts.values()) + sum(map(len, silent.values()))} checked")
         except ValueError as error:
             raise SystemExit(str(error)) from None
     if silent:
-        console.print("\n  not applicable", style="dim")
-    for reason, sentences in silent.items():
-        console.print(Text(f"  {reason}: {', '.join(sentences)}", style="dim"))
+        reasons = "; ".join(
+            f"{reason}: {sentences[0]}" + (f" and {len(sentences) - 1} more" if len(sentences) > 1 else "")
+            for reason, sentences in silent.items()
+        )
+        console.print(Text(f"\n  {sum(map(len, silent.values()))} do not apply ({reasons})", style="dim"))
     failed = counts["fails"] + counts["holds unexpectedly"]
     summary = ", ".join(f"{count} {_plural(outcome, count)}" for outcome, count in counts.items() if count)
     console.print(f"\n{summary}", style="bold red" if failed else "bold green")
@@ -111,7 +113,7 @@ def _show(console: Any, text: Callable[..., Any], verdict: Verdict) -> None:
 
 def _plural(outcome: str, count: int) -> str:
     verb, _, rest = outcome.partition(" ")
-    plural = {"holds": "hold", "fails": "fail", "does": "do"}
+    plural = {"holds": "hold", "fails": "fail"}
     return f"{verb if count == 1 else plural[verb]} {rest}".strip()
 
 

@@ -5,6 +5,7 @@ an estimator's signature against this table; there is no other registration, and
 derived from it.
 """
 
+from math import inf
 from typing import Literal, NamedTuple
 
 __all__ = ["INPUTS", "OPTIONS", "Input"]
@@ -24,6 +25,8 @@ class Input(NamedTuple):
     """How the pieces of an agent rollout give the rollout's own value."""
     reward_unit: bool = False
     """Whether it is measured in rewards, so that it scales with them."""
+    range: tuple[float, float] = (-inf, inf)
+    """The numbers that it can be."""
 
     @property
     def per_token(self) -> bool:
@@ -48,6 +51,7 @@ INPUTS: dict[str, Input] = {
         "log-probability of the whole response under the policy that sampled it, in nats",
         "one log-probability per response",
         of_trajectory="sum",
+        range=(-inf, 0.0),
     ),
     "mask": Input(
         ("N", "T"),
@@ -59,28 +63,42 @@ INPUTS: dict[str, Input] = {
         ("N", "T"), "real", "reward attributed to each token", _TOKEN.format("reward"), reward_unit=True
     ),
     "token_logprobs": Input(
-        ("N", "T"), "real", "log-probability of each token under the policy that sampled it, in nats", _LOGPROB
+        ("N", "T"),
+        "real",
+        "log-probability of each token under the policy that sampled it, in nats",
+        _LOGPROB,
+        range=(-inf, 0.0),
     ),
     "policy_token_logprobs": Input(
         ("N", "T"),
         "real",
         "log-probability of each token under the policy that is trained, where another one sampled, in nats",
         _LOGPROB,
+        range=(-inf, 0.0),
     ),
     "ref_token_logprobs": Input(
-        ("N", "T"), "real", "log-probability of each token under the reference policy, in nats", _LOGPROB
+        ("N", "T"),
+        "real",
+        "log-probability of each token under the reference policy, in nats",
+        _LOGPROB,
+        range=(-inf, 0.0),
     ),
     "teacher_token_logprobs": Input(
-        ("N", "T"), "real", "log-probability of each token under the teacher, in nats", _LOGPROB
+        ("N", "T"),
+        "real",
+        "log-probability of each token under the teacher, in nats",
+        _LOGPROB,
+        range=(-inf, 0.0),
     ),
     "token_entropies": Input(
-        ("N", "T"), "real", "entropy of the policy at each token, in nats", _TOKEN.format("entropy")
+        ("N", "T"), "real", "entropy of the policy at each token, in nats", _TOKEN.format("entropy"), range=(0.0, inf)
     ),
     "sum_squared_probs": Input(
         ("N", "T"),
         "real",
         "sum over the vocabulary of the policy's squared probabilities at each token",
         _TOKEN.format("number"),
+        range=(0.0, 1.0),
     ),
     "planning": Input(
         ("N", "T"), "flag", "tokens that plan what follows, rather than carry it out", _TOKEN.format("boolean")

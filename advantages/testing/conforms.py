@@ -36,7 +36,7 @@ def conforms(
     libraries: Sequence[str] | None = None,
     singleton: str = "zero",
     expected_failures: Mapping[str, str] | None = None,
-    examples: int = 50,
+    examples: int | None = None,
 ) -> Callable[..., None]:
     """A pytest function that checks an estimator, one test per property.
 
@@ -52,10 +52,10 @@ def conforms(
             by default.
         promises: what the function promises beyond what all must; the estimator's own by default.
         library: the array library that the properties are checked on.
-        libraries: libraries that must agree; by default all installed ones for `@estimator`, else `library` alone.
+        libraries: libraries on which it must agree, compile and vectorise; for `@estimator` all installed.
         singleton: what a lone response gets by default: "zero" or "raw".
         expected_failures: by name of a check, the reason why it fails; a check that then holds is an error, too.
-        examples: how many examples a check draws.
+        examples: how many examples a check draws; by default `max_examples` of the hypothesis profile.
 
     Raises:
         TypeError: the function's parameters are no words of the vocabulary.
@@ -82,7 +82,11 @@ def conforms(
 
 
 def verdicts(
-    subject: Subject, *, examples: int = 50, random_seed: int = 0, expected_failures: Mapping[str, str] | None = None
+    subject: Subject,
+    *,
+    examples: int | None = None,
+    random_seed: int = 0,
+    expected_failures: Mapping[str, str] | None = None,
 ) -> Any:
     """Every check's verdict, one after the other."""
     expected = _known(expected_failures)
@@ -91,18 +95,24 @@ def verdicts(
 
 
 def verdict_on(
-    subject: Subject, check: Check, *, examples: int = 50, random_seed: int = 0, reason: str | None = None
+    subject: Subject,
+    check: Check,
+    *,
+    examples: int | None = None,
+    random_seed: int = 0,
+    reason: str | None = None,
 ) -> Verdict:
-    """Check one property."""
+    """Check one property, on as many `examples` as are asked for, or as the hypothesis profile says."""
+    examples = hypothesis_settings().max_examples if examples is None else examples
 
     @seed(random_seed)
     @hypothesis_settings(
-        max_examples=max(2, round(examples * check.examples)),
+        max_examples=max(2 if check.examples else 1, round(examples * check.examples)),
         deadline=None,
         database=None,
         derandomize=False,
         print_blob=False,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink) if check.examples else (Phase.generate,),
         suppress_health_check=_SLOW_IS_FINE,
     )
     @given(st.data())

@@ -6,41 +6,65 @@ from advantages.testing import strategies
 @given(strategies.inputs("rewards", "groups"))
 def test_mine(case):
     assert mine(**case).shape == case["rewards"].shape
+
+How a word is drawn follows from its kind, shape and range in the vocabulary; `strategies.rewards(n)`,
+`strategies.mask(n, t)` and so on, for each word by its name, draw one array of a given size.
 """
 
-from collections.abc import Mapping
+import functools
+import uuid
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ..core.definition import Definition
-from ..core.settings import Range
+from ..core.types import Range
 from ..core.vocabulary import INPUTS
 
-__all__ = [
-    "baselines",
-    "group_ids",
-    "groups",
-    "inputs",
-    "lengths",
-    "logprobs",
-    "mask",
-    "ref_token_logprobs",
-    "rewards",
-    "settings",
-    "sizes",
-    "teacher_token_logprobs",
-    "token_logprobs",
-    "token_rewards",
-    "trajectories",
-    "valid",
-    "values",
-]
+__all__ = ["LOOKALIKES", "array", "as_array", "dense", "ids", "inputs", "large", "pools", "settings", "sizes"]
 
 Strategy = st.SearchStrategy[Any]
 
-_EIGHTHS = st.integers(-64, 64).map(lambda k: k / 8)  # exact in every floating dtype, sums and halves included
+_UUIDS = [uuid.UUID(int=(0xD3B0 << 112) + k) for k in (1, 2, 1 << 64, 1 << 40)]
+
+LOOKALIKES: dict[str, list[list[Hashable]]] = {
+    "integers": [
+        [0, 1, 7, -3],
+        [-5, 5, -1, 1],
+        [7, 7 + 2**8, 7 + 2**16, 7 + 2**24],
+    ],
+    "integers of 64 bits": [
+        [7, 7 + 2**40, 7 + 2**33, 7 - 2**40],
+        [2**40, 2**40 + 64, 2**40 + 2**24, 2**40 + 1],
+        [2**53, 2**53 + 1, -(2**53), -(2**53) - 1],
+        [2**62, 2**62 + 1, 2**62 + 512, -(2**62)],
+    ],
+    "strings": [
+        ["7", "07", "7 ", "+7"],
+        ["7", "7.0", "7e0", "\u0667"],
+        ["a", "A", " a", "a\n"],
+        ["", " ", "0", "None"],
+        ["\u00e9", "e\u0301", "e", "E\u0301"],
+        ["a/b", "a", "b", "/"],
+        ["nan", "NaN", "inf", "-inf"],
+        [f"{'q' * 70}{end}" for end in "abcd"],
+        [f"{start}{'q' * 70}" for start in "abcd"],
+        [str(name) for name in _UUIDS],
+    ],
+    "UUIDs": [list(_UUIDS)],
+    "tuples": [[(0, "a"), (0, "b"), (1, "a"), (1, "b")], [("a", "bc"), ("ab", "c"), ("a", "b"), ("abc", "")]],
+    "integers beyond 64 bits": [[2**70, 2**70 + 1, -(2**70), 5]],
+    "ids of several types": [[7, "7", (7, 7), b"7"]],
+}
+"""Ids that are different names, by kind; four of each, which a cast, a cut or a hash takes for one another."""
+
+_VERDICTS = [0.0, 1.0]
+_SCORES = [0.0, 1.0, 0.01, 0.7, -10.1]  # which binary numbers round
+_EIGHTHS = [0.0, *(sign * k / 8 for k in range(1, 65) for sign in (1, -1))]  # exact in every dtype, halves included
+_HUNDREDS = [-2.0, *(-float(k) for k in range(0, 400, 3))]  # ties, near certain, hundreds of nats
 
 
 def sizes(most: int = 12) -> Strategy:
@@ -48,101 +72,46 @@ def sizes(most: int = 12) -> Strategy:
     return st.sampled_from([size for size in (1, 2, 3, 5, 12) if size <= most])
 
 
-def _vector(elements: Strategy, n: int, dtype: Any = np.float64) -> Strategy:
-    return st.lists(elements, min_size=n, max_size=n).map(lambda items: np.array(items, dtype))
+def pools(word: str) -> list[Any]:
+    """Arrays of values, the simplest first, from one of which all entries of an input are drawn: ties are common."""
+    entry = INPUTS[word]
+    low, high = entry.range
+    if entry.kind == "flag":
+        return [np.array([True, True, False])]
+    if entry.kind == "count":
+        return [np.arange(1, 51)]
+    if entry.kind == "ids":
+        return [np.array(names) for names in LOOKALIKES["integers"]]
+    some = [_EIGHTHS, _HUNDREDS] if high <= 0 and len(entry.shape) == 1 else [_EIGHTHS]
+    if word in ("rewards", "token_rewards"):  # verdicts and scores, mostly on one token
+        some = [_VERDICTS, _SCORES, _EIGHTHS] if word == "rewards" else [[0.0] * 126 + _EIGHTHS]
+    return [np.array([x for x in values if low <= x <= high]) for values in some]
 
 
-def _table(elements: Strategy, n: int, t: int, dtype: Any = np.float64) -> Strategy:
-    return _vector(elements, n * t, dtype).map(lambda items: items.reshape(n, t))
+def array(word: str, *size: int) -> Strategy:
+    """An input of the vocabulary as an array of a given size, such as (N,) or (N, T)."""
+    return st.sampled_from(pools(word)).flatmap(lambda pool: _entries(pool, size))
 
 
-def rewards(n: int, k: int | None = None) -> Strategy:
-    """(N,) or (N, K) rewards: verdicts, scores that binary numbers round, or eighths; ties are common."""
-    elements = st.sampled_from([st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0, 0.01, 0.7, -10.1]), _EIGHTHS])
-    return elements.flatmap(lambda some: _vector(some, n) if k is None else _table(some, n, k))
+def ids(n: int, kinds: Sequence[str] = ("integers",)) -> Strategy:
+    """(N,) ids: ragged, interleaved, with lone members, not dense, and easily taken for one another."""
+    names = st.sampled_from([names for kind in kinds for names in LOOKALIKES[kind]])
+    return names.flatmap(lambda names: _entries(as_array(names), (n,)))
 
 
-def groups(n: int) -> Strategy:
-    """(N,) integer ids: ragged, interleaved, with lone members, and not dense."""
-    return _vector(st.sampled_from([0, 1, 7, -3]), n, np.int64)
+def _entries(pool: Any, size: tuple[int, ...]) -> Strategy:
+    count = prod(size)
+    picked = st.binary(min_size=count, max_size=count)  # one draw, however many entries
+    return picked.map(lambda picks: pool[np.frombuffer(picks, np.uint8).astype(int) % len(pool)].reshape(size))
 
 
-def group_ids() -> Strategy:
-    """Four distinct ids of one kind: integers, negative, huge, strings that look alike, tuples, UUIDs."""
-    return st.sampled_from(
-        [
-            [3, 2, 1, 0],
-            [-1, -5, 10**6, 0],
-            [2**70, 2**70 + 1, -(2**70), 5],
-            ["7", "07", "7 ", ""],
-            [(0, "a"), (0, "b"), (1, "a"), ()],
-            ["d3b0", "c1aa", "ffff", "0000"],
-        ]
-    )
-
-
-def logprobs(n: int) -> Strategy:
-    """(N,) log-probabilities of responses: from near certain to hundreds of nats, ties included."""
-    return _vector(st.one_of(st.just(-2.0), st.integers(-80, 0).map(lambda k: k / 8), st.integers(-400, 0)), n)
-
-
-def mask(n: int, t: int) -> Strategy:
-    """(N, T) booleans with holes, padding on either side, and rows without a trained token."""
-    return _table(st.sampled_from([True, True, False]), n, t, bool)
-
-
-def token_rewards(n: int, t: int) -> Strategy:
-    """(N, T) rewards, mostly zero."""
-    return _table(st.one_of(st.just(0.0), st.just(0.0), _EIGHTHS), n, t)
-
-
-def token_logprobs(n: int, t: int) -> Strategy:
-    """(N, T) log-probabilities of tokens."""
-    return _table(st.integers(-40, 0).map(lambda k: k / 8), n, t)
-
-
-ref_token_logprobs = teacher_token_logprobs = token_logprobs
-
-
-def values(n: int, t: int) -> Strategy:
-    """(N, T) critic values."""
-    return _table(_EIGHTHS, n, t)
-
-
-def lengths(n: int) -> Strategy:
-    """(N,) trained tokens."""
-    return _vector(st.integers(1, 50), n, np.int64)
-
-
-def baselines(n: int) -> Strategy:
-    """(N,) baselines."""
-    return _vector(_EIGHTHS, n)
-
-
-def trajectories(n: int) -> Strategy:
-    """(N,) ids of agent rollouts."""
-    return _vector(st.integers(0, 3), n, np.int64)
-
-
-def valid(n: int) -> Strategy:
-    """(N,) rows that count."""
-    return _vector(st.sampled_from([True, True, True, False]), n, bool)
-
-
-def _drawn(name: str, *sizes: int) -> Strategy:
-    """A word of the vocabulary: by the strategy that bears its name, or else by what its entry says of it."""
-    if name in globals():
-        strategy: Strategy = globals()[name](*sizes)
-        return strategy
-    word = INPUTS[name]
-    elements: dict[str, Strategy] = {
-        "real": _EIGHTHS,
-        "count": st.integers(1, 50),
-        "flag": st.sampled_from([True, True, False]),
-        "ids": st.sampled_from([0, 1, 7, -3]),
-    }
-    dtype = {"real": np.float64, "count": np.int64, "flag": bool, "ids": np.int64}[word.kind]
-    return (_table if len(sizes) == 2 else _vector)(elements[word.kind], *sizes, dtype=dtype)
+def as_array(names: Sequence[Hashable]) -> Any:
+    """(N,) ids as an array, of objects where numpy has no type for them."""
+    if len(set(map(type, names))) == 1 and isinstance(names[0], (int, str)):
+        return np.array(names)  # Python integers beyond 64 bits become objects
+    made = np.empty(len(names), object)
+    made[:] = names
+    return made
 
 
 @st.composite
@@ -153,6 +122,7 @@ def inputs(
     n: int | None = None,
     t: int | None = None,
     k: int | None = None,
+    kinds: Sequence[str] = ("integers",),
 ) -> dict[str, Any]:
     """Arrays for some words of the vocabulary that fit together.
 
@@ -160,6 +130,7 @@ def inputs(
         words: names of inputs.
         shapes: for a word with another shape than the vocabulary's, the shapes it may have.
         n, t, k: numbers of responses, tokens and reward components; drawn where not given.
+        kinds: kinds of ids, from `LOOKALIKES`.
     """
     dims = {
         "N": n if n is not None else draw(sizes()),
@@ -168,26 +139,70 @@ def inputs(
     }
     case = {}
     for word in words:
-        shape = (shapes or {}).get(word, (INPUTS[word].shape,))[0]
-        case[word] = draw(_drawn(word, *(dims[dim] for dim in shape)))
-    if "trajectories" in case and "groups" in case:  # a rollout answers one prompt
-        case["trajectories"] = np.array([f"{g}/{t}" for g, t in zip(case["groups"], case["trajectories"], strict=True)])
+        size = _size(word, shapes, dims)
+        case[word] = draw(ids(*size, kinds) if INPUTS[word].kind == "ids" and len(size) == 1 else array(word, *size))
+    return _nested(case)
+
+
+def large(words: Sequence[str], seed: int, *, shapes: Mapping[str, Any] | None = None, n: int, t: int = 2) -> Any:
+    """The same, for more rows or tokens than hypothesis draws well, from the seed of a random generator."""
+    generator = np.random.default_rng(seed)
+    case = {}
+    for word in words:
+        some = pools(word)
+        size = _size(word, shapes, {"N": n, "T": t, "K": 2})
+        case[word] = generator.choice(some[generator.integers(len(some))], size)
+    return _nested(case)
+
+
+def _size(word: str, shapes: Mapping[str, Any] | None, dims: Mapping[str, int]) -> tuple[int, ...]:
+    shape = (shapes or {}).get(word, (INPUTS[word].shape,))[0]
+    return tuple(dims[dim] for dim in shape)
+
+
+def _nested(case: dict[str, Any]) -> dict[str, Any]:
+    """A rollout answers one prompt, so its id names the group, too."""
+    if "trajectories" in case and "groups" in case:
+        pairs = zip(dense(case["groups"]), case["trajectories"], strict=True)
+        case["trajectories"] = np.array([f"{group}/{rollout}" for group, rollout in pairs], str)
     return case
+
+
+def dense(ids: Any) -> Any:
+    """(N,) the number of each id, in the order in which they are first seen."""
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(name, len(seen)) for name in ids.tolist()], np.int64)
 
 
 @st.composite
 def settings(draw: Any, definition: Definition) -> dict[str, Any]:
-    """Settings that an estimator's type hints allow; one without a checkable hint keeps its default."""
+    """Settings that an estimator's type hints allow; without a checkable hint, some between 0 and the default."""
     chosen = {}
-    for name, check in definition.checks.items():
-        options: list[Strategy] = [st.sampled_from(check.literals)] if check.literals else []
-        options += [_numbers(allowed) for allowed in check.ranges]
-        options += [st.booleans()] if bool in check.types else []
-        if options and name not in ("strict", "singleton", "min_scored"):
-            chosen[name] = draw(st.one_of(st.just(definition.settings[name]), *options))
+    for name, default in definition.settings.items():
+        if name in _ASKED_FOR:
+            continue
+        check = definition.checks.get(name)
+        options: list[Any] = []
+        if check is not None:
+            options += [*check.literals, *(x for allowed in check.ranges for x in _numbers(allowed))]
+            options += [False, True] if bool in check.types else []
+        if not options and isinstance(default, (bool, float)):
+            options = [False, True] if isinstance(default, bool) else [default / 2, default * 0.9]
+        if options:
+            chosen[name] = draw(st.one_of(st.just(default), st.sampled_from(options)))
     return chosen
 
 
-def _numbers(allowed: Range) -> Strategy:
-    some = [0.0, 1e-6, 0.25, 0.5, 0.95, 1.0, 3.0, 10.0]
-    return st.sampled_from([x for x in some if x in allowed])
+def _numbers(allowed: Range) -> list[float]:
+    middle = (allowed.low + allowed.high) / 2
+    return [x for x in (*_SOME, allowed.low, allowed.high, middle) if np.isfinite(x) and x in allowed]
+
+
+_ASKED_FOR = ("strict", "singleton", "min_scored")  # whose values the checks themselves choose
+_SOME = (0.0, 1e-6, 0.25, 0.5, 0.95, 1.0, 3.0, 10.0)
+
+
+def __getattr__(name: str) -> Callable[..., Strategy]:
+    if name in INPUTS:
+        return functools.partial(array, name)
+    raise AttributeError(f"strategies: there is no {name!r}; words are {', '.join(INPUTS)}")

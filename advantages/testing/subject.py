@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
+from hypothesis import strategies as st
 
 from ..backends import backend_of, library_of
 from ..core.definition import Definition, define
 from ..core.promises import Promises
+from ..core.vocabulary import INPUTS
 from . import strategies
 
 __all__ = ["Case", "NotApplicable", "Subject", "fail", "installed_libraries", "same", "to_float64", "to_library"]
@@ -35,7 +37,7 @@ class Subject:
         spec: oracle, called with the inputs by name as numpy arrays; the estimator's own by default.
         promises: what the function promises; the estimator's own by default.
         library: the array library that the function runs on while its properties are checked.
-        libraries: libraries on which it must agree with that; for `@estimator` all installed ones, else just the one.
+        libraries: libraries on which it must agree, compile and vectorise; for `@estimator` all installed.
         singleton: what a lone response in a group gets by default, "zero" or "raw".
     """
 
@@ -51,17 +53,43 @@ class Subject:
     ) -> None:
         self.function = function
         self.decorated = hasattr(function, "__advantages__")
-        self.definition: Definition = getattr(function, "__advantages__", None) or define(function, extended=False)
+        self.definition: Definition = getattr(function, "__advantages__", None) or define(
+            function, spec, promises, extended=False
+        )
         self.spec = spec or self.definition.spec
         self.promises = promises or self.definition.promises
         self.library = library
         self.singleton = singleton
         if libraries is None:
-            libraries = installed_libraries() if self.decorated else (library,)
+            libraries = installed_libraries() if self.decorated else ()
         self.libraries = tuple(libraries)
+        self._refused: dict[Any, bool] = {}
+
+    @property
+    def per_token(self) -> bool:
+        """Whether there is one advantage per token, not per response."""
+        return self.definition.per_token
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of ids that it must take; a plain function may refuse all but integers, if it says so."""
+        if self.decorated:
+            return tuple(strategies.LOOKALIKES)
+        return ("integers",) if self.library == "jax" else ("integers", "integers of 64 bits")
 
     def takes(self, *words: str) -> bool:
         return all(word in self.definition.inputs or word in self.definition.settings for word in words)
+
+    def takes_numbers_for_groups(self, case: Case) -> bool:
+        """Whether `groups` may be a number: for `@estimator` always, for other functions where one gives an array."""
+        if self.decorated:
+            return True
+        try:
+            return (
+                library_of(self.function(**{name: to_library(x, self.library) for name, x in case.items()})) is not None
+            )
+        except Exception:
+            return False
 
     def needs(self, *words: str) -> None:
         """Raise `NotApplicable` unless the estimator takes all of `words`."""
@@ -75,19 +103,59 @@ class Subject:
         if self.promises.spans_batch:
             raise NotApplicable("its statistics span the batch")
 
-    def case(self, draw: Draw, *extra: str, n: int | None = None, t: int | None = None, k: int | None = None) -> Case:
+    def case(
+        self,
+        draw: Draw,
+        *extra: str,
+        n: int | None = None,
+        t: int | None = None,
+        k: int | None = None,
+        kinds: Sequence[str] | None = None,
+        defaults: bool = False,
+    ) -> Case:
+        """Inputs that the estimator needs, `extra` ones, and settings, unless `defaults` are asked for."""
+        kinds = kinds or self.kinds
+        case: Case = draw(
+            strategies.inputs(*self.words(*extra), shapes=self.definition.shapes, n=n, t=t, k=k, kinds=kinds)
+        )
+        return case if defaults else {**case, **self.settings(draw, case)}
+
+    def large_case(self, draw: Draw, n: int, t: int = 2) -> Case:
+        """Inputs that the estimator needs, of many rows or tokens, and settings."""
+        seed = draw(st.integers(0, 2**32))
+        case: Case = strategies.large(self.words(), seed, shapes=self.definition.shapes, n=n, t=t)
+        return {**case, **self.settings(draw, case)}
+
+    def words(self, *extra: str) -> list[str]:
         """Inputs that the estimator needs, and `extra` ones."""
-        words = [word for word in self.definition.inputs if word in self.definition.needed or word in extra]
-        return draw(strategies.inputs(*words, shapes=self.definition.shapes, n=n, t=t, k=k))
+        return [word for word in self.definition.inputs if word in self.definition.needed or word in extra]
+
+    def settings(self, draw: Draw, case: Case) -> Case:
+        """Settings away from their defaults; none where it refuses them, since some need others, or an input."""
+        chosen: Case = draw(strategies.settings(self.definition))
+        chosen = {name: x for name, x in chosen.items() if x != self.definition.settings[name]}
+        key = (*case, *sorted(chosen.items()))
+        if chosen and key not in self._refused:
+            try:
+                self.function(**{name: to_library(x, self.library) for name, x in case.items()}, **chosen)
+            except Exception:
+                self._refused[key] = True
+            else:
+                self._refused[key] = False
+        return {} if chosen and self._refused[key] else chosen
+
+    def shape(self, word: str) -> tuple[str, ...]:
+        """Names of an input's dimensions."""
+        return self.definition.shapes.get(word, (INPUTS[word].shape,))[0]
 
     def __call__(self, case: Mapping[str, Any], library: str | None = None) -> Any:
         """The advantages of a case as a float64 numpy array."""
         return to_float64(self.raw(case, library))
 
-    def raw(self, case: Mapping[str, Any], library: str | None = None) -> Any:
-        """The advantages of a case as the estimator returns them."""
+    def raw(self, case: Mapping[str, Any], library: str | None = None, dtype: str | None = None) -> Any:
+        """The advantages of a case as the estimator returns them; of floating inputs in another `dtype`, if given."""
         try:
-            return self.function(**{name: to_library(x, library or self.library) for name, x in case.items()})
+            return self.function(**{name: to_library(x, library or self.library, dtype) for name, x in case.items()})
         except Exception as error:
             fail(f"raised {type(error).__name__}: {error}", dict(case))
 
@@ -106,6 +174,8 @@ def to_library(x: Any, library: str, dtype: str | None = None) -> Any:
         return made.to(getattr(torch, dtype)) if dtype and x.dtype.kind == "f" else made
     import jax.numpy as jnp
 
+    if x.dtype.kind in "iu" and x.size and np.abs(x, dtype=np.float64).max() >= 2**31:
+        return x  # beyond the integers that JAX has by default
     made = jnp.asarray(x)
     return made.astype(dtype) if dtype and x.dtype.kind == "f" else made
 
@@ -144,4 +214,6 @@ def show(x: Any) -> str:
     if not isinstance(x, np.ndarray):
         return repr(x)
     text = np.array2string(x, precision=9, separator=", ", threshold=64, max_line_width=10**6)
+    if x.dtype.kind != "f":
+        return " ".join(text.split("\n")) if x.dtype.kind in "OUS" else " ".join(text.split())
     return " ".join(text.split()).replace(". ", "").replace(".,", ",").replace(".]", "]")

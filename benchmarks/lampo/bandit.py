@@ -5,13 +5,12 @@ weighed by its probability; nothing is sampled.
 """
 
 from collections.abc import Iterator
-from itertools import combinations_with_replacement
-from math import factorial, prod
 from typing import Any
 
 import numpy as np
 
-from advantages import Groups, estimators
+from advantages import estimators
+from advantages.lab.bandit import updates
 
 SIZE = 8
 ESTIMATORS: dict[str, dict[str, Any]] = {
@@ -36,36 +35,20 @@ STARTS = {
 def main() -> None:
     print("| start | measure | " + " | ".join(ESTIMATORS) + " |\n|---|---|" + "---|" * len(ESTIMATORS))
     for name, (policy, rewards) in STARTS.items():
-        found = list(updates(np.array(policy), np.array(rewards)))
+        found = list(measures(policy, rewards))
         print(f"| {name} | cosine | " + " | ".join(f"{cosine:.3f}" for cosine, _, _ in found) + " |")
         print("| | signal to noise | " + " | ".join(f"{ratio:.2f}" for _, ratio, _ in found) + " |")
         print("| | length, to rloo's | " + " | ".join(f"{size / found[0][2]:.2f}" for _, _, size in found) + " |")
 
 
-def updates(policy: Any, rewards: Any) -> Iterator[tuple[float, float, float]]:
+def measures(policy: Any, rewards: Any) -> Iterator[tuple[float, float, float]]:
     """For each estimator: the cosine of its expected update with the policy gradient, the expected update's length over
     the deviation of one group's, and that length."""
-    drawn = np.array(list(combinations_with_replacement(range(len(policy)), SIZE)))
-    weights = np.array([_probability(np.bincount(group, minlength=len(policy)), policy) for group in drawn])
-    assert np.isclose(weights.sum(), 1.0)
-    logits = np.log(policy)
-    scores = np.eye(len(policy)) - policy  # gradient of the log-probability of each answer, by logits
-    gradient = policy * (rewards - policy @ rewards)
-    for name, options in ESTIMATORS.items():
-        function = getattr(estimators, name.split()[0])
-        inputs = [rewards[drawn].ravel(), Groups.of_size(SIZE, drawn.size)]
-        inputs += [logits[drawn].ravel()] if "tau" in name else []
-        advantages = function(*inputs, **options).reshape(drawn.shape)
-        each = np.einsum("gi,gik->gk", advantages, scores[drawn]) / SIZE
-        mean = weights @ each
-        noise = np.sqrt(weights @ ((each - mean) ** 2).sum(1))
-        length = np.linalg.norm(mean)
-        yield mean @ gradient / length / np.linalg.norm(gradient), length / noise, length
-
-
-def _probability(counts: Any, policy: Any) -> float:
-    ways = factorial(SIZE) // prod(factorial(int(k)) for k in counts)
-    return float(ways * np.prod(policy**counts))
+    for name, settings in ESTIMATORS.items():
+        found = updates(getattr(estimators, name.split()[0]), policy, rewards, SIZE, **settings)
+        length = np.linalg.norm(found.mean)
+        cosine = found.mean @ found.gradient / length / np.linalg.norm(found.gradient)
+        yield cosine, length / found.deviation, length
 
 
 if __name__ == "__main__":

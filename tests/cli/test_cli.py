@@ -49,6 +49,8 @@ def test_check_finds_the_smallest_counterexample_and_exits_with_1(mine):
     assert "rewards = [" in found.stdout
     assert "Rewards of one prompt must never reach another prompt's baseline." in found.stdout
     assert "takes no mask: gives masked tokens zero" in found.stdout
+    assert found.stdout.count("do not apply") == 1
+    assert "not applicable" not in found.stdout
     assert "Traceback" not in found.stderr
 
 

@@ -45,6 +45,23 @@ def chokes_on_nothing(rewards, groups):
     return _centered(rewards, groups) * (rewards.max() >= -np.inf)
 
 
+def compares_all_pairs_of_rows(rewards, groups):
+    return _centered(rewards, groups)
+
+
+def seeds_the_process(rewards, groups):
+    np.random.seed(0)  # noqa: NPY002
+    return _centered(rewards, groups)
+
+
+def hashes_into_64_slots(rewards, groups):
+    return _centered(rewards, np.array([hash(name) % 64 for name in groups.tolist()]))
+
+
+def clips_at_100(rewards, groups):
+    return np.clip(_centered(rewards, groups), -100, 100)
+
+
 def writes_to_its_input(rewards, groups):
     rewards -= rewards.mean()
     return rewards
@@ -88,9 +105,9 @@ def lone_responses_get_nan(rewards, groups):
     return np.where(np.isin(groups, ids[counts == 1]), np.nan, out)
 
 
-def group_size_one_off(rewards, groups=None, *, group_size=None):
-    if groups is None:
-        groups = np.arange(len(rewards)) // max(1, group_size - 1)
+def group_size_one_off(rewards, groups):
+    if isinstance(groups, int):
+        groups = np.arange(len(rewards)) // max(1, groups - 1)
     return _centered(rewards, groups)
 
 
@@ -226,6 +243,10 @@ PLANTED = {
     "computes_half_precision_in_full": (variance_by_squares_in_half, {}),
     "takes_integer_and_boolean_rewards": (casts_to_the_rewards_dtype, {}),
     "takes_an_empty_batch": (chokes_on_nothing, {}),
+    "needs_memory_in_proportion_to_the_batch": (compares_all_pairs_of_rows, {}),
+    "leaves_the_process_alone": (seeds_the_process, {}),
+    "keeps_many_groups_apart": (hashes_into_64_slots, {}),
+    "tells_large_rewards_apart": (clips_at_100, {}),
     "leaves_its_inputs_alone": (writes_to_its_input, {}),
     "repeats_itself": (remembers, {}),
     "ignores_the_order_of_rows": (groups_by_position, {}),

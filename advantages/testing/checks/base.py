@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from ...core.vocabulary import INPUTS
+from .. import strategies
 from ..subject import Case, Draw, NotApplicable, Subject
 
 
@@ -44,6 +44,16 @@ def check(run: Run) -> Run:
     return run
 
 
+def check_rarely(examples: float) -> Callable[[Run], Run]:
+    """For checks whose examples are large, and say much each; 0 for one that a single example settles."""
+
+    def decorate(run: Run) -> Run:
+        CHECKS.append(Check(run, examples=examples))
+        return run
+
+    return decorate
+
+
 def check_on_libraries(*libraries: str, examples: float = 0.3) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def decorate(run: Callable[..., None]) -> Callable[..., None]:
         for library in libraries:
@@ -60,16 +70,21 @@ def check_on_libraries(*libraries: str, examples: float = 0.3) -> Callable[[Call
     return decorate
 
 
-def row_words(subject: Subject, *words: str) -> list[str]:
-    return [word for word in words if subject.takes(word)]
-
-
 def take(case: Case, rows: Any) -> Case:
-    return {name: x[rows] for name, x in case.items()}
+    """The same case with some of its rows, in some order."""
+    return {name: x[rows] if name in INPUTS else x for name, x in case.items()}
 
 
-def tokens(case: Case) -> list[str]:
-    return [name for name, x in case.items() if isinstance(x, np.ndarray) and name in TOKEN_WORDS]
+def slots(case: Case) -> Any:
+    """(N,) the number of each row's group."""
+    return strategies.dense(case["groups"])
 
 
-TOKEN_WORDS = ("mask", "token_rewards", "token_logprobs", "ref_token_logprobs", "teacher_token_logprobs", "values")
+def over(rows: Any, x: Any) -> Any:
+    """(N,) `rows` with as many axes as `x` has, to choose from it."""
+    return rows.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def token_words(subject: Subject, case: Case) -> list[str]:
+    """Inputs of a case that have one entry per token."""
+    return [name for name in case if name in INPUTS and subject.shape(name) == ("N", "T")]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ...backends import library_of
 from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64, to_library
-from .base import check, check_on_libraries, row_words, take
+from .base import check, check_on_libraries, slots, take
 
 
 @check
@@ -19,7 +19,7 @@ def merges_shards_exactly(subject: Subject, draw: Draw) -> None:
     if subject.library != "numpy":
         raise NotApplicable("shards are stacked on numpy")
     case = subject.case(draw, n=12)
-    names = case["groups"] if "groups" in case else np.arange(12)
+    names = slots(case) if "groups" in case else np.arange(12)
     on_first = np.isin(names, names[: draw(st.sampled_from([0, 1, 6]))])
     shards = [take(case, on_first), take(case, ~on_first)]
     expected = subject(case)
@@ -56,9 +56,10 @@ def _on_ranks(subject: Subject, shards: list[Case]) -> list[Any]:
         return [found.result() for found in [pool.submit(on, rank) for rank in range(len(shards))]]
 
 
-def _lean_case(subject: Subject, draw: Draw) -> Case:
-    """Inputs of few shapes, since each new one is compiled anew."""
-    return subject.case(draw, *row_words(subject, "valid"), n=draw(st.sampled_from([2, 5])), t=3, k=2)
+def _lean_case(subject: Subject, draw: Draw, *, n: int | None = None, defaults: bool = True) -> Case:
+    """Inputs of few shapes, since each new one is compiled anew; ids that every library has."""
+    n = n or draw(st.sampled_from([2, 5]))
+    return subject.case(draw, "valid", n=n, t=3, k=2, kinds=("integers",), defaults=defaults)
 
 
 @check_on_libraries("torch", "jax")
@@ -66,9 +67,8 @@ def agrees_with_numpy(subject: Subject, draw: Draw, library: str) -> None:
     """The same name is the same number in every library."""
     if subject.library != "numpy" or "numpy" not in subject.libraries:
         raise NotApplicable("not run on numpy")
-    case = _lean_case(subject, draw)
-    typed = {name: to_library(x, library, "float32") for name, x in case.items()}
-    result = subject.function(**typed)
+    case = _lean_case(subject, draw, defaults=False)
+    result = subject.raw(case, library, "float32")
     if library_of(result) != library:
         fail(f"returned a {type(result).__name__} for {library} arrays", case)
     same(to_float64(result), subject(case), f"{library} differs from numpy", case, tolerance=2e-4)
@@ -126,7 +126,7 @@ def stops_gradients(subject: Subject, draw: Draw, library: str) -> None:
 @check_on_libraries("torch", "jax", examples=0.04)
 def compiles(subject: Subject, draw: Draw, library: str) -> None:
     """`jax.jit`, or `torch.compile(fullgraph=True)`: one graph, no value read on the way, the same numbers."""
-    case = subject.case(draw, *row_words(subject, "valid"), n=5, t=3, k=2)
+    case = _lean_case(subject, draw, n=5)
     typed = {name: to_library(x, library, "float32") for name, x in case.items()}
     expected = to_float64(subject.function(**typed))
     compiled: Any
@@ -148,7 +148,7 @@ def compiles(subject: Subject, draw: Draw, library: str) -> None:
 @check_on_libraries("torch", "jax", examples=0.04)
 def vectorises(subject: Subject, draw: Draw, library: str) -> None:
     """`jax.vmap`, or `torch.func.vmap`: many batches at once."""
-    cases = [subject.case(draw, *row_words(subject, "valid"), n=5, t=3, k=2) for _ in range(2)]
+    cases = [_lean_case(subject, draw, n=5) for _ in range(2)]
     typed = [{name: to_library(x, library, "float32") for name, x in case.items()} for case in cases]
     expected = np.stack([to_float64(subject.function(**some)) for some in typed])
     both: dict[str, Any]

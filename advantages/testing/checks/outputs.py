@@ -1,11 +1,21 @@
-"""What comes out, and what is left as it was."""
+"""What comes out, what it costs, and what is left as it was."""
+
+import contextlib
+import io
+import os
+import random
+import sys
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ...backends import library_of
-from ..subject import Draw, Subject, fail, same, to_float64, to_library
-from .base import check, row_words, take
+from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64, to_library
+from .base import check, check_rarely, take
 
 
 @check
@@ -15,7 +25,8 @@ def returns_one_finite_advantage_each(subject: Subject, draw: Draw) -> None:
     result = subject.raw(case)
     if library_of(result) != subject.library:
         fail(f"returned a {type(result).__name__} for {subject.library} arrays", case)
-    expected = case["mask"].shape if "mask" in case else case[subject.definition.lead].shape[:1]
+    lead = subject.definition.lead
+    expected = case["mask" if "mask" in case else lead].shape if subject.per_token else case[lead].shape[:1]
     if tuple(result.shape) != expected:
         fail(f"returned shape {tuple(result.shape)}, expected {expected}", case)
     if not np.isfinite(to_float64(result)).all():
@@ -27,10 +38,10 @@ def keeps_the_dtype(subject: Subject, draw: Draw) -> None:
     """Advantages in another precision than the rewards change the loss's dtype, or its speed, without a word."""
     case = subject.case(draw)
     for dtype in ("float64", "float32", "float16"):
-        typed = {name: to_library(x, subject.library, dtype) for name, x in case.items()}
-        found = str(subject.function(**typed).dtype).removeprefix("torch.")
-        if found != dtype:
-            fail(f"returned {found} for {dtype} inputs", case)
+        expected = to_library(case[subject.definition.lead], subject.library, dtype).dtype  # JAX may have no float64
+        found = subject.raw(case, dtype=dtype).dtype
+        if found != expected:
+            fail(f"returned {found} for {expected} inputs", case)
 
 
 @check
@@ -39,28 +50,39 @@ def computes_half_precision_in_full(subject: Subject, draw: Draw) -> None:
     case = subject.case(draw)
     lead = subject.definition.lead
     case[lead] = case[lead] + draw(st.sampled_from([0.0, 16.0]))  # still exact in 16 bits; its square is not
-    half = {name: to_library(x, subject.library, "float16") for name, x in case.items()}
-    exact = subject({name: to_library(x, "numpy", "float16").astype(x.dtype) for name, x in case.items()})
-    same(
-        to_float64(subject.function(**half)),
-        exact,
-        "float16 inputs lose more than float16 outputs must",
-        case,
-        tolerance=2e-3,
+    exact = subject(
+        {name: to_library(to_library(x, "numpy", "float16"), "numpy", "float64") for name, x in case.items()}
     )
+    found = to_float64(subject.raw(case, dtype="float16"))
+    same(found, exact, "float16 inputs lose more than float16 outputs must", case, tolerance=2e-3)
+
+
+_INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
 
 
 @check
 def takes_integer_and_boolean_rewards(subject: Subject, draw: Draw) -> None:
-    """Verifiers return 0, 1, True and False; a framework that casts advantages back to integers trains on zeros."""
+    """Verifiers return 0, 1, True and False, and scores in a byte: a difference that leaves it wraps around."""
     case = subject.case(draw)
     lead = subject.definition.lead
-    case[lead] = np.round(case[lead])
-    whole = {**case, lead: case[lead].astype(np.int64)}
-    flags = {**case, lead: case[lead] > 0}
-    same(subject(whole), subject(case), "integer rewards change the advantages", case, tolerance=1e-5)
-    expected = subject({**case, lead: flags[lead].astype(np.float64)})
-    same(subject(flags), expected, "boolean rewards change the advantages", flags, tolerance=1e-5)
+    taken = []
+    for dtype in (*_INTEGERS, "bool"):
+        whole = np.round(case[lead]) if dtype != "bool" else case[lead] > 0
+        if dtype != "bool" and draw(st.booleans()):  # to the ends of what the dtype, or 16 bits, can hold
+            ends = np.iinfo(dtype if dtype != "int64" and dtype != "int32" else "int16")
+            whole = np.where(whole == 0, whole, np.where(whole > 0, ends.max, ends.min))
+        whole = whole.astype(dtype)
+        integers, floats = {**case, lead: whole}, {**case, lead: whole.astype(np.float64)}
+        try:
+            found = subject(integers)
+        except AssertionError:
+            if subject.decorated:
+                raise
+            continue  # a plain function that says that it takes no integers is believed
+        taken.append(dtype)
+        same(found, subject(floats), f"{dtype} rewards change the advantages", integers, tolerance=1e-5)
+    if not taken:
+        raise NotApplicable("refuses integer and boolean rewards")
 
 
 @check
@@ -71,12 +93,71 @@ def takes_an_empty_batch(subject: Subject, draw: Draw) -> None:
         fail("returned advantages for no rows", case)
 
 
+# Cost
+
+
+@check_rarely(0)
+def needs_memory_in_proportion_to_the_batch(subject: Subject, draw: Draw) -> None:
+    """A table of all pairs of rows, or of tokens, fits a test and not a run: at 100,000 rows it takes 80 GB."""
+    peak = {"numpy": _peak_of_numpy, "torch": _peak_of_torch}.get(subject.library)
+    if peak is None:
+        raise NotApplicable(f"memory is not measured on {subject.library}")
+    subject(subject.large_case(draw, n=4))  # imports, caches
+    tokens = "T" in {dim for word in subject.words() for dim in subject.shape(word)}
+    for what in ("rows", "tokens") if tokens else ("rows",):
+        peaks = []
+        for size in (256, 512, 1024):
+            case = subject.large_case(draw, **({"n": size} if what == "rows" else {"n": 2, "t": size}))
+            if "groups" in case:
+                case["groups"] = np.arange(len(case["groups"])) // 4
+            peaks.append(peak(subject.function, {name: to_library(x, subject.library) for name, x in case.items()}))
+        first, second = np.diff(peaks)
+        if second > 2**18 and second > 3 * first:  # in proportion it is twice as much, for all pairs four times
+            fail(f"{size} {what} need {peaks[-1]:,} bytes, half as many {peaks[-2]:,}, a quarter {peaks[-3]:,}")
+
+
+def _peak_of_numpy(function: Callable[..., Any], case: Case) -> int:
+    started = not tracemalloc.is_tracing()
+    if started:
+        tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        function(**case)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if started:
+            tracemalloc.stop()
+
+
+def _peak_of_torch(function: Callable[..., Any], case: Case) -> int:
+    """The largest tensor that any operation makes; torch's memory is hidden from Python's books."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    sizes = [0]
+
+    class Sizes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = operation(*args, **(kwargs or {}))
+            some = made if isinstance(made, (tuple, list)) else (made,)
+            sizes.extend(x.untyped_storage().nbytes() for x in some if isinstance(x, torch.Tensor))
+            return made
+
+    with Sizes():  # type: ignore[no-untyped-call]
+        function(**case)
+    return max(sizes)
+
+
+# Purity
+
+
 @check
 def leaves_its_inputs_alone(subject: Subject, draw: Draw) -> None:
     """A penalty that is subtracted in place is subtracted twice in the second epoch."""
-    case = subject.case(draw, *row_words(subject, "valid"))
+    case = subject.case(draw, "valid")
     typed = {name: to_library(x, subject.library) for name, x in case.items()}
-    before = {name: to_float64(x).copy() for name, x in typed.items() if library_of(x)}
+    before = {name: to_float64(x).copy() for name, x in typed.items() if _numbers(x)}
     for x in typed.values():
         if isinstance(x, np.ndarray):
             x.flags.writeable = False
@@ -93,6 +174,10 @@ def leaves_its_inputs_alone(subject: Subject, draw: Draw) -> None:
         fail("returned one of its inputs, so that writing to the result changes it", case)
 
 
+def _numbers(x: Any) -> bool:
+    return library_of(x) is not None and not (isinstance(x, np.ndarray) and x.dtype.kind not in "fiub")
+
+
 @check
 def repeats_itself(subject: Subject, draw: Draw) -> None:
     """State that leaks from one batch to the next makes a run irreproducible, and its resumption another run."""
@@ -100,3 +185,96 @@ def repeats_itself(subject: Subject, draw: Draw) -> None:
     first = subject(case)
     subject(other)
     same(subject(case), first, "the same batch gave other advantages after a different one", case, tolerance=0.0)
+
+
+@check_rarely(0.1)
+def leaves_the_process_alone(subject: Subject, draw: Draw) -> None:
+    """A seed set inside repeats the sampler's draws; a default changed inside changes other people's code."""
+    case = subject.case(draw)
+    for unusual in (False, True):
+        with _restored(), contextlib.redirect_stdout(io.StringIO()) as printed:
+            _unsettle(unusual)
+            before = _state()
+            subject(case)
+            after = _state()
+        changed = [name for name in before if before[name] != after.get(name)]
+        if changed:
+            fail(f"changed {', '.join(changed)}", case)
+        if printed.getvalue():
+            fail(f"printed {printed.getvalue()!r}", case)
+
+
+def _state() -> dict[str, Any]:
+    """What all code in the process shares, by name; of libraries that are loaded only."""
+    state: dict[str, Any] = {
+        "the state of random": random.getstate(),
+        "numpy's random state": repr(np.random.get_state(legacy=False)),  # noqa: NPY002
+        "numpy's handling of floating-point errors": (np.geterr(), np.geterrcall()),
+        "numpy's print options": repr(np.get_printoptions()),
+        "the filters of warnings": list(warnings.filters),
+        "the environment": dict(os.environ),
+        "the working folder": os.getcwd(),
+        "sys.path": list(sys.path),
+        "the recursion limit": sys.getrecursionlimit(),
+    }
+    if torch := sys.modules.get("torch"):
+        state |= {
+            "torch's random state": torch.get_rng_state().numpy().tobytes(),
+            "torch's default dtype": torch.get_default_dtype(),
+            "torch's default device": torch.get_default_device(),
+            "torch's gradient mode": torch.is_grad_enabled(),
+            "torch's number of threads": torch.get_num_threads(),
+            "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
+            "torch's anomaly mode": torch.is_anomaly_enabled(),
+        }
+    if jax := sys.modules.get("jax"):
+        state |= {
+            "JAX's default precision": jax.config.jax_enable_x64,
+            "JAX's check for NaN": jax.config.jax_debug_nans,
+            "JAX's switch for compilation": jax.config.jax_disable_jit,
+        }
+    return state
+
+
+def _unsettle(unusual: bool) -> None:
+    """Put what is shared where no function would put it, one way or the other, so that setting it shows."""
+    random.random()
+    np.random.random()  # noqa: NPY002
+    np.seterr(all="warn" if unusual else "ignore")
+    np.set_printoptions(precision=7 if unusual else 5)
+    warnings.filterwarnings("default", "no such warning")
+    if torch := sys.modules.get("torch"):
+        torch.rand(())
+        torch.set_grad_enabled(unusual)
+
+
+@contextlib.contextmanager
+def _restored() -> Iterator[None]:
+    """Put back whatever the block, or the function in it, changes."""
+    state, generator = random.getstate(), np.random.get_state()  # noqa: NPY002
+    environment, folder, path, limit = dict(os.environ), os.getcwd(), list(sys.path), sys.getrecursionlimit()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(np.errstate())
+        stack.enter_context(np.printoptions())
+        stack.enter_context(warnings.catch_warnings())
+        if torch := sys.modules.get("torch"):
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            stack.enter_context(torch.set_grad_enabled(torch.is_grad_enabled()))
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            stack.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
+            stack.callback(torch.autograd.set_detect_anomaly, torch.is_anomaly_enabled())
+        if jax := sys.modules.get("jax"):
+            for name in ("jax_enable_x64", "jax_debug_nans", "jax_disable_jit"):
+                stack.callback(jax.config.update, name, getattr(jax.config, name))
+        try:
+            yield
+        finally:
+            random.setstate(state)
+            np.random.set_state(generator)  # noqa: NPY002
+            if dict(os.environ) != environment:
+                os.environ.clear()
+                os.environ.update(environment)
+            os.chdir(folder)
+            sys.path[:] = path
+            sys.setrecursionlimit(limit)

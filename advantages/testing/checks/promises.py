@@ -1,15 +1,16 @@
 """What an estimator promises beyond what all must."""
 
-import itertools
+import functools
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ...core.vocabulary import INPUTS
+from ...lab.bandit import updates
 from .. import strategies
-from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64, to_library
-from .base import check
+from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64
+from .base import check, slots
 
 
 def _promised(subject: Subject, promise: str) -> Any:
@@ -20,7 +21,8 @@ def _promised(subject: Subject, promise: str) -> Any:
 
 
 def _by_group(case: Case) -> list[Any]:
-    return [np.flatnonzero(case["groups"] == g) for g in np.unique(case["groups"])]
+    numbers = slots(case)
+    return [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
 
 
 def _in_eighths(case: Case, name: str) -> Case:
@@ -32,7 +34,7 @@ def _in_eighths(case: Case, name: str) -> Case:
 def sums_to_zero_in_a_group(subject: Subject, draw: Draw) -> None:
     """What some responses gain, their siblings lose: no push on the whole group."""
     _promised(subject, "zero_sum")
-    case = subject.case(draw)
+    case = subject.case(draw, defaults=True)
     result = subject(case)
     for rows in _by_group(case):
         if len(rows) > 1:
@@ -43,14 +45,11 @@ def sums_to_zero_in_a_group(subject: Subject, draw: Draw) -> None:
 def ignores_a_shift_of_rewards(subject: Subject, draw: Draw) -> None:
     """A constant added to a prompt's rewards is no information; in single precision it exposes a cancelled variance."""
     _promised(subject, "shift_invariant")
-    case = _in_eighths(subject.case(draw), "rewards")
+    case = _in_eighths(subject.case(draw, defaults=True), "rewards")
     shift = draw(st.sampled_from([1.0, -3.0, 1024.0]))
     shifted = {**case, "rewards": case["rewards"] + shift}
     for dtype, tolerance in (("float64", 1e-6), ("float32", 1e-4)):
-        found, expected = (
-            to_float64(subject.function(**{name: to_library(x, subject.library, dtype) for name, x in some.items()}))
-            for some in (shifted, case)
-        )
+        found, expected = (to_float64(subject.raw(some, dtype=dtype)) for some in (shifted, case))
         same(found, expected, f"{shift:+g} on every {dtype} reward changed the advantages", case, tolerance=tolerance)
 
 
@@ -59,9 +58,9 @@ def scales_with_the_rewards(subject: Subject, draw: Draw) -> None:
     """Rewards in other units change advantages in proportion, or not at all, as the estimator declares."""
     scale = _promised(subject, "scale")
     lead = subject.definition.lead
-    case = _in_eighths(subject.case(draw), lead)
-    factor = draw(st.sampled_from([0.5, 2.0, 16.0]))
-    scaled = {name: x * factor for name, x in case.items() if INPUTS[name].reward_unit}
+    case = _in_eighths(subject.case(draw, defaults=True), lead)
+    factor = draw(st.sampled_from([0.5, 2.0, 16.0, 1024.0, 2.0**17]))
+    scaled = {name: x * factor for name, x in case.items() if name in INPUTS and INPUTS[name].reward_unit}
     found = subject({**case, **scaled})
     expected = subject(case) * (factor if scale == "equivariant" else 1.0)
     # An epsilon beside the deviation makes invariance approximate: eighths deviate by at least 1/32 here.
@@ -73,7 +72,7 @@ def scales_with_the_rewards(subject: Subject, draw: Draw) -> None:
 def never_ranks_a_better_response_lower(subject: Subject, draw: Draw) -> None:
     """Within a group, a higher reward has no lower advantage."""
     _promised(subject, "monotone")
-    case = subject.case(draw)
+    case = subject.case(draw, defaults=True)
     result = subject(case)
     for rows in _by_group(case) if "groups" in case else [np.arange(len(result))]:
         order = rows[np.argsort(case["rewards"][rows], kind="stable")]
@@ -86,7 +85,7 @@ def keeps_its_bound(subject: Subject, draw: Draw) -> None:
     """One step with an advantage of a million ends a run."""
     if subject.promises.bound is None and subject.promises.gap_bound is None:
         raise NotApplicable("does not promise a bound")
-    case = subject.case(draw)
+    case = subject.case(draw, defaults=True)
     if draw(st.booleans()):  # near-equal rewards, where a rounded deviation explodes
         case["rewards"] = 1.0 + case["rewards"] * 1e-9
     result = subject(case)
@@ -107,20 +106,11 @@ def points_along_the_true_gradient(subject: Subject, draw: Draw) -> None:
     logits = np.array(draw(st.lists(st.integers(-2, 2), min_size=arms, max_size=arms)), float)
     worth = np.array(draw(st.lists(st.sampled_from([0.0, 1.0, 0.5, -2.0]), min_size=arms, max_size=arms)))
     policy = np.exp(logits) / np.exp(logits).sum()
-    drawn = np.array(list(itertools.product(range(arms), repeat=n)))
-    case = {
-        "rewards": worth[drawn].reshape(-1),
-        "groups": np.repeat(np.arange(len(drawn)), n),
-        "logprobs": np.log(policy)[drawn].reshape(-1),
-    }
-    case = {name: x for name, x in case.items() if name in subject.definition.needed}
-    advantages = subject(case).reshape(-1, n)
-    score = np.eye(arms)[drawn] - policy  # grad log pi of each sample
-    update = (policy[drawn].prod(1)[:, None] * (advantages[:, :, None] * score).mean(1)).sum(0)
-    truth = policy * (worth - policy @ worth)
+    on_numpy = functools.wraps(subject.function)(lambda **case: subject(case))
+    found = updates(on_numpy, policy, worth, n)
     same(
-        update,
-        factor(n) * truth,
+        found.mean,
+        factor(n) * found.gradient,
         f"the mean update over groups of {n} is not {factor(n):.3g} times the gradient\n"
         f"policy    {policy}\nrewards   {worth}",
         tolerance=1e-7,
@@ -133,8 +123,9 @@ def agrees_with_its_spec(subject: Subject, draw: Draw) -> None:
     if subject.spec is None:
         raise NotApplicable("has no spec")
     optional = [word for word in subject.definition.inputs if draw(st.booleans()) or word == "lengths"]
-    case = subject.case(draw, *optional)
+    case = subject.case(draw, *optional, defaults=True)
     lead = subject.definition.lead
+    case[lead] = case[lead] * draw(st.sampled_from([1.0, 1.0, 1024.0, 2.0**17]))
     if draw(st.booleans()):
         case[lead] = np.where(np.arange(case[lead].size).reshape(case[lead].shape) % 5 == 4, np.nan, case[lead])
     call = {**case, **draw(strategies.settings(subject.definition))}

@@ -3,8 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from ...core.vocabulary import INPUTS
 from ..subject import Case, Draw, NotApplicable, Subject, fail, same
-from .base import TOKEN_WORDS, check, take, tokens
+from .base import check, over, take, token_words
 
 
 @check
@@ -36,7 +37,7 @@ def leaves_out_invalid_rows(subject: Subject, draw: Draw) -> None:
     valid = case["valid"]
     garbage = draw(st.sampled_from([np.nan, np.inf, 1e9]))
     dirty = {
-        name: np.where(valid.reshape(-1, *[1] * (x.ndim - 1)), x, garbage) if x.dtype.kind == "f" else x
+        name: np.where(over(valid, x), x, garbage) if name in INPUTS and INPUTS[name].kind == "real" else x
         for name, x in case.items()
     }
     found = subject(dirty)
@@ -50,21 +51,21 @@ def leaves_out_invalid_rows(subject: Subject, draw: Draw) -> None:
 def counts_a_trajectory_once(subject: Subject, draw: Draw) -> None:
     """A rollout that became several rows is one sample: else long rollouts shift every baseline."""
     subject.needs("trajectories")
-    if subject.definition.per_token and not subject.takes("groups"):
+    if subject.per_token and not subject.takes("groups"):
         raise NotApplicable("a trajectory is one long response: see joins_the_rows_of_a_trajectory")
     whole = subject.case(draw, n=5)
     pieces = np.array(draw(st.lists(st.integers(1, 3), min_size=5, max_size=5)))
     rows = np.repeat(np.arange(5), pieces)
     last = np.cumsum(pieces) - 1
     split = take(whole, rows)
-    for name in ("logprobs", "lengths"):  # a rollout's is the sum over its pieces
-        if name in split:
+    for name in whole:
+        if name in INPUTS and INPUTS[name].of_trajectory == "sum":
             split[name] = np.zeros_like(split[name])
             split[name][last] = whole[name]
     lead = split["rewards"]
     lead[np.setdiff1d(np.arange(len(rows)), last)] = draw(st.sampled_from([0.0, 5.0, np.nan]))
     split["trajectories"] = np.array([f"rollout {row}" for row in rows])
-    if "mask" in split:
+    if subject.per_token:
         earlier = np.setdiff1d(np.arange(len(rows)), last)
         split["mask"][earlier] = False
         same(subject(split)[last], subject(whole), "a rollout in pieces differs from the rollout", whole, split)
@@ -76,13 +77,17 @@ def counts_a_trajectory_once(subject: Subject, draw: Draw) -> None:
 def joins_the_rows_of_a_trajectory(subject: Subject, draw: Draw) -> None:
     """Rewards flow back from a rollout's later rows to its earlier ones, as if it had never been cut."""
     subject.needs("trajectories", "mask")
+    if not subject.per_token:
+        raise NotApplicable("has one advantage per response")
     whole = subject.case(draw, n=3, t=5)
     cut = draw(st.integers(1, 4))
     order = draw(st.permutations(range(6)))
     rows = sorted(range(6), key=lambda row: (order[row // 2 * 2], row))  # rollouts shuffled, pieces in order
     split: Case = {"trajectories": np.array([f"rollout {row // 2}" for row in rows])}
     for name, x in whole.items():
-        if name in TOKEN_WORDS:
+        if name not in INPUTS:
+            split[name] = x
+        elif subject.shape(name) == ("N", "T"):
             first, second = np.zeros_like(x), np.zeros_like(x)
             first[:, :cut], second[:, : 5 - cut] = x[:, :cut], x[:, cut:]
             split[name] = np.stack([first, second], 1).reshape(6, 5)[rows]
@@ -99,12 +104,13 @@ def refuses_rows_that_do_not_match(subject: Subject, draw: Draw) -> None:
     """A batch whose arrays disagree about the number of rows is a bug upstream; broadcasting hides it."""
     case = subject.case(draw, n=3)
     longer = subject.case(draw, n=5)
-    for name in list(case)[1:]:
+    tokens = token_words(subject, case)
+    for name in [name for name in case if name in INPUTS][1:]:
         mixed = {**case, name: longer[name]}
-        if "mask" in mixed and len({mixed[token].shape[1] for token in tokens(mixed)}) > 1:
+        if len({mixed[token].shape[1] for token in tokens}) > 1:
             continue
         _must_raise(subject, mixed, f"{name} has 5 rows where others have 3, and nothing was said")
-        if name in TOKEN_WORDS and len(tokens(case)) > 1:
+        if name in tokens and len(tokens) > 1:
             short = {**case, name: case[name][:, :1].repeat(case[name].shape[1] + 1, 1)}
             _must_raise(subject, short, f"{name} has one token more than the others, and nothing was said")
 

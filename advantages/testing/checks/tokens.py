@@ -3,14 +3,21 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..subject import Draw, Subject, same
-from .base import TOKEN_WORDS, check, take, tokens
+from ...core.vocabulary import INPUTS
+from ..subject import Draw, NotApplicable, Subject, same
+from .base import check, take, token_words
+
+
+def _per_token(subject: Subject) -> None:
+    subject.needs("mask")
+    if not subject.per_token:
+        raise NotApplicable("has one advantage per response")
 
 
 @check
 def gives_masked_tokens_zero(subject: Subject, draw: Draw) -> None:
     """An advantage on an observation or padding token trains on what the policy did not write."""
-    subject.needs("mask")
+    _per_token(subject)
     case = subject.case(draw)
     same(np.where(case["mask"], 0.0, subject(case)), 0.0, "masked tokens got an advantage", case, tolerance=0.0)
 
@@ -22,8 +29,8 @@ def never_reads_masked_entries(subject: Subject, draw: Draw) -> None:
     case = subject.case(draw)
     garbage = draw(st.sampled_from([np.nan, np.inf, -np.inf, 1e6]))
     dirty = dict(case)
-    for name in tokens(case):
-        if name != "mask" and not (name == "token_rewards" and np.isfinite(garbage)):
+    for name in token_words(subject, case):
+        if INPUTS[name].kind == "real" and not (name == "token_rewards" and np.isfinite(garbage)):
             dirty[name] = np.where(case["mask"], case[name], garbage)
     if "token_rewards" in case:  # a finite reward on a masked token counts, see counts_rewards_on_masked_tokens
         case = {**case, "token_rewards": np.where(case["mask"], case["token_rewards"], 0.0)}
@@ -38,8 +45,10 @@ def ignores_padding(subject: Subject, draw: Draw) -> None:
     subject.needs("mask")
     case = subject.case(draw)
     left, right = draw(st.sampled_from([(0, 1), (2, 0), (1, 3)]))
-    wide = {name: np.pad(x, ((0, 0), (left, right))) if name in TOKEN_WORDS else x for name, x in case.items()}
-    found = subject(wide)[:, left : left + case["mask"].shape[1]]
+    tokens = token_words(subject, case)
+    wide = {name: np.pad(x, ((0, 0), (left, right))) if name in tokens else x for name, x in case.items()}
+    found = subject(wide)
+    found = found[:, left : left + case["mask"].shape[1]] if subject.per_token else found
     same(found, subject(case), f"{left} columns of padding before and {right} after changed the advantages", case)
 
 
@@ -50,13 +59,15 @@ def steps_over_observation_tokens(subject: Subject, draw: Draw) -> None:
     case = subject.case(draw)
     t = case["mask"].shape[1]
     place = draw(st.integers(0, t))
+    tokens = token_words(subject, case)
     wide = {
-        name: np.insert(x, [place, place], 0 if name in ("mask", "token_rewards") else 50.0, axis=1)
-        if name in TOKEN_WORDS
+        name: np.insert(x, [place, place], 50 if INPUTS[name].kind != "flag" and name != "token_rewards" else 0, axis=1)
+        if name in tokens
         else x
         for name, x in case.items()
     }
-    found = np.delete(subject(wide), [place, place + 1], axis=1)
+    found = subject(wide)
+    found = np.delete(found, [place, place + 1], axis=1) if subject.per_token else found
     same(found, subject(case), f"two observation tokens before token {place} changed the advantages", case)
 
 
@@ -80,7 +91,7 @@ def counts_rewards_on_masked_tokens(subject: Subject, draw: Draw) -> None:
 @check
 def gives_rows_without_a_trained_token_zero(subject: Subject, draw: Draw) -> None:
     """An aborted response has nothing to train on; it must not make the batch's statistics NaN."""
-    subject.needs("mask")
+    _per_token(subject)
     case = subject.case(draw)
     empty = {**case, "mask": np.zeros_like(case["mask"])}
     same(subject(empty), 0.0, "a batch without a trained token", empty, tolerance=0.0)
