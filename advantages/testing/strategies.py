@@ -21,7 +21,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..core.definition import Definition
-from ..core.types import Range
+from ..core.settings import Range
 from ..core.vocabulary import INPUTS
 
 __all__ = ["LOOKALIKES", "array", "as_array", "dense", "ids", "inputs", "large", "pools", "settings", "sizes"]
