@@ -11,9 +11,9 @@ pytest.importorskip("openrlhf")
 import openrlhf.utils
 from openrlhf.trainer.ppo_utils import experience_maker
 
-from advantages.adapters import openrlhf as adapter
 from advantages.adapters.contract import MovedHookError
-from advantages.adapters.openrlhf import Request, main, runtime_env, runtime_env_hook, setup
+from advantages.adapters.openrlhf import Request, runtime_env, runtime_env_hook, setup, worker
+from advantages.adapters.openrlhf.__main__ import main
 
 
 def command(name, options=None, *more):
@@ -129,7 +129,7 @@ def test_a_setup_that_was_told_nothing_says_so(monkeypatch):
 # Moved hooks
 
 
-@pytest.mark.parametrize("path", adapter.HOOKS)
+@pytest.mark.parametrize("path", worker.HOOKS)
 def test_a_moved_hook_is_an_error_that_names_it(path, monkeypatch):
     monkeypatch.setenv("ADVANTAGES_OPENRLHF", runtime_env("rloo")["env_vars"]["ADVANTAGES_OPENRLHF"])
     owner, _, name = path.rpartition(".")
@@ -140,7 +140,7 @@ def test_a_moved_hook_is_an_error_that_names_it(path, monkeypatch):
 
 def test_a_moved_module_is_an_error_in_the_worker(monkeypatch):
     monkeypatch.setenv("ADVANTAGES_OPENRLHF", runtime_env("rloo")["env_vars"]["ADVANTAGES_OPENRLHF"])
-    monkeypatch.setattr(adapter, "MAKER", "openrlhf.trainer.ppo_utils.experience_factory")
+    monkeypatch.setattr(worker, "MAKER", "openrlhf.trainer.ppo_utils.experience_factory")
     with pytest.raises(MovedHookError, match=r"there is no openrlhf\..*experience_factory, which the adapter holds on"):
         setup()
 
