@@ -78,7 +78,7 @@ class Rollout:
     def words(self, groups: Any, components: Sequence[str] | None) -> dict[str, Callable[[], Any]]:
         """The vocabulary, as far as OpenRLHF has it."""
 
-        def joined(name: str) -> Callable[[], Any]:
+        def of(name: str) -> Callable[[], Any]:
             return lambda: joined([getattr(e, name) for e in self.experiences])
 
         return {
@@ -87,11 +87,11 @@ class Rollout:
             "valid": lambda: None if self.trained.all() else self.trained,
             "lengths": lambda: self.mask.sum(1),
             "mask": lambda: self.mask,
-            "logprobs": lambda: ops.sequence_logprobs(joined("action_log_probs")(), self.mask),
-            "token_logprobs": joined("action_log_probs"),
-            "ref_token_logprobs": joined("base_action_log_probs"),
+            "logprobs": lambda: ops.sequence_logprobs(of("action_log_probs")(), self.mask),
+            "token_logprobs": of("action_log_probs"),
+            "ref_token_logprobs": of("base_action_log_probs"),
             "token_rewards": lambda: joined(self.token_rewards),
-            "values": joined("values"),
+            "values": of("values"),
         }
 
     def log(self, groups: Any) -> None:
