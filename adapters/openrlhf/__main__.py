@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..contract import hook
+from ..hooks import hook
 from .request import HOST, Request, plan_for, runtime_env, runtime_env_hook
 from .worker import MAKER, check_hooks, moved
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...call import Definition, definition_of
-from ..contract import HOSTS, Estimator, check, resolve, warn_outside_tested_range
+from ...host import Estimator, check, resolve
+from ..hooks import warn_outside_tested_range
+from ..hosts import HOSTS
 
 __all__ = ["HOST", "SETUP", "VARIABLE", "Plan", "Request", "plan_for", "runtime_env", "runtime_env_hook"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ... import ops
-from ..contract import MovedHookError, estimate, hook
+from ...host import estimate
+from ..hooks import MovedHookError, hook
 from .request import HOST, Plan, Request, plan_for
 from .rollout import Rollout, joined
 

@@ -11,7 +11,7 @@ pytest.importorskip("openrlhf")
 import openrlhf.utils
 from openrlhf.trainer.ppo_utils import experience_maker
 
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.openrlhf import Request, runtime_env, runtime_env_hook, setup, worker
 from advantages.adapters.openrlhf.__main__ import main
 
