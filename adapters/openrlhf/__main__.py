@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ...core.naming import nearest
 from ..hooks import hook
 from .request import HOST, Request, plan_for, runtime_env, runtime_env_hook
 from .worker import MAKER, check_hooks, moved
 
 __all__ = ["main"]
+
+_OPTIONS = ("--advantage", "--advantage-options", "--advantage-whiten", "--runtime-env")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,8 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m advantages.adapters.openrlhf",
         usage="%(prog)s --advantage NAME [options] -- the usual arguments of openrlhf.cli.train_ppo_ray",
         description="OpenRLHF's training by PPO on Ray, with another advantage estimator.",
+        allow_abbrev=False,
     )
-    parser.add_argument("--advantage", required=True, metavar="NAME", help="an estimator, or package.module:function")
+    parser.add_argument("--advantage", metavar="NAME", help="an estimator, or package.module:function")
     parser.add_argument(
         "--advantage-options", type=_settings, default={}, metavar="JSON", help="such as '{\"temperature\": 0.5}'"
     )
@@ -39,7 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--runtime-env", action="store_true", help="print the JSON for `ray job submit --runtime-env-json`, and exit"
     )
-    options = parser.parse_args(ours)
+    options, unknown = parser.parse_known_args(ours)
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        guess = nearest(name, _OPTIONS)
+        parser.error(
+            f"takes no {name}; " + (f"did you mean {guess}?" if guess else "arguments of OpenRLHF come after --")
+        )
+    if options.advantage is None:
+        parser.error("names no estimator; pass --advantage lampo, for one")
     try:
         environment = runtime_env(options.advantage, options.advantage_options, whiten=options.advantage_whiten)
     except (TypeError, ValueError) as error:
@@ -95,7 +107,7 @@ def _launch(made: Request, arguments: Sequence[str]) -> None:
 
     def named(args: Any) -> Any:
         # OpenRLHF's own method refuses this name: without the setup, training stops instead of using the carrier.
-        args.algo.advantage.estimator = f"advantages:{made.advantage}"
+        args.algo.advantage.estimator = made.marker
         return get_strategy(args)
 
     with (

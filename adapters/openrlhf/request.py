@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...call import Definition, definition_of
-from ...host import Estimator, check, resolve
+from ...core.naming import nearest
+from ...host import Estimator, check, check_group_size, resolve, with_flags
 from ..hooks import warn_outside_tested_range
 from ..hosts import HOSTS
 
 __all__ = ["HOST", "SETUP", "VARIABLE", "Plan", "Request", "plan_for", "runtime_env", "runtime_env_hook"]
 
 HOST = HOSTS["OpenRLHF"]
-
 VARIABLE = "ADVANTAGES_OPENRLHF"
-
 SETUP = "advantages.adapters.openrlhf.setup"
-
-FLAGS = {"discount": "gamma", "lambda_": "lambd"}
-"""Settings of estimators that OpenRLHF has flags for."""
+_EXAMPLE = """write it as in '{"advantage": "lampo", "options": {"temperature": 0.5}}'"""
 
 
 class Request(NamedTuple):
@@ -40,27 +37,35 @@ class Request(NamedTuple):
         """The estimator that OpenRLHF's argument parser is told: with gae it trains a critic, with others none."""
         return "gae" if "values" in definition_of(self.estimator).inputs else "reinforce"
 
+    @property
+    def marker(self) -> str:
+        """What OpenRLHF's own method is told: a name that it refuses, so that it cannot form the advantages itself."""
+        return f"advantages:{self.advantage}"
+
     @classmethod
     def checked(cls, advantage: str, options: Mapping[str, Any] | None = None, *, whiten: bool = False) -> "Request":
         """A request, checked as far as it can be without the arguments of the run.
 
         Raises:
-            TypeError: the estimator needs what OpenRLHF never has, or an option is unknown or of the wrong type.
+            TypeError: the estimator is not named, or needs what OpenRLHF never has, or an option is unknown or of the
+                wrong type.
             ValueError: there is no such estimator, or an option is out of range.
         """
-        made = cls(advantage, dict(options or {}), whiten)
-        d = check(made.estimator, HOST, made.options)
-        for setting, flag in FLAGS.items():
-            if setting in made.options:
-                raise TypeError(f"{d.name}: got the option {setting!r}; under OpenRLHF pass --algo.advantage.{flag}")
-        return made
+        if not isinstance(advantage, str):
+            raise TypeError(
+                f"advantage is {advantage!r}, which Ray's workers cannot import; pass a name of `advantages`, or "
+                "'package.module:function' that is importable on every node"
+            )
+        made = cls(advantage, {} if options is None else options, whiten)
+        check(made.estimator, HOST, made.options)
+        return made._replace(options=dict(made.options))
 
     @classmethod
     def from_environment(cls) -> "Request":
         """The request that `runtime_env` wrote.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is none, or it is something else.
         """
         text = os.environ.get(VARIABLE)
         if text is None:
@@ -68,7 +73,23 @@ class Request(NamedTuple):
                 f"the environment variable {VARIABLE} is not set; start the run with "
                 "`python -m advantages.adapters.openrlhf`, or take env_vars from `runtime_env`"
             )
-        return cls(**json.loads(text))
+        try:
+            given = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{VARIABLE} is {text!r}, which is no JSON ({error}); {_EXAMPLE}") from None
+        for key in given if isinstance(given, dict) else ():
+            if key not in cls._fields:
+                guess = nearest(key, cls._fields)
+                raise ValueError(
+                    f"{VARIABLE} has the key {key!r}; it may have {', '.join(cls._fields)}"
+                    + (f"; did you mean {guess!r}?" if guess else "")
+                )
+        if not isinstance(given, dict) or not isinstance(given.get("advantage"), str):
+            raise ValueError(f"{VARIABLE} is {text!r}, which names no estimator under the key 'advantage'; {_EXAMPLE}")
+        made = cls(**{"options": {}, **given})
+        if not isinstance(made.whiten, bool):
+            raise ValueError(f"{VARIABLE} says that whiten is {made.whiten!r}; pass true or false")
+        return made
 
 
 class Plan(NamedTuple):
@@ -98,15 +119,15 @@ def plan_for(made: Request, args: Any) -> Plan:
         words.remove("values")
     if not args.algo.kl.use_loss or args.algo.kl.init_coef <= 0:
         words.remove("ref_token_logprobs")
-    d, settings = definition_of(made.estimator), dict(made.options)
-    for setting, flag in FLAGS.items():
-        value = getattr(advantage, flag)
-        if setting in d.settings:
-            settings[setting] = value
-        elif value != 1:
-            raise ValueError(f"--algo.advantage.{flag} is {value}, but {d.name} has no {setting}; drop it")
-    check(made.estimator, HOST, settings, words)
+    d = check(made.estimator, HOST, made.options, words)
+    settings = with_flags(d, HOST, made.options, {"discount": advantage.gamma, "lambda_": advantage.lambd})
+    check_group_size(d, HOST, settings, args.rollout.n_samples_per_prompt)
 
+    if advantage.estimator not in ("gae", "reinforce", made.marker):
+        raise ValueError(
+            f"--algo.advantage.estimator is {advantage.estimator}, but {made.advantage} forms the advantages of this "
+            f"run; pass {made.carrier}, which makes OpenRLHF load what {d.name} needs"
+        )
     if critic is not None and "values" not in d.inputs:
         raise ValueError(
             f"--critic.model_name_or_path is {critic}, but {d.name} takes no values, and the critic would be trained "
@@ -117,15 +138,8 @@ def plan_for(made: Request, args: Any) -> Plan:
             "--algo.advantage.no_std_norm is about OpenRLHF's whitening, which this run does not ask for; "
             "add --advantage-whiten or drop it"
         )
-    alone = args.rollout.n_samples_per_prompt == 1 and "groups" in d.needed
-    if alone and settings.get("singleton", d.settings.get("singleton", "raw")) != "raw":
-        raise ValueError(
-            f"--rollout.n_samples_per_prompt is 1, and {d.name} compares responses to the same prompt: every "
-            'advantage would be 0; pass at least 2, or the option singleton="raw"'
-        )
-    by_component = ("N",) not in d.shapes.get("rewards", (("N",),))
-    names = settings.get("components") if by_component else None
-    if by_component:
+    names = settings.get("components") if d.by_component else None
+    if d.by_component:
         if not names:
             raise TypeError(
                 f"{d.name} takes one reward per component; name them in the option components, as your reward "

@@ -10,6 +10,7 @@ from typing import Any
 from ... import ops
 from ...host import estimate
 from ..hooks import MovedHookError, hook
+from ..whitening import whitened
 from .request import HOST, Plan, Request, plan_for
 from .rollout import Rollout, joined
 
@@ -119,12 +120,6 @@ def _advantages(module: Any, maker: Any, plan: Plan, experiences: list[Any]) -> 
         rollout = Rollout(experiences, [per_token(e, e.rewards, clip) for e in experiences])
         groups = rollout.groups(args.rollout.n_samples_per_prompt)
         result = estimate(plan.estimator, rollout.words(groups, plan.components), plan.settings).float()
-        shapes = tuple(rollout.rewards.shape), tuple(rollout.mask.shape)
-        if tuple(result.shape) not in shapes:
-            raise ValueError(
-                f"{plan.definition.name}: returned shape {tuple(result.shape)}; advantages of this rollout must have "
-                f"shape {shapes[0]} or {shapes[1]}"
-            )
         sees_penalty = "token_rewards" in plan.definition.inputs
         if clip and not sees_penalty:
             result = result.clamp(*clip)
@@ -145,7 +140,7 @@ def _advantages(module: Any, maker: Any, plan: Plan, experiences: list[Any]) -> 
             if args.algo.advantage.no_std_norm:
                 white = torch.where(counted, advantages - ops.masked_mean(advantages, counted), 0.0)
             else:
-                white = ops.whiten(advantages, counted, ddof=0)
+                white = whitened(advantages, counted, ddof=0, floor=1e-8)
             for e, part in zip(experiences, rollout.parts(white), strict=True):
                 e.advantages = part
 

@@ -61,13 +61,13 @@ mean 'root'?
     return found
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is spelt most alike, or None where none is.
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is spelt most alike, or None where none is: 1 is the same, 0 has no letter in common.
 
     >>> nearest("learning_rat", ["seed", "learning_rate"])
     'learning_rate'
     """
-    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
+    return next(iter(difflib.get_close_matches(name, list(known), 1, cutoff)), None)
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
