@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..call import Definition
+from ..call import Definition, definition_of
 from ..host import Estimator, check, check_group_size, estimate, resolve, with_flags
 from ..ops import sequence_logprobs
 from .hooks import MovedHookError, hook, warn_outside_tested_range
@@ -168,7 +168,7 @@ class _Registered(NamedTuple):
         }
         batch = _BATCH.get()
         if batch is not None:
-            supply |= _of_batch(batch, token_level_rewards)
+            supply |= _of_batch(batch, token_level_rewards, "valid" in definition_of(self.estimator).own)
         d, settings = self.checked(supply, grpo_norm_by_std=grpo_norm_by_std, gamma=gamma, lambd=lambd)
         if batch is None:  # the registry does not say how many responses a prompt has
             check_group_size(d, _HOST, settings, max(Counter(index).values()))
@@ -185,12 +185,12 @@ class _Registered(NamedTuple):
 
 def _counted(supply: Mapping[str, Callable[[], Any]]) -> torch.Tensor:
     """(N, T) trained tokens of the rows whose rewards are all known."""
-    mask, valid = supply["mask"](), supply["valid"]()
+    mask = supply["mask"]()
     known = torch.where(mask, supply["token_rewards"](), 0.0).isfinite().all(1)
-    return mask & (known if valid is None else known & valid)[:, None]
+    return mask & (known & supply["valid"]())[:, None]
 
 
-def _of_batch(batch: Any, token_rewards: torch.Tensor) -> dict[str, Callable[[], Any]]:
+def _of_batch(batch: Any, token_rewards: torch.Tensor, asks_for_valid: bool) -> dict[str, Callable[[], Any]]:
     def of(key: str) -> Any:
         if key not in batch:
             raise MovedHookError(
@@ -208,9 +208,10 @@ def _of_batch(batch: Any, token_rewards: torch.Tensor) -> dict[str, Callable[[],
         # SkyRL clears the mask of a truncated response that it filters: its log-probability is not known here.
         return torch.where(mask().any(1), sequence_logprobs(of("action_log_probs"), mask()), torch.nan)
 
-    def valid() -> torch.Tensor | None:
-        padding = batch.metadata.get("pad_size", 0)
-        return torch.arange(len(token_rewards)) < len(token_rewards) - padding if padding else None
+    def valid() -> torch.Tensor:
+        rows = torch.arange(len(token_rewards)) < len(token_rewards) - batch.metadata.get("pad_size", 0)
+        # An @estimator knows rows by their NaN, and strict=True raises on them; a plain function may ask.
+        return rows & token_rewards.sum(-1).isfinite() if asks_for_valid else rows
 
     return {
         "mask": mask,

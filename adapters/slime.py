@@ -57,14 +57,18 @@ def advantages_as_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[Any],
     if getattr(args, "advantage", None) is None:
         raise ValueError("no estimator is named; put `advantage: lampo`, for one, in the file of --custom-config-path")
     estimator = resolve(args.advantage)
-    options = getattr(args, "advantage_options", None) or {}
+    options = getattr(args, "advantage_options", None)
+    options = {} if options is None else options
     d = check(estimator, _HOST, options)
     if hook(args, "advantage_estimator") not in _PER_RESPONSE:
         raise ValueError(
             f"--advantage-estimator is {args.advantage_estimator}, with which slime's advantages are not its "
             f"post-processed rewards; pass one of {', '.join(_PER_RESPONSE)}: they differ in the loss alone"
         )
+    per_prompt = hook(args, "n_samples_per_prompt")
     for name, default, flag in _OF_THEIRS:
+        if name == "grpo_std_normalization" and per_prompt == 1:  # slime itself sets it to False then
+            continue
         if hook(args, name) != default:
             raise ValueError(
                 f"{flag} is set, which does nothing to the advantages of {d.name} or replaces them; drop it"
@@ -75,7 +79,7 @@ def advantages_as_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[Any],
     if "groups" in d.needed:  # a rollout function of one's own may sample more than the option says
         rollouts = set(zip(supply["groups"](), supply["trajectories"]() or range(len(samples)), strict=True))
         largest = max(Counter(group for group, _ in rollouts).values(), default=0)
-        check_group_size(d, _HOST, options, max(largest, hook(args, "n_samples_per_prompt")))
+        check_group_size(d, _HOST, options, max(largest, per_prompt))
     return raw, estimate(estimator, supply, options).tolist()
 
 

@@ -75,8 +75,13 @@ class Rollout:
         finite = torch.isfinite(self.rewards if components is None else self.components(components))
         return self.trained & (finite if finite.ndim == 1 else finite.any(1))
 
-    def words(self, groups: Any, components: Sequence[str] | None) -> dict[str, Callable[[], Any]]:
-        """The vocabulary, as far as OpenRLHF has it."""
+    def words(
+        self, groups: Any, components: Sequence[str] | None, *, asks_for_valid: bool
+    ) -> dict[str, Callable[[], Any]]:
+        """The vocabulary, as far as OpenRLHF has it.
+
+        An `@estimator` knows unscored rows by their NaN, and strict=True raises on them; a plain function may ask.
+        """
 
         def of(name: str) -> Callable[[], Any]:
             return lambda: joined([getattr(e, name) for e in self.experiences])
@@ -84,7 +89,7 @@ class Rollout:
         return {
             "rewards": lambda: self.rewards if components is None else self.components(components),
             "groups": lambda: groups,
-            "valid": lambda: None if self.trained.all() else self.trained,
+            "valid": lambda: self.scored(components) if asks_for_valid else self.trained,
             "lengths": lambda: self.mask.sum(1),
             "mask": lambda: self.mask,
             "logprobs": lambda: ops.sequence_logprobs(of("action_log_probs")(), self.mask),

@@ -119,7 +119,8 @@ def _advantages(module: Any, maker: Any, plan: Plan, experiences: list[Any]) -> 
     with torch.no_grad():
         rollout = Rollout(experiences, [per_token(e, e.rewards, clip) for e in experiences])
         groups = rollout.groups(args.rollout.n_samples_per_prompt)
-        result = estimate(plan.estimator, rollout.words(groups, plan.components), plan.settings).float()
+        words = rollout.words(groups, plan.components, asks_for_valid="valid" in plan.definition.own)
+        result = estimate(plan.estimator, words, plan.settings).float()
         sees_penalty = "token_rewards" in plan.definition.inputs
         if clip and not sees_penalty:
             result = result.clamp(*clip)
