@@ -7,7 +7,7 @@ called only for the words that an estimator takes. No host contains arithmetic o
 import copy
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from .call import Definition, definition_of
 from .core import naming
 from .core.vocabulary import INPUTS
 
-__all__ = ["Estimator", "Flag", "Host", "check", "check_group_size", "estimate", "resolve", "with_flags"]
+__all__ = ["Estimator", "Flag", "Host", "check", "check_group_size", "estimate", "measures", "resolve", "with_flags"]
 
 Estimator = Callable[..., Any]
 
@@ -253,3 +253,34 @@ def estimate(estimator: Estimator, supply: Mapping[str, Callable[[], Any]], opti
 
 def _constant(x: Any) -> Any:
     return backend_of(x).stop_gradient(x)
+
+
+def measures(advantages: Any, mask: Any, groups: Sequence[Hashable], rewards: Any) -> dict[str, float]:
+    """What is worth logging about the advantages of a batch, under the same names in every framework.
+
+    Args:
+        advantages: (N,) or (N, T).
+        mask: (N, T) of advantages per token; not asked otherwise.
+        groups: (N,) ids.
+        rewards: (N,) or (N, K), not finite where unscored.
+
+    Returns:
+        advantages/mean, advantages/std: over responses, or over trained tokens; left out where there are none.
+        advantages/informative_groups: share of groups with an advantage that is not 0.
+        advantages/unscored: share of responses without any finite reward.
+    """
+    backend = backend_of(advantages)
+    each = advantages[mask] if advantages.ndim == 2 else advantages
+    found = {}
+    if len(each):
+        mean = each.mean()
+        found = {"mean": mean, "std": ((each - mean) ** 2).mean() ** 0.5}
+    if len(groups):
+        useful = (advantages != 0) if advantages.ndim == 1 else (advantages != 0).any(1)
+        informative = {group for group, some in zip(groups, useful.tolist(), strict=True) if some}
+        scored = backend.xp.isfinite(rewards)
+        found |= {
+            "informative_groups": len(informative) / len(set(groups)),
+            "unscored": 1.0 - sum((scored if scored.ndim == 1 else scored.any(1)).tolist()) / len(groups),
+        }
+    return {f"advantages/{name}": float(value) for name, value in found.items()}

@@ -7,7 +7,7 @@ import torch
 from verl.trainer.ppo import core_algos
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
-from verl_batches import RIGHT, UIDS, algorithm, bare, bare_name, make_batch, words
+from verl_batches import LIKE_VERL, RIGHT, UIDS, algorithm, bare, bare_name, make_batch, words
 
 import advantages
 from advantages import estimators
@@ -108,7 +108,7 @@ def test_a_session_counts_once(name):
         columns = batch.non_tensor_batch
         given["rewards"] = torch.stack([torch.tensor(columns[key]).float() for key in ("right", "short")], 1)
     taken = {word: given[word] for word in estimator.__advantages__.inputs if word in given}
-    expected = estimator(**taken, trajectories=keys)
+    expected = estimator(**taken, trajectories=keys, **LIKE_VERL.get(bare_name(name), {}))
     expected = (expected if expected.ndim == 2 else expected[:, None]) * given["mask"]
     assert expected.any()
     torch.testing.assert_close(result[IN_ORDER], expected, atol=1e-6, rtol=1e-5)
@@ -168,6 +168,10 @@ def not_finite(rewards):
     return rewards / 0.0
 
 
+def of_numpy(rewards):
+    return rewards.numpy()
+
+
 def whole_numbers(rewards):
     return rewards.long()
 
@@ -211,13 +215,18 @@ def test_a_function_that_knows_no_trajectories_gets_none():
         (
             wrong_shape,
             ValueError,
-            r"wrong_shape: returned shape \(3,\); its advantages must have shape \(8,\) or \(8, 6\)",
+            r"wrong_shape: returned shape \(3,\); its advantages must have shape \(8,\)",
         ),
         (not_finite, ValueError, "not_finite: returned advantages that are not finite"),
         (
+            of_numpy,
+            TypeError,
+            "of_numpy: returned a numpy array of float32; its advantages must be a torch tensor of floating",
+        ),
+        (
             whole_numbers,
             TypeError,
-            "whole_numbers: returned dtype torch.int64; advantages must be a tensor of floating",
+            "whole_numbers: returned a torch tensor of torch.int64; its advantages must be a torch tensor of floating",
         ),
     ],
 )

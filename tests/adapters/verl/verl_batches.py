@@ -21,6 +21,8 @@ OVERRIDES = {
     "gae": ["critic.enable=true"],
 }
 
+LIKE_VERL = {"gae": {"lambda_": 1.0}}
+
 
 @cache
 def composed(*overrides):
@@ -88,7 +90,8 @@ def words(batch):
 
 
 def bare(name, batch, rows=None, **options):
-    """(N, T) advantages of a direct call, on some rows of a batch."""
+    """(N, T) advantages of a direct call, on some rows of a batch; lambda is verl's own default, 1."""
+    options = LIKE_VERL.get(bare_name(name), {}) | options
     batch = batch if rows is None else batch.select_idxs(rows)
     estimator = resolve(bare_name(name))
     given = words(batch)
