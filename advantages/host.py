@@ -216,9 +216,10 @@ def estimate(estimator: Estimator, supply: Mapping[str, Callable[[], Any]], opti
     """
     d = definition_of(estimator)
     batch = {name: x for name in d.inputs if name in supply and (x := supply[name]()) is not None}
+    given = batch
     if d.function is estimator:  # nothing keeps a plain function from writing into what belongs to the framework
-        batch = {name: x if library_of(x) is None else copy.deepcopy(_constant(x)) for name, x in batch.items()}
-    advantages = estimator(**batch, **options)
+        given = {name: x if library_of(x) is None else copy.deepcopy(_constant(x)) for name, x in batch.items()}
+    advantages = estimator(**given, **options)
 
     lead = batch[d.lead]
     library = library_of(advantages)
