@@ -219,6 +219,9 @@ def test_a_group_of_equals_gets_zero_and_not_rounding_noise(ours, theirs, sample
 def test_an_unscored_response_stays_alone(ours, theirs, samples):
     rewards = [FAILED, 1.0, 0.0, 0.5] + [1.0, 0.0, 0.0, 0.0] * 2
     assert np.isnan(table(theirs("rloo", samples(rewards), PENALTY))[1:4]).any()
+    whole = theirs("reinforce", samples(rewards))
+    assert all(e.advantages.isnan().all() for e in whole)
+    assert np.isnan(column(whole, "group_reward_std"))[:4].all()
     found = table(ours("rloo", samples(rewards), PENALTY))
     assert np.isfinite(found).all()
     assert not found[0].any()
@@ -228,6 +231,24 @@ def test_an_unscored_response_stays_alone(ours, theirs, samples):
 def test_an_unscored_response_leaves_the_logged_deviation_of_its_group(ours, samples):
     rewards = [FAILED, 1.0, 0.0, 0.5] + [1.0, 0.0, 0.0, 0.0] * 2
     np.testing.assert_allclose(column(ours("rloo", samples(rewards)), "group_reward_std"), [0.5] * 12)
+
+
+def test_a_response_without_tokens_is_no_sibling(ours, theirs, samples):
+    rewards = [1.0, 0.0, 0.0, 0.0] * 3
+    counted = table(theirs("dr_grpo", without_tokens(samples(rewards), row=8)))
+    found = table(ours("dr_grpo", without_tokens(samples(rewards), row=8)))
+    assert set(counted[9]) <= {0.0, -0.25}
+    assert counted[9].any()
+    assert not found[9:].any()
+
+
+def test_numbers_on_masked_tokens_are_zero(ours, theirs, samples):
+    def masked(experiences):
+        return torch.cat([e.advantages[e.action_mask == 0] for e in experiences])
+
+    expected, found = theirs("gae", samples(turns=2)), ours("gae", samples(turns=2), whiten=True)
+    assert masked(expected).any()
+    assert not masked(found).any()
 
 
 def test_gae_steps_over_what_a_tool_wrote(ours, theirs, samples):
@@ -284,7 +305,8 @@ def test_small_differences_of_large_rewards_count(theirs_is, ours_is, ours, thei
 
 def test_equal_rewards_are_whitened_to_zero(ours, theirs, samples):
     equal, six = [0.6] * 6 + [0.1] * 6, "--rollout.n_samples_per_prompt 6"
-    assert np.abs(table(theirs("reinforce_baseline", samples(equal, per_prompt=6), six))).max() > 1e-5
+    noise = np.abs(table(theirs("reinforce_baseline", samples(equal, per_prompt=6), six))).max()
+    assert noise > 1e-5
     assert not table(ours("dr_grpo", samples(equal, per_prompt=6), six, whiten=True)).any()
 
 
