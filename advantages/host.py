@@ -78,7 +78,7 @@ class Host(NamedTuple):
 # Before a run
 
 
-def resolve(advantage: str | Estimator) -> Estimator:
+def resolve(advantage: str | Estimator | None) -> Estimator:
     """The estimator that a configuration names.
 
     Args:
@@ -261,7 +261,7 @@ def measures(advantages: Any, mask: Any, groups: Sequence[Hashable], rewards: An
 
     Args:
         advantages: (N,) or (N, T).
-        mask: (N, T) of advantages per token; not asked otherwise.
+        mask: (N, T) tokens that are trained; not read where advantages are (N,).
         groups: (N,) ids.
         rewards: (N,) or (N, K), not finite where unscored.
 

@@ -254,8 +254,17 @@ def test_a_function_of_the_user(make):
     [
         (lambda rewards: rewards[:4], ValueError, r"<lambda>: returned shape \(4,\); .* must have shape \(8,\)$"),
         (lambda rewards: rewards[None], ValueError, r"returned shape \(1, 8\); .* have shape \(8,\) or \(8, 6\)"),
-        (lambda rewards: rewards.tolist(), TypeError, "<lambda>: returned a list; advantages must be a tensor of"),
-        (lambda rewards: rewards > 0, TypeError, "<lambda>: returned dtype torch.bool; advantages must be"),
+        (
+            lambda rewards: rewards.tolist(),
+            TypeError,
+            "<lambda>: returned a value of type list; its advantages must be a torch tensor of",
+        ),
+        (
+            lambda rewards: rewards.numpy(),
+            TypeError,
+            "<lambda>: returned a numpy array of float32; its advantages must be",
+        ),
+        (lambda rewards: rewards > 0, TypeError, "<lambda>: returned a torch tensor of torch.bool; its adv"),
         (lambda rewards: rewards - rewards.mean(), ValueError, "<lambda>: returned advantages that are not finite; "),
     ],
 )
@@ -281,16 +290,27 @@ def per_function(rewards):
     ("options", "error", "message"),
     [
         ({"advantage": "gae"}, TypeError, "gae needs values .*, which TRL does not hand to estimators here; it hands "),
-        ({"advantage": "lambo"}, ValueError, "advantage is 'lambo'; pass one of "),
+        ({"advantage": "lambo"}, ValueError, "estimator 'lambo': there is none; .* mean 'lampo'"),
         ({"advantage": "grpo", "advantage_options": {"tau": 1}}, TypeError, "grpo: takes no option 'tau'"),
         ({"advantage": "lampo", "advantage_options": {"temperature": -1}}, ValueError, "lampo: temperature is -1"),
-        ({"advantage": "gdpo", "advantage_options": {"across": 1}}, TypeError, "gdpo: across is set by the adapter: "),
+        ({"advantage": None}, TypeError, "advantage is None; pass a name, 'package.module:function' or a function"),
+        ({"advantage": "lampo", "advantage_options": {"temprature": 1}}, TypeError, "; did you mean 'temperature'"),
+        (
+            {"advantage": "lampo", "advantage_options": ["temperature"]},
+            TypeError,
+            "lampo: its options are .*; pass a map",
+        ),
+        (
+            {"advantage": "gdpo", "advantage_options": {"across": 1}},
+            TypeError,
+            "gdpo: takes no option 'across' under TRL",
+        ),
         (
             {"advantage": "gdpo", "advantage_options": {"weights": [1.0, 1.0]}},
             TypeError,
-            "gdpo: weights is set by the adapter: pass reward_weights to the trainer's configuration; drop it",
+            "gdpo: takes no option 'weights' under TRL; pass reward_weights to the trainer's configuration",
         ),
-        ({"advantage": "grpo", "scale_rewards": "none"}, ValueError, "scale_rewards is 'none', .* to those of grpo; "),
+        ({"advantage": "grpo", "scale_rewards": "none"}, ValueError, "scale_rewards is 'none', .* of grpo; .*dr_grpo"),
         ({"advantage": "grpo", "scale_rewards": False}, ValueError, "scale_rewards is 'none'"),
         (
             {"advantage": "gdpo", "multi_objective_aggregation": "normalize_then_sum"},
