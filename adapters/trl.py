@@ -96,9 +96,10 @@ class _Estimated(_Trainer):
 
     @property
     def _group_size(self) -> int:
-        name = "num_generations" if self._mode == "train" else "num_generations_eval"
-        size: int = getattr(self, name, self.num_generations)  # TRL 0.24 has one for both
-        return size
+        in_training: int = self.num_generations
+        if self._mode == "train":
+            return in_training
+        return getattr(self, "num_generations_eval", in_training)  # TRL 0.24 has one for both
 
     def _gathered(self, x: torch.Tensor) -> torch.Tensor:
         """Rows of all processes, in their order; tokens padded to the longest."""
