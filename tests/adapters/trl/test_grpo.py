@@ -359,6 +359,14 @@ def test_a_hook_that_is_passed_by_is_an_error(make, monkeypatch):
         trainer.train()
 
 
+@pytest.mark.parametrize("nothing", [None, (None, None)])
+def test_log_probabilities_that_do_not_come_are_an_error(make, monkeypatch, nothing):
+    trainer = make(GRPOTrainer, advantage="lampo")
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", lambda *_, **__: nothing)
+    with pytest.raises(MovedHookError, match="_get_per_token_logps_and_entropies gives no log-probabilities"):
+        trainer.train()
+
+
 def test_the_page_says_where_each_word_comes_from():
     page = (Path(__file__).parents[3] / "docs" / "adapters" / "trl.md").read_text()
     section = page.partition("## What reaches the estimator")[2].partition("\n## ")[0]
