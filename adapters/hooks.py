@@ -37,7 +37,8 @@ def warn_outside_tested_range(host: Host) -> None:
     from packaging.specifiers import SpecifierSet  # every framework depends on it
 
     version = host.version
-    if version is not None and not SpecifierSet(host.tested).contains(version, prereleases=True):
+    ranges = map(SpecifierSet, host.tested.split(" or "))
+    if version is not None and not any(one.contains(version, prereleases=True) for one in ranges):
         warnings.warn(
             f"{host.name} {version} is outside the range that the adapter was tested with, {host.tested}", stacklevel=3
         )

@@ -13,7 +13,7 @@ HOSTS: dict[str, Host] = {
         Host(
             "TRL",
             "trl",
-            ">=1.16,<1.17",
+            "==0.24.* or >=1.8,<1.17",
             _RESPONSES | _TOKENS,
             real=True,
             fills={

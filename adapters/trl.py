@@ -96,9 +96,10 @@ class _Estimated(_Trainer):
 
     @property
     def _group_size(self) -> int:
-        name = "num_generations" if self._mode == "train" else "num_generations_eval"
-        size: int = getattr(self, name, self.num_generations)  # TRL 0.24 has one for both
-        return size
+        in_training: int = self.num_generations
+        if self._mode == "train":
+            return in_training
+        return getattr(self, "num_generations_eval", in_training)  # TRL 0.24 has one for both
 
     def _gathered(self, x: torch.Tensor) -> torch.Tensor:
         """Rows of all processes, in their order; tokens padded to the longest."""
@@ -194,13 +195,19 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
             logps = self._get_per_token_logps_and_entropies
             batch_size = self.args.per_device_train_batch_size
             with torch.no_grad():
-                found, *_ = logps(
+                result = logps(
                     self.model,
                     torch.cat([output["prompt_ids"], output["completion_ids"]], 1),
                     torch.cat([output["prompt_mask"], output["completion_mask"]], 1),
                     output["completion_ids"].shape[1],
                     batch_size=batch_size if self._mode == "train" else self.args.per_device_eval_batch_size,
                     **{name: output[name] for name in inspect.signature(logps).parameters if name in output},
+                )
+            found = None if result is None else result[0]  # some versions give two things, some three
+            if found is None:
+                raise MovedHookError(
+                    "TRL's _get_per_token_logps_and_entropies gives no log-probabilities, which the adapter holds on "
+                    "to; install a version in the tested range (see `advantages adapters`), or report this"
                 )
         return found
 

@@ -21,6 +21,7 @@ from ..core.naming import nearest
 from ..core.vocabulary import INPUTS
 from ..host import check, check_group_size, estimate, measures, resolve, with_flags
 from ..ops import sequence_logprobs
+from ..ops import whiten as whitened
 from .hooks import MovedHookError, hook, warn_outside_tested_range
 from .hosts import HOSTS
 
@@ -31,7 +32,7 @@ _LOGPROBS = {"old": "old_log_probs", "rollout": "rollout_log_probs"}
 _OF_THEIRS = {"norm_adv_by_std_in_grpo": True, "use_pf_ppo": False}
 """Options that shape verl's own advantages alone, with their defaults."""
 _OF_COMPONENTS = ("gdpo_reward_keys", "gdpo_reward_weights")
-_OURS = ("advantage_options", "advantage_logprobs")
+_OURS = ("advantage_options", "advantage_logprobs", "advantage_whiten")
 """Keys under `algorithm` that verl does not know."""
 _PADDING = re.compile(r"pad[0-9a-f]{32}")
 """The uid of the rows with which verl fills up a batch."""
@@ -190,9 +191,10 @@ class _Hosted:
         estimated = estimate(self.estimator, supply, options)
         batch.log(estimated)
         advantages = batch.spread(estimated)
+        returns = advantages.clone()
         if "values" in d.inputs:  # what the critic is trained on
-            return advantages, torch.where(batch.mask_of_all, advantages + data.batch["values"], 0.0)
-        return advantages, advantages.clone()
+            returns = torch.where(batch.mask_of_all, advantages + data.batch["values"], 0.0)
+        return batch.spread(estimated, whiten=True) if _whitens(config or {}) else advantages, returns
 
 
 _hosted = functools.cache(_Hosted)
@@ -258,7 +260,15 @@ def _configured(estimator: Callable[..., Any], algorithm: Any) -> tuple[Definiti
         columns = {"weights": None if weights is None else list(weights), "components": names}
         options |= {name: value for name, value in columns.items() if name in d.settings}
     _logprobs(algorithm)
+    _whitens(algorithm)
     return d, options
+
+
+def _whitens(algorithm: Any) -> bool:
+    choice = algorithm.get("advantage_whiten", False)
+    if not isinstance(choice, bool):
+        raise TypeError(f"algorithm.advantage_whiten is {choice!r}; pass True or False")
+    return choice
 
 
 def _logprobs(algorithm: Any) -> str:
@@ -367,10 +377,9 @@ class _Batch:
                 metrics.update(measures(advantages, self.mask, list(groups), rewards))
                 return
 
-    def spread(self, advantages: Any) -> torch.Tensor:
-        """(N, T) advantages of all rows, 0 on the tokens that are not trained."""
-        if advantages.ndim == 1:
-            advantages = advantages[:, None]
-        spread = torch.zeros(self.mask_of_all.shape, dtype=advantages.dtype, device=advantages.device)
-        spread[self.rows] = torch.where(self.mask, advantages, 0.0)
+    def spread(self, advantages: torch.Tensor, *, whiten: bool = False) -> torch.Tensor:
+        """(N, T) advantages of all rows, 0 on the tokens that are not trained; whitened over those that are."""
+        own = torch.where(self.mask, advantages if advantages.ndim == 2 else advantages[:, None], 0.0)
+        spread = torch.zeros(self.mask_of_all.shape, dtype=own.dtype, device=own.device)
+        spread[self.rows] = whitened(own, self.mask) if whiten else own
         return spread

@@ -43,7 +43,7 @@ class Host(NamedTuple):
     name: str
     distribution: str
     tested: str
-    """The versions that the adapter was tested with."""
+    """The versions that the adapter was tested with: ranges as pip has them, with " or " between several."""
     words: frozenset[str]
     """Words of the vocabulary that it can supply."""
     real: bool

@@ -20,6 +20,8 @@ from advantages.adapters.hosts import HOSTS
 from advantages.adapters.trl import GRPOTrainer
 from advantages.host import resolve
 
+OLD = trl.__version__.startswith("0.")
+LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", *([] if OLD else ["cispo", "sapo", "luspo", "vespo"])]
 WORK = sorted(set(estimators.__all__) - {"gae"})
 
 
@@ -90,6 +92,8 @@ def test_schedules(make, model, name, schedule, old_logprobs):
     ("rewards", "weights"), [([share, short], None), ([share, short], [1.0, -0.5]), ([short], None)]
 )
 def test_formulas_that_agree_with_trls_give_the_same_numbers(make, name, options, config, rewards, weights):
+    if OLD and rewards == [short]:
+        pytest.skip("TRL 0.24 trains on responses that no function has scored, as if their reward were 0")
     settings = {"max_steps": 2, "rewards": rewards, "reward_weights": weights}
     theirs = trained(make(trl.GRPOTrainer, **settings, **config))
     ours = trained(make(GRPOTrainer, advantage=name, advantage_options=options, **settings))
@@ -98,7 +102,7 @@ def test_formulas_that_agree_with_trls_give_the_same_numbers(make, name, options
         torch.testing.assert_close(our["advantages"], their["advantages"], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("loss", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_takes_advantages_of_tokens(make, loss):
     trained(make(GRPOTrainer, advantage="reinforce_plus_plus", loss_type=loss, num_iterations=2, max_steps=2))
 
@@ -214,8 +218,9 @@ def test_what_is_logged_is_what_is_trained_on(make, tmp_path, name):
     batch, mask = seen.batches[0], seen.batches[0]["completion_mask"].bool()
     per_token = batch["advantages"].ndim == 2
     each = batch["advantages"].sum(1) / mask.sum(1) if per_token else batch["advantages"]
-    table = pandas.read_parquet(tmp_path / "completions" / "completions_00001.parquet")
-    assert table["advantage"].tolist() == pytest.approx(each.tolist())
+    if not OLD:  # which writes no table
+        table = pandas.read_parquet(tmp_path / "completions" / "completions_00001.parquet")
+        assert table["advantage"].tolist() == pytest.approx(each.tolist())
     logged = trainer.state.log_history[0]
     numbers = batch["advantages"][mask] if per_token else batch["advantages"]
     assert logged["advantages/mean"] == pytest.approx(numbers.mean().item(), abs=1e-6)
@@ -351,6 +356,14 @@ def test_a_hook_that_is_passed_by_is_an_error(make, monkeypatch):
     trainer = make(GRPOTrainer, advantage="grpo")
     monkeypatch.setattr(trl.GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: {"advantages": 0})
     with pytest.raises(MovedHookError, match="TRL has scored a batch without _calculate_rewards"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("nothing", [None, (None, None)])
+def test_log_probabilities_that_do_not_come_are_an_error(make, monkeypatch, nothing):
+    trainer = make(GRPOTrainer, advantage="lampo")
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", lambda *_, **__: nothing)
+    with pytest.raises(MovedHookError, match="_get_per_token_logps_and_entropies gives no log-probabilities"):
         trainer.train()
 
 

@@ -47,6 +47,37 @@ def test_each_name_that_is_free_is_ours_and_no_other():
         assert (core_algos.get_adv_estimator_fn(name) is mine) == (name in FREE)
 
 
+@pytest.mark.parametrize("trainer", [legacy, v1])
+@pytest.mark.parametrize("name", ["lampo", "advantages.gae", "advantages.grpo"])
+def test_whitening_over_the_trained_tokens_where_it_is_asked_for(name, trainer):
+    plain = trainer(make_batch(), algorithm(name)).batch
+    white = trainer(make_batch(), algorithm(name, "+algorithm.advantage_whiten=True")).batch
+    mask = plain["response_mask"] != 0
+    torch.testing.assert_close(white["advantages"], advantages.ops.whiten(plain["advantages"], mask))
+    assert torch.equal(white["returns"], plain["returns"])
+
+
+def test_a_step_logs_what_trl_logs():
+    metrics = {}
+
+    def fit(batch, config):  # verl's trainers have such a variable where they compute advantages
+        metrics["before"] = 1.0
+        return legacy(batch, config)
+
+    batch = make_batch()
+    batch.batch["token_level_rewards"][0, 0] = torch.nan
+    result = fit(batch, algorithm("rloo")).batch["advantages"][:, 0]
+    assert set(metrics) == {"before"}
+    result = fit(batch, algorithm("advantages.rloo")).batch["advantages"][:, 0]
+    assert metrics == {
+        "before": 1.0,
+        "advantages/mean": pytest.approx(result.mean().item(), abs=1e-6),
+        "advantages/std": pytest.approx(result.std(correction=0).item(), abs=1e-6),
+        "advantages/informative_groups": 1.0,
+        "advantages/unscored": 1 / 8,
+    }
+
+
 def test_options_reach_the_estimator():
     config = algorithm(
         "lampo", "+algorithm.advantage_options.temperature=0.5", "+algorithm.advantage_options.reduction=mean"

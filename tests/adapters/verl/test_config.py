@@ -127,6 +127,7 @@ def test_runs_that_work(validate, overrides):
         ),
         ("lampo", ["algorithm.use_pf_ppo=True"], ValueError, "algorithm.use_pf_ppo is True"),
         ("lampo", ["+algorithm.gdpo_reward_keys=[a]"], ValueError, r"algorithm.gdpo_reward_keys is \['a'\]"),
+        ("lampo", ["+algorithm.advantage_whiten=1"], TypeError, "advantage_whiten is 1; pass True or False"),
         (
             "lampo",
             ["+algorithm.advantage_logprobs=new"],
@@ -182,16 +183,18 @@ def test_an_estimator_like_none_is_refused(validate):
         validate("algorithm.adv_estimator=xyzzy")
 
 
-@pytest.mark.parametrize("name", ["grpo", "gae", "rloo", "lampo", "advantages.grpo"])
 @pytest.mark.parametrize(
-    ("key", "meant"),
+    ("name", "key", "meant"),
     [
-        ("algorithm.advantage_option.temperature", "algorithm.advantage_options"),
-        ("algorithm.advantages_options.temperature", "algorithm.advantage_options"),
-        ("algorithm.adv_options.epsilon", "algorithm.advantage_options"),
-        ("algorithm.advantage_logprob", "algorithm.advantage_logprobs"),
-        ("advantage_options.epsilon", "algorithm.advantage_options"),
-        ("advantage_option.epsilon", "algorithm.advantage_options"),
+        ("grpo", "algorithm.advantage_option.temperature", "algorithm.advantage_options"),
+        ("lampo", "algorithm.advantage_option.temperature", "algorithm.advantage_options"),
+        ("gae", "algorithm.advantages_options.temperature", "algorithm.advantage_options"),
+        ("advantages.grpo", "algorithm.adv_options.epsilon", "algorithm.advantage_options"),
+        ("rloo", "algorithm.advantage_logprob", "algorithm.advantage_logprobs"),
+        ("lampo", "algorithm.advantage_logprob", "algorithm.advantage_logprobs"),
+        ("gae", "algorithm.advantage_whitening", "algorithm.advantage_whiten"),
+        ("grpo", "advantage_options.epsilon", "algorithm.advantage_options"),
+        ("lampo", "advantage_option.epsilon", "algorithm.advantage_options"),
     ],
 )
 def test_a_misspelt_or_misplaced_key_is_refused_with_the_nearest(validate, name, key, meant):
@@ -216,8 +219,16 @@ def test_settings_in_the_wrong_place_are_refused(validate, key, meant):
         validate("algorithm.adv_estimator=lampo", f"+algorithm.{key}=1")
 
 
-@pytest.mark.parametrize("name", ["grpo", "gae", "rloo", "remax"])
-@pytest.mark.parametrize("option", ["advantage_options.epsilon=1e-3", "advantage_logprobs=rollout"])
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("grpo", "advantage_options.epsilon=1e-3"),
+        ("gae", "advantage_options.lambda_=0.9"),
+        ("rloo", "advantage_logprobs=rollout"),
+        ("gae", "advantage_whiten=True"),
+        ("remax", "advantage_options.epsilon=1e-3"),
+    ],
+)
 def test_options_beside_verls_own_estimators_are_refused(validate, name, option):
     better = f"pass algorithm.adv_estimator={f'advantages.{name}' if name != 'remax' else 'an estimator of'}"
     with pytest.raises(ValueError, match=f"but the estimator {name} is none of `advantages` and does not.*{better}"):
