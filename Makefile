@@ -34,8 +34,9 @@ test-thorough: $(VENV)/test/ready  ## the same, with ten times as many examples 
 
 test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package
 
+# tests/adapters/trl-1.8 has requirements alone: another version of TRL, for the tests of tests/adapters/trl.
 test-adapter-%: $(VENV)/adapter-%/ready
-	$(VENV)/adapter-$*/bin/python -m pytest -o filterwarnings=default tests/adapters/$*
+	$(VENV)/adapter-$*/bin/python -m pytest -o filterwarnings=default tests/adapters/$(firstword $(subst -, ,$*))
 
 study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on two cores; goes on where it was stopped
 	$(VENV)/demo/bin/python benchmarks/lampo/study.py

@@ -7,19 +7,24 @@ batch. It then puts each number on all tokens of its response, as it does with i
     --custom-config-path estimator.yaml    # advantage: lampo, advantage_options: {temperature: auto}
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from ..core.definition import definition_of
-from .contract import HOSTS, check, estimate, hook, resolve, warn_outside_tested_range
+from ..core.naming import nearest
+from ..host import check, check_group_size, estimate, resolve
+from .hooks import hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["advantages_as_rewards"]
 
 _HOST = HOSTS["slime"]
 _PER_RESPONSE = ("grpo", "gspo", "cispo")
 """Values of --advantage-estimator with which slime's advantages are its post-processed rewards, on every token."""
+_OURS = ("advantage", "advantage_options")
 _OF_THEIRS = (
     ("rewards_normalization", True, "--disable-rewards-normalization"),
     ("grpo_std_normalization", True, "--disable-grpo-std-normalization"),
@@ -45,33 +50,37 @@ def advantages_as_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[Any],
         MovedHookError: the installed slime lacks an argument or a field of a sample that the adapter holds on to.
     """
     warn_outside_tested_range(_HOST)
+    for name in vars(args):
+        guess = nearest(name, _OURS, cutoff=0.8)
+        if guess is not None and name not in (*_OURS, "advantage_estimator"):
+            raise ValueError(f"the arguments have {name!r}, which nobody reads; did you mean {guess!r}?")
     if getattr(args, "advantage", None) is None:
         raise ValueError("no estimator is named; put `advantage: lampo`, for one, in the file of --custom-config-path")
     estimator = resolve(args.advantage)
-    options = dict(getattr(args, "advantage_options", None) or {})
+    options = getattr(args, "advantage_options", None)
+    options = {} if options is None else options
     d = check(estimator, _HOST, options)
     if hook(args, "advantage_estimator") not in _PER_RESPONSE:
         raise ValueError(
             f"--advantage-estimator is {args.advantage_estimator}, with which slime's advantages are not its "
             f"post-processed rewards; pass one of {', '.join(_PER_RESPONSE)}: they differ in the loss alone"
         )
+    per_prompt = hook(args, "n_samples_per_prompt")
     for name, default, flag in _OF_THEIRS:
+        if name == "grpo_std_normalization" and per_prompt == 1:  # slime itself sets it to False then
+            continue
         if hook(args, name) != default:
             raise ValueError(
                 f"{flag} is set, which does nothing to the advantages of {d.name} or replaces them; drop it"
             )
 
     raw = [hook(sample, "get_reward_value")(args) for sample in samples]
-    advantages = estimate(estimator, _supply(raw, samples, "valid" in definition_of(estimator).own), options)
-    if not isinstance(advantages, torch.Tensor) or tuple(advantages.shape) != (len(samples),):
-        found = f"shape {tuple(advantages.shape)}" if hasattr(advantages, "shape") else f"a {type(advantages).__name__}"
-        raise ValueError(f"{d.name}: returned {found}; slime takes a tensor of shape ({len(samples)},)")
-    if not advantages.isfinite().all():
-        raise ValueError(
-            f"{d.name}: returned advantages that are not finite; give 0 to responses that are not valid, or decorate "
-            "the function with advantages.estimator, which does"
-        )
-    return raw, advantages.tolist()
+    supply = _supply(raw, samples, "valid" in definition_of(estimator).own)
+    if "groups" in d.needed:  # a rollout function of one's own may sample more than the option says
+        rollouts = set(zip(supply["groups"](), supply["trajectories"]() or range(len(samples)), strict=True))
+        largest = max(Counter(group for group, _ in rollouts).values(), default=0)
+        check_group_size(d, _HOST, options, max(largest, per_prompt))
+    return raw, estimate(estimator, supply, options).tolist()
 
 
 def _supply(raw: list[Any], samples: Sequence[Any], asks_for_valid: bool) -> dict[str, Callable[[], Any]]:

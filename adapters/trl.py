@@ -7,25 +7,25 @@ batch, and keeps its own rows: groups and statistics that span processes are tho
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 import trl
 
 from ..core.definition import Definition, definition_of
+from ..host import check, check_group_size, estimate, measures, resolve
 from ..ops import sequence_logprobs
-from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
+from .hooks import MovedHookError, hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["GRPOTrainer", "RLOOTrainer"]
 
 _HOST = HOSTS["TRL"]
+_NEWER = {"multi_objective_aggregation"}
+"""Options that the oldest TRL of the tested range does not have."""
+_UNSCALED = ("scale_rewards", "none")
 _TOKENS = {"mask", "token_rewards", "token_logprobs", "ref_token_logprobs"}
-_SET_HERE = {
-    "across": "every process has the whole batch",
-    "weights": "pass reward_weights to the trainer's configuration",
-    "components": "they are named after the reward functions",
-}
-
 if TYPE_CHECKING:
     _Trainer = Any
 else:
@@ -38,7 +38,7 @@ class _Estimated(_Trainer):
     _config: Any
     """TRL's class of configurations, which has the defaults."""
     _hooks = ("_generate_and_score_completions", "_calculate_rewards", "_get_per_token_logps_and_entropies")
-    _of_theirs: tuple[tuple[str, Any], ...]
+    _of_theirs: Mapping[str, Any]
     """Options that shape TRL's own advantages alone, with their defaults."""
     _scores: torch.Tensor | None = None
     """(N, K) rewards per function, from when TRL has computed them to when we need them."""
@@ -49,7 +49,7 @@ class _Estimated(_Trainer):
         reward_funcs: Any = None,
         args: Any = None,
         *more: Any,
-        advantage: str | Callable[..., Any],
+        advantage: str | Callable[..., Any] | None = None,
         advantage_options: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> None:
@@ -57,12 +57,13 @@ class _Estimated(_Trainer):
         for name in self._hooks:
             hook(super(), name)
         self._estimator = resolve(advantage)
-        self._options = dict(advantage_options or {})
+        self._options = {} if advantage_options is None else advantage_options
         self._definition = self._check(self._config if args is None else args)
         super().__init__(model, reward_funcs, args, *more, **others)
-        if self._takes_components:
+        if self._definition.by_component:
             columns = {"weights": self.reward_weights.tolist(), "components": list(self.reward_func_names)}
-            self._options |= {name: value for name, value in columns.items() if name in self._definition.settings}
+            taken = {name: value for name, value in columns.items() if name in self._definition.settings}
+            self._options = {**self._options, **taken}
 
     def _words(self, config: Any) -> set[str]:
         """Words of the vocabulary that can be supplied in this configuration."""
@@ -71,18 +72,16 @@ class _Estimated(_Trainer):
     def _check(self, config: Any) -> Definition:
         """Refuse what cannot work, or would be ignored, before a model is loaded."""
         d = check(self._estimator, _HOST, self._options, self._words(config))
-        components = _takes_components(d)
-        for name, why in _SET_HERE.items():
-            if name in self._options and (components or name == "across"):
-                raise TypeError(f"{d.name}: {name} is set by the adapter: {why}; drop it from advantage_options")
-        for name, default in self._of_theirs:
-            value = hook(config, name)
+        check_group_size(d, _HOST, self._options, hook(config, "num_generations"))
+        for name, default in self._of_theirs.items():
+            value = getattr(config, name, default) if name in _NEWER else hook(config, name)
             if value != default:
+                unscaled = "; dr_grpo does not divide by the deviation" if (name, value) == _UNSCALED else ""
                 raise ValueError(
                     f"{name} is {value!r}, which shapes TRL's own advantages and does nothing to those of {d.name}; "
-                    f"leave it at {default!r}, and choose the estimator and its advantage_options instead"
+                    f"leave it at {default!r}, and choose the estimator and its advantage_options instead{unscaled}"
                 )
-        if components and "weights" not in d.settings and config.reward_weights is not None:
+        if d.by_component and "weights" not in d.settings and config.reward_weights is not None:
             raise ValueError(
                 f"reward_weights is {config.reward_weights!r}, but {d.name} takes the reward functions apart and has "
                 "no setting weights; leave reward_weights at None"
@@ -92,17 +91,15 @@ class _Estimated(_Trainer):
     # What is asked of TRL
 
     @property
-    def _takes_components(self) -> bool:
-        return _takes_components(self._definition)
-
-    @property
     def _mode(self) -> str:
         return "train" if self.model.training else "eval"
 
     @property
     def _group_size(self) -> int:
-        size: int = self.num_generations if self._mode == "train" else self.num_generations_eval
-        return size
+        in_training: int = self.num_generations
+        if self._mode == "train":
+            return in_training
+        return getattr(self, "num_generations_eval", in_training)  # TRL 0.24 has one for both
 
     def _gathered(self, x: torch.Tensor) -> torch.Tensor:
         """Rows of all processes, in their order; tokens padded to the longest."""
@@ -110,6 +107,10 @@ class _Estimated(_Trainer):
             x = self.accelerator.pad_across_processes(x, dim=1)
         gathered: torch.Tensor = self.accelerator.gather(x)
         return gathered
+
+    def _groups(self, scores: torch.Tensor) -> torch.Tensor:
+        """(N,) the number of the prompt: TRL holds the responses to a prompt side by side."""
+        return torch.arange(len(scores)) // self._group_size
 
     def _rewards(self, output: dict[str, Any], scores: torch.Tensor) -> torch.Tensor:
         """(N,) rewards, as TRL forms them: weighted sums over the functions, NaN where none of them scored."""
@@ -124,8 +125,8 @@ class _Estimated(_Trainer):
             scores: (N, K) rewards per function of all processes; NaN where a function did not score.
         """
         return {
-            "rewards": lambda: scores if self._takes_components else self._rewards(output, scores),
-            "groups": lambda: torch.arange(len(scores)) // self._group_size,
+            "rewards": lambda: scores if self._definition.by_component else self._rewards(output, scores),
+            "groups": lambda: self._groups(scores),
             # An @estimator knows rows by their NaN, and strict=True raises on them; a plain function may ask.
             "valid": lambda: ~scores.isnan().all(1) if "valid" in self._definition.own else None,
             "lengths": lambda: self._gathered(_mask(output).sum(1)),
@@ -148,51 +149,23 @@ class _Estimated(_Trainer):
             )
         supply = self._supply(output, scores)
         advantages = estimate(self._estimator, supply, self._options)
-        mask = supply["mask"]() if "mask" in supply and getattr(advantages, "ndim", 1) == 2 else None
-        self._check_advantages(advantages, scores, mask)
-        self._record(advantages, scores, mask)
+        self._record(advantages, scores, supply["mask"]() if advantages.ndim == 2 else None)
         first = self.accelerator.process_index * len(inputs)
         advantages = advantages[first : first + len(inputs)]
         tokens = output["completion_ids"].shape[1]
         output["advantages"] = advantages[:, :tokens] if advantages.ndim == 2 else advantages
         return output
 
-    def _check_advantages(self, advantages: Any, scores: torch.Tensor, mask: torch.Tensor | None) -> None:
-        name = self._definition.name
-        if not isinstance(advantages, torch.Tensor) or not advantages.is_floating_point():
-            found = f"dtype {advantages.dtype}" if hasattr(advantages, "dtype") else f"a {type(advantages).__name__}"
-            raise TypeError(f"{name}: returned {found}; advantages must be a tensor of floating point numbers")
-        shapes = [(len(scores),)] + ([] if mask is None else [tuple(mask.shape)])
-        if tuple(advantages.shape) not in shapes:
-            raise ValueError(
-                f"{name}: returned shape {tuple(advantages.shape)}; "
-                f"its advantages must have shape {' or '.join(map(str, shapes))}"
-            )
-        if not advantages.isfinite().all():
-            raise ValueError(
-                f"{name}: returned advantages that are not finite; give 0 to responses that are not valid, or "
-                "decorate the function with advantages.estimator, which does"
-            )
-
     def _record(self, advantages: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor | None) -> None:
         """Log the advantages that are trained on, in the place of TRL's own and in metrics of ours."""
-        each, trained = advantages, advantages
-        if advantages.ndim == 2 and mask is not None:
-            each = torch.where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
-            trained = advantages[mask]
+        each = advantages if mask is None else advantages.sum(1) / mask.sum(1).clamp(min=1)
         column = self._logs["advantages"]
         for _ in range(min(len(each), len(column))):
             column.pop()
         column.extend(each.tolist())
 
-        informative = (advantages.reshape(len(scores) // self._group_size, -1) != 0).any(1)
-        for name, value in {
-            "mean": trained.mean(),
-            "std": trained.std(correction=0),
-            "informative_groups": informative.float().mean(),
-            "unscored": scores.isnan().all(1).float().mean(),
-        }.items():
-            self._metrics[self._mode][f"advantages/{name}"].append(value.item())
+        for name, value in measures(advantages, mask, self._groups(scores).tolist(), scores).items():
+            self._metrics[self._mode][name].append(value)
 
 
 class GRPOTrainer(_Estimated, trl.GRPOTrainer):
@@ -210,7 +183,7 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
     """
 
     _config = trl.GRPOConfig
-    _of_theirs = (("scale_rewards", "group"), ("multi_objective_aggregation", "sum_then_normalize"))
+    _of_theirs = MappingProxyType({"scale_rewards": "group", "multi_objective_aggregation": "sum_then_normalize"})
 
     def _words(self, config: Any) -> set[str]:
         return set(_HOST.words) - (set() if config.beta else {"ref_token_logprobs"})
@@ -222,13 +195,19 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
             logps = self._get_per_token_logps_and_entropies
             batch_size = self.args.per_device_train_batch_size
             with torch.no_grad():
-                found, _, _ = logps(
+                result = logps(
                     self.model,
                     torch.cat([output["prompt_ids"], output["completion_ids"]], 1),
                     torch.cat([output["prompt_mask"], output["completion_mask"]], 1),
                     output["completion_ids"].shape[1],
                     batch_size=batch_size if self._mode == "train" else self.args.per_device_eval_batch_size,
                     **{name: output[name] for name in inspect.signature(logps).parameters if name in output},
+                )
+            found = None if result is None else result[0]  # some versions give two things, some three
+            if found is None:
+                raise MovedHookError(
+                    "TRL's _get_per_token_logps_and_entropies gives no log-probabilities, which the adapter holds on "
+                    "to; install a version in the tested range (see `advantages adapters`), or report this"
                 )
         return found
 
@@ -272,7 +251,7 @@ class RLOOTrainer(_Estimated, trl.RLOOTrainer):
     """
 
     _config = trl.RLOOConfig
-    _of_theirs = (("normalize_advantages", False),)
+    _of_theirs = MappingProxyType({"normalize_advantages": False})
 
     _passes: list[torch.Tensor] | None = None
     """Log-probabilities of the tokens, in the order in which TRL computes them for a batch: policy, reference."""
@@ -289,7 +268,7 @@ class RLOOTrainer(_Estimated, trl.RLOOTrainer):
             )
         super()._check(config)
         for name in ("beta", "reward_clip_range"):
-            if _takes_components(d) and hook(config, name):
+            if d.by_component and hook(config, name):
                 raise ValueError(
                     f"{name} is {getattr(config, name)!r}, which TRL applies to the sum of the rewards, but {d.name} "
                     f"takes the reward functions apart; pass {name}={0.0 if name == 'beta' else None}"
@@ -340,7 +319,3 @@ def _mask(output: dict[str, Any]) -> torch.Tensor:
 def _known(logprobs: torch.Tensor, output: dict[str, Any]) -> torch.Tensor:
     """(N,) log-probabilities; NaN where TRL masks a truncated response, which it then hides from the model as well."""
     return torch.where(_mask(output).any(1), logprobs, torch.nan)
-
-
-def _takes_components(d: Definition) -> bool:
-    return ("N", "K") in d.shapes.get("rewards", ())

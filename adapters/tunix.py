@@ -7,23 +7,33 @@ tunix is one JAX process that has the whole batch: groups and statistics never s
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from tunix.rl import function_registry
 
 from ..core.definition import definition_of
+from ..host import Estimator, check, check_group_size, estimate, resolve, with_flags
 from ..ops import discounted_returns
-from ..ops import whiten as whitened
-from .contract import HOSTS, check, estimate, hook, resolve, warn_outside_tested_range
+from .hooks import hook, warn_outside_tested_range
+from .hosts import HOSTS
+from .whitening import whitened
 
 __all__ = ["register"]
 
 _GRPO, _PPO = HOSTS["tunix"], HOSTS["tunix PPO"]
-_FROM_PPO_CONFIG = {"discount": "gamma", "lambda_": "gae_lambda"}
 
-_ours: set[str] = set()
+
+class _Configuration(NamedTuple):
+    estimator: Estimator
+    options: Mapping[str, Any]
+    whiten: bool
+
+
+_ours: dict[str, _Configuration] = {}
+"""What tunix's registry has from here, by name."""
 
 
 def register(
@@ -38,7 +48,8 @@ def register(
     Args:
         advantage: a name in `advantages`, "package.module:function", or the function itself.
         advantage_options: settings of the estimator.
-        name: under which the registry has it; "advantages." and the estimator's name by default.
+        name: under which the registry has it; by default "advantages." and the estimator's name, and a number where
+            that has other options already, so that the learners of one process stay apart.
         whiten: for the PPO learner, whiten the advantages over all tokens at the end, as tunix's own gae does.
 
     Returns:
@@ -51,68 +62,66 @@ def register(
     """
     warn_outside_tested_range(_GRPO)
     put = hook(function_registry, "register_advantage_estimator")
-    names = hook(function_registry, "default_registry.list_functions")
-    estimator = resolve(advantage)
-    options = dict(advantage_options or {})
-    per_token = definition_of(estimator).per_token
-    d = check(estimator, _PPO if per_token else _GRPO, options)
-    if per_token:
-        for setting, theirs in _FROM_PPO_CONFIG.items():
-            if setting in options:
-                raise TypeError(f"{d.name}: {setting} is {theirs} in PPOConfig; set it there")
-    elif whiten:
+    taken = hook(function_registry, "default_registry.list_functions")("advantage_estimator")
+    mine = _Configuration(resolve(advantage), {} if advantage_options is None else advantage_options, whiten)
+    per_token = definition_of(mine.estimator).per_token
+    d = check(mine.estimator, _PPO if per_token else _GRPO, mine.options)
+    if whiten and not per_token:
         raise TypeError(f"{d.name}: whiten is for the PPO learner, but {d.name} is for GRPO learners; drop it")
-    name = name or f"advantages.{d.name}"
-    if name in names("advantage_estimator") and name not in _ours:
-        raise ValueError(f"tunix has an advantage estimator {name!r} already; pass another name")
-    _ours.add(name)
-    put(name)(_for_ppo(estimator, options, whiten) if per_token else _for_grpo(estimator, options))
+
+    def free(name: str) -> bool:
+        return name not in taken or _ours.get(name) == mine
+
+    if name is None:
+        usual = f"advantages.{d.name}"
+        name = next(name for number in count(1) if free(name := usual if number == 1 else f"{usual}.{number}"))
+    elif not free(name):
+        raise ValueError(f"tunix has another advantage estimator {name!r} already; pass another name")
+    if name not in taken:
+        _ours[name] = mine
+        put(name)(_for_ppo(mine) if per_token else _for_grpo(mine))
     return name
 
 
-def _for_grpo(estimator: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-    d = definition_of(estimator)
+def _for_grpo(mine: _Configuration) -> Callable[..., Any]:
+    d = definition_of(mine.estimator)
 
     def advantages_of(*, rewards: Any, num_generations: int) -> Any:
+        check_group_size(d, _GRPO, mine.options, num_generations)
+        if len(rewards) % num_generations:
+            raise ValueError(
+                f"{d.name}: got {len(rewards)} rewards, which num_generations={num_generations} does not divide; let "
+                "every prompt return all its responses"
+            )
         supply = {
             "rewards": lambda: rewards,
             "groups": lambda: np.arange(len(rewards)) // num_generations,
             # An @estimator knows rows by their NaN, and strict=True raises on them; a plain function may ask.
             "valid": lambda: rewards == rewards if "valid" in d.own else None,
         }
-        return _checked(d.name, estimate(estimator, supply, options), tuple(rewards.shape))
+        return estimate(mine.estimator, supply, mine.options)
 
     return advantages_of
 
 
-def _for_ppo(estimator: Callable[..., Any], options: dict[str, Any], whiten: bool) -> Callable[..., Any]:
-    d = definition_of(estimator)
+def _for_ppo(mine: _Configuration) -> Callable[..., Any]:
+    d = definition_of(mine.estimator)
 
     def advantages_and_returns_of(
         *, rewards: Any, values: Any, completion_mask: Any, gamma: float, gae_lambda: float
     ) -> tuple[Any, Any]:
-        of_config = {"discount": gamma, "lambda_": gae_lambda}
+        settings = with_flags(d, _PPO, mine.options, {"discount": gamma, "lambda_": gae_lambda})
         mask = completion_mask != 0
         token_rewards = jnp.asarray(rewards, values.dtype)  # tunix has integers where beta is 0
         supply = {"token_rewards": lambda: token_rewards, "values": lambda: values, "mask": lambda: mask}
-        settings = options | {setting: x for setting, x in of_config.items() if setting in d.settings}
-        advantages = _checked(d.name, estimate(estimator, supply, settings), tuple(values.shape))
-        if "values" in d.inputs:
-            returns = jnp.where(mask, advantages + values, 0.0)
-        else:
-            returns = discounted_returns(token_rewards, mask, discount=gamma)
-        return whitened(advantages, mask) if whiten else advantages, returns
+        advantages = estimate(mine.estimator, supply, settings)
+        known = jnp.isfinite(jnp.where(mask, token_rewards, 0.0)).all(1)[:, None]
+        returns = jnp.where(mask, advantages + values, 0.0)
+        if "values" not in d.inputs:  # where a reward is unknown, the critic learns nothing: its own values
+            to_go = discounted_returns(jnp.where(known, token_rewards, 0.0), mask, discount=gamma)
+            returns = jnp.where(known, to_go, jnp.where(mask, values, 0.0))
+        if mine.whiten:
+            advantages = whitened(advantages, mask & known, ddof=1, epsilon=1e-8)
+        return advantages, returns
 
     return advantages_and_returns_of
-
-
-def _checked(name: str, advantages: Any, shape: tuple[int, ...]) -> Any:
-    if getattr(advantages, "shape", None) != shape:
-        found = f"shape {advantages.shape}" if hasattr(advantages, "shape") else f"a {type(advantages).__name__}"
-        raise ValueError(f"{name}: returned {found}; tunix takes advantages of shape {shape}")
-    if not np.isfinite(advantages).all():
-        raise ValueError(
-            f"{name}: returned advantages that are not finite; give 0 to responses that are not valid, or decorate the "
-            "function with advantages.estimator, which does"
-        )
-    return advantages

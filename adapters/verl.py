@@ -7,29 +7,33 @@ of the functions of verl that call it, and is read from there.
 import functools
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from types import FrameType
 from typing import Any
 
 import torch
 
 from .. import estimators
 from ..core.definition import Definition
+from ..core.naming import nearest
 from ..core.vocabulary import INPUTS
+from ..host import check, check_group_size, estimate, measures, resolve, with_flags
 from ..ops import sequence_logprobs
-from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
+from ..ops import whiten as whitened
+from .hooks import MovedHookError, hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["check_config", "register"]
 
 _HOST = HOSTS["verl"]
 _LOGPROBS = {"old": "old_log_probs", "rollout": "rollout_log_probs"}
-_OF_THEIRS = {"gamma": 1.0, "lam": 1.0, "norm_adv_by_std_in_grpo": True, "use_pf_ppo": False}
+_OF_THEIRS = {"norm_adv_by_std_in_grpo": True, "use_pf_ppo": False}
 """Options that shape verl's own advantages alone, with their defaults."""
 _OF_COMPONENTS = ("gdpo_reward_keys", "gdpo_reward_weights")
-_SET_HERE = {
-    "across": "one process has the whole batch",
-    "weights": "pass +algorithm.gdpo_reward_weights",
-    "components": "they are named by algorithm.gdpo_reward_keys",
-}
+_OURS = ("advantage_options", "advantage_logprobs", "advantage_whiten")
+"""Keys under `algorithm` that verl does not know."""
 _PADDING = re.compile(r"pad[0-9a-f]{32}")
 """The uid of the rows with which verl fills up a batch."""
 
@@ -57,15 +61,26 @@ def register() -> None:
 
     @functools.wraps(find)
     def found(name_or_enum: Any) -> Callable[..., Any]:
-        return _hosted(resolve(name_or_enum)) if _is_path(name_or_enum) else find(name_or_enum)
+        name = name_or_enum.value if isinstance(name_or_enum, Enum) else name_or_enum
+        if isinstance(name, str) and ":" in name:
+            return _hosted(resolve(name))
+        if name not in registry:
+            guess = nearest(str(name), registry)
+            raise ValueError(
+                f"algorithm.adv_estimator is {name!r}, which verl does not know; pass one of {', '.join(registry)}, or "
+                f"package.module:function{f'; did you mean {guess!r}?' if guess else ''}"
+            )
+        return find(name_or_enum)
 
     @functools.wraps(validate)
     def validated(config: Any, use_reference_policy: bool, use_critic: bool) -> None:
+        estimator = found(config.algorithm.adv_estimator)
         validate(config, use_reference_policy, use_critic)
-        name = config.algorithm.adv_estimator
-        estimator = found(name) if _is_path(name) else registry.get(name)
+        _refuse_near_misses("", config, _places(_OURS), known=["algorithm"])
         if isinstance(estimator, _Hosted):
             check_config(estimator.estimator, config, use_reference_policy, use_critic)
+        else:
+            _check_verls_own(config.algorithm)
 
     core_algos.get_adv_estimator_fn = found
     config.validate_config = validated
@@ -84,7 +99,8 @@ def check_config(
         TypeError: an input cannot be supplied, or an option is unknown or of the wrong type.
         ValueError: an option is out of range, missing, or would be ignored.
     """
-    d, _ = _configured(estimator, config.algorithm)
+    d, settings = _configured(estimator, config.algorithm)
+    check_group_size(d, _HOST, settings, config.actor_rollout_ref.rollout.n)
     for word, present, how in (
         ("values", use_critic, "critic.enable=True"),
         ("ref_token_logprobs", use_reference_policy, "actor_rollout_ref.actor.use_kl_loss=True"),
@@ -110,6 +126,45 @@ def check_config(
     return d
 
 
+def _check_verls_own(algorithm: Any) -> None:
+    """Refuse, beside an estimator that is not ours, options that ours alone would read."""
+    name = algorithm.adv_estimator
+    for key in _OURS:
+        if algorithm.get(key) is not None:
+            better = f"advantages.{name}" if name in estimators.__all__ else "an estimator of `advantages`"
+            raise ValueError(
+                f"algorithm.{key} is {algorithm.get(key)!r}, but the estimator {name} is none of `advantages` and "
+                f"does not read it; pass algorithm.adv_estimator={better}, or drop it"
+            )
+    _refuse_near_misses("algorithm.", algorithm, _places(_OURS), known=_OURS)
+
+
+def _places(keys: Iterable[str]) -> dict[str, str]:
+    return {key: f"algorithm.{key}" for key in keys}
+
+
+def _refuse_near_misses(
+    where: str, node: Mapping[str, Any], places: Mapping[str, str], known: Iterable[str] = ()
+) -> None:
+    """Refuse keys that nobody reads and that are spelt much like something that would be read.
+
+    Keys that are like nothing pass: verl's configuration is open, and they may be for a trainer of the user's own.
+
+    Args:
+        where: what stands before the keys of `node`, for the message.
+        places: where something is read, by its last name.
+        known: keys of `node` that are read.
+    """
+    for key in node:
+        if key in known:
+            continue
+        guess = places.get(nearest(str(key), places) or "")
+        if guess is None and isinstance(node[key], Mapping) and set(node[key]).intersection(places):
+            guess = places["advantage_options"]
+        if guess is not None:
+            raise ValueError(f"{where}{key} is set, but nothing reads it; did you mean {guess}?")
+
+
 class _Hosted:
     """An estimator with the signature that verl calls."""
 
@@ -133,53 +188,68 @@ class _Hosted:
             )
         supply = batch.supply()
         check(self.estimator, _HOST, {}, supply)
-        advantages = batch.spread(estimate(self.estimator, supply, options))
+        estimated = estimate(self.estimator, supply, options)
+        batch.log(estimated)
+        advantages = batch.spread(estimated)
+        returns = advantages.clone()
         if "values" in d.inputs:  # what the critic is trained on
-            return advantages, torch.where(batch.mask_of_all, advantages + data.batch["values"], 0.0)
-        return advantages, advantages.clone()
+            returns = torch.where(batch.mask_of_all, advantages + data.batch["values"], 0.0)
+        return batch.spread(estimated, whiten=True) if _whitens(config or {}) else advantages, returns
 
 
 _hosted = functools.cache(_Hosted)
 
 
-def _is_path(name: Any) -> bool:
-    return isinstance(name, str) and ":" in name
+def _callers(function: str) -> Iterator[FrameType]:
+    """The frame of a function that is being called, then those that have called it."""
+    frame: FrameType | None = sys._getframe()
+    inside = False
+    while frame is not None:
+        inside = inside or frame.f_code.co_name == function
+        if inside:
+            yield frame
+        frame = frame.f_back
 
 
 def _local(function: str, name: str) -> Any:
     """A local variable of a function that is being called, or None where there is no such function."""
-    frame = sys._getframe()
-    while frame := frame.f_back:  # type: ignore[assignment]
-        if frame.f_code.co_name == function:
-            if name not in frame.f_locals:
-                raise MovedHookError(
-                    f"verl's {function} has no local variable {name}, which the adapter holds on to; install a version "
-                    "in the tested range (see `advantages adapters`), or report this"
-                )
-            return frame.f_locals[name]
-    return None
+    frame = next(_callers(function), None)
+    if frame is None:
+        return None
+    if name not in frame.f_locals:
+        raise MovedHookError(
+            f"verl's {function} has no local variable {name}, which the adapter holds on to; install a version "
+            "in the tested range (see `advantages adapters`), or report this"
+        )
+    return frame.f_locals[name]
 
 
 def _configured(estimator: Callable[..., Any], algorithm: Any) -> tuple[Definition, dict[str, Any]]:
     """The definition of an estimator, and its options from verl's configuration of the algorithm, both checked."""
     from omegaconf import OmegaConf
+    from verl.trainer.config import AlgoConfig
 
     algorithm = {} if algorithm is None else algorithm
     options = algorithm.get("advantage_options") or {}
-    options = dict(OmegaConf.to_container(options, resolve=True) if OmegaConf.is_config(options) else options)
+    options = OmegaConf.to_container(options, resolve=True) if OmegaConf.is_config(options) else options
     d = check(estimator, _HOST, options)
-    components = _takes_components(d)
-    for name, why in _SET_HERE.items():
-        if name in options and (components or name == "across"):
-            raise TypeError(f"{d.name}: {name} is set by the adapter: {why}; drop it from advantage_options")
-    for name, default in (_OF_THEIRS | ({} if components else dict.fromkeys(_OF_COMPONENTS))).items():
+    flags = {setting: (flag.name.rpartition(".")[2], flag.default) for setting, flag in _HOST.flags.items()}
+    options = with_flags(d, _HOST, options, {key: algorithm.get(*flag) for key, flag in flags.items()})
+    of_theirs = _OF_THEIRS | ({} if d.by_component else dict.fromkeys(_OF_COMPONENTS))
+    for name, default in of_theirs.items():
         value = algorithm.get(name, default)
         if value != default:
+            deviation = "; dr_grpo does not divide by the deviation" if name == "norm_adv_by_std_in_grpo" else ""
             raise ValueError(
                 f"algorithm.{name} is {value!r}, which shapes verl's own advantages and does nothing to those of "
                 f"{d.name}; leave it at {default!r}, and pass settings of {d.name} as algorithm.advantage_options"
+                + deviation
             )
-    if components:
+    read = _places([*_OURS, *_OF_COMPONENTS, *_OF_THEIRS, *(name for name, _ in flags.values())])
+    known = {*read, *(field.name for field in fields(AlgoConfig))}
+    settings = {name: f"algorithm.advantage_options.{name}" for name in d.settings if name not in known}
+    _refuse_near_misses("algorithm.", algorithm, settings | read, known)
+    if d.by_component:
         names = list(algorithm.get("gdpo_reward_keys") or ())
         if not names:
             raise ValueError(
@@ -190,7 +260,15 @@ def _configured(estimator: Callable[..., Any], algorithm: Any) -> tuple[Definiti
         columns = {"weights": None if weights is None else list(weights), "components": names}
         options |= {name: value for name, value in columns.items() if name in d.settings}
     _logprobs(algorithm)
+    _whitens(algorithm)
     return d, options
+
+
+def _whitens(algorithm: Any) -> bool:
+    choice = algorithm.get("advantage_whiten", False)
+    if not isinstance(choice, bool):
+        raise TypeError(f"algorithm.advantage_whiten is {choice!r}; pass True or False")
+    return choice
 
 
 def _logprobs(algorithm: Any) -> str:
@@ -246,7 +324,7 @@ class _Batch:
 
     def _rewards(self) -> torch.Tensor:
         """(N,) rewards, or (N, K) for an estimator that takes the components apart."""
-        if not _takes_components(self.definition):
+        if not self.definition.by_component:
             return self.data.batch["token_level_rewards"].sum(1)
         names = list(self.algorithm.get("gdpo_reward_keys"))
         found = self.data.non_tensor_batch
@@ -289,28 +367,19 @@ class _Batch:
         """(N,) of whole responses; unknown where verl has rejected all of a response."""
         return torch.where(self.mask.any(1), sequence_logprobs(token_logprobs, self.mask), torch.nan)
 
-    def spread(self, advantages: Any) -> torch.Tensor:
-        """(N, T) advantages of all rows, 0 on the tokens that are not trained."""
-        name = self.definition.name
-        if not isinstance(advantages, torch.Tensor) or not advantages.is_floating_point():
-            found = f"dtype {advantages.dtype}" if hasattr(advantages, "dtype") else f"a {type(advantages).__name__}"
-            raise TypeError(f"{name}: returned {found}; advantages must be a tensor of floating point numbers")
-        if advantages.shape not in ((len(self.rows),), self.mask.shape):
-            raise ValueError(
-                f"{name}: returned shape {tuple(advantages.shape)}; its advantages must have shape "
-                f"{(len(self.rows),)} or {tuple(self.mask.shape)}"
-            )
-        if not advantages.isfinite().all():
-            raise ValueError(
-                f"{name}: returned advantages that are not finite; give 0 to responses that are not valid, or "
-                "decorate the function with advantages.estimator, which does"
-            )
-        if advantages.ndim == 1:
-            advantages = advantages[:, None]
-        spread = torch.zeros(self.mask_of_all.shape, dtype=advantages.dtype, device=advantages.device)
-        spread[self.rows] = torch.where(self.mask, advantages, 0.0)
+    def log(self, advantages: torch.Tensor) -> None:
+        """Put what `advantages.host.measures` has to say among the metrics of the trainer's step."""
+        for frame in _callers("compute_advantage"):
+            metrics = frame.f_locals.get("metrics")
+            if isinstance(metrics, dict):
+                groups = self.data.non_tensor_batch.get("uid", range(len(self.rows)))
+                rewards = self.data.batch["token_level_rewards"].sum(1)
+                metrics.update(measures(advantages, self.mask, list(groups), rewards))
+                return
+
+    def spread(self, advantages: torch.Tensor, *, whiten: bool = False) -> torch.Tensor:
+        """(N, T) advantages of all rows, 0 on the tokens that are not trained; whitened over those that are."""
+        own = torch.where(self.mask, advantages if advantages.ndim == 2 else advantages[:, None], 0.0)
+        spread = torch.zeros(self.mask_of_all.shape, dtype=own.dtype, device=own.device)
+        spread[self.rows] = whitened(own, self.mask) if whiten else own
         return spread
-
-
-def _takes_components(d: Definition) -> bool:
-    return ("N", "K") in d.shapes.get("rewards", ())

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..adapters.contract import Host, check, estimate, resolve
 from ..core.groups import Groups
+from ..host import Host, check, estimate, resolve
 from ..ops import masked_mean, sequence_logprobs
 from ..policy.chat import render
 from ..policy.rollout import Rollout, joined, read, sample

@@ -113,7 +113,7 @@ def test_settings_are_drawn_from_ranges_literals_and_defaults():
     from typing import Annotated, Literal
 
     from advantages.core.definition import definition_of
-    from advantages.core.types import Range
+    from advantages.core.settings import Range
 
     def mine(
         rewards,

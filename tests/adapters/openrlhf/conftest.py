@@ -46,7 +46,7 @@ def parse(cluster, monkeypatch):
 
     import openrlhf.utils
 
-    from advantages.adapters.openrlhf import main
+    from advantages.adapters.openrlhf.__main__ import main
 
     def stop(args):
         raise Parsed(args)

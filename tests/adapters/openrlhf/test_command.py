@@ -11,9 +11,10 @@ pytest.importorskip("openrlhf")
 import openrlhf.utils
 from openrlhf.trainer.ppo_utils import experience_maker
 
-from advantages.adapters import openrlhf as adapter
-from advantages.adapters.contract import MovedHookError
-from advantages.adapters.openrlhf import Request, main, runtime_env, runtime_env_hook, setup
+from advantages.adapters.hooks import MovedHookError
+from advantages.adapters.openrlhf import Request, runtime_env, runtime_env_hook, setup, worker
+from advantages.adapters.openrlhf.__main__ import main
+from advantages.adapters.openrlhf.request import plan_for
 
 
 def command(name, options=None, *more):
@@ -37,10 +38,18 @@ def test_without_the_setup_training_stops(parse, roll, samples):
 @pytest.mark.parametrize(
     ("advantage", "arguments", "message"),
     [
-        (command("lampo"), "--rollout.n_samples_per_prompt 1", "n_samples_per_prompt is 1, and lampo compares"),
-        (command("rloo"), "--algo.advantage.gamma 0.9", "advantage.gamma is 0.9, but rloo has no discount; drop it"),
-        (command("grpo"), "--algo.advantage.lambd 0.9", "advantage.lambd is 0.9, but grpo has no lambda_; drop it"),
-        (command("gae"), "--algo.advantage.lambd 1.5", "gae: lambda_ is 1.5; pass a number between 0 and 1"),
+        (command("lampo"), "--rollout.n_samples_per_prompt 1", "n_samples_per_prompt is 1, but lampo compares"),
+        (
+            command("rloo"),
+            "--algo.advantage.gamma 0.9",
+            "advantage.gamma is 0.9, but rloo has no setting discount, .* leave it at 1.0",
+        ),
+        (command("grpo"), "--algo.advantage.lambd 0.9", "advantage.lambd is 0.9, but grpo has no setting lambda_"),
+        (
+            command("gae"),
+            "--algo.advantage.lambd 1.5",
+            "gae: --algo.advantage.lambd is 1.5; pass a number between 0 and 1",
+        ),
         (command("rloo"), "--algo.advantage.no_std_norm", "is about OpenRLHF's whitening, .* add --advantage-whiten"),
         (command("rloo"), "--critic.model_name_or_path x", "--critic.model_name_or_path is x, but rloo takes no val"),
         (command("gdpo"), "", "gdpo takes one reward per component; name them in the option components"),
@@ -54,9 +63,31 @@ def test_without_the_setup_training_stops(parse, roll, samples):
             "--algo.kl.init_coef 0.1",
             "towards_reference needs ref_token_logprobs .* does not hand to estimators here",
         ),
-        (command("lambo"), "", "advantage is 'lambo'; pass one of"),
+        (command("lambo"), "", "estimator 'lambo': there is none; .* did you mean 'lampo'"),
+        (command("advantages.lamp"), "", "did you mean 'lampo'"),
         (command("lampo", {"tau": 1}), "", "lampo: takes no option 'tau'"),
-        (command("gae", {"discount": 1}), "", "gae: got the option 'discount'; .* pass --algo.advantage.gamma"),
+        (command("lampo", {"temprature": 1}), "", "takes no option 'temprature'; .* did you mean 'temperature'"),
+        (
+            command("reinforce_plus_plus", {"across": "data"}),
+            "",
+            "takes no option 'across' under OpenRLHF; .* whole batch",
+        ),
+        (command("lampo", {"group_size": 4}), "", "takes no option 'group_size' under OpenRLHF"),
+        (command("gae", {"discount": 1}), "", "gae: takes no option 'discount' under OpenRLHF; set --algo.advantage.g"),
+        (command("gae", {"lambda_": 1}), "", "takes no option 'lambda_' under OpenRLHF; set --algo.advantage.lambd"),
+        (["--advantge", "lampo"], "", "takes no --advantge; did you mean --advantage"),
+        (
+            ["--advantage", "lampo", "--advantage-option", "{}"],
+            "",
+            "no --advantage-option; did you mean --advantage-opt",
+        ),
+        (
+            ["--advantage=lampo", "--advantage-whitn=1"],
+            "",
+            "takes no --advantage-whitn; did you mean --advantage-whiten",
+        ),
+        (["--advantage", "lampo", "--seed", "3"], "", "takes no --seed; arguments of OpenRLHF come after --"),
+        (["--advantage-whiten"], "", "names no estimator; pass --advantage lampo"),
         (command("rloo"), "--algo.advantage.estimator rloo", "--algo.advantage.estimator names a second estimator"),
         (command("rloo"), "--algo.advantage.est=rloo", "--algo.advantage.est=rloo names a second estimator"),
         (["--advantage", "rloo", "--advantage-options", "{"], "", "'{' is no JSON"),
@@ -96,6 +127,17 @@ def test_without_our_command_a_worker_refuses(parse, install, roll, samples):
         roll(parse("--algo.advantage.estimator gae"), samples())
 
 
+def test_an_estimator_of_openrlhfs_own_beside_ours_is_refused(parse, install, roll, samples):
+    install(Request("rloo", {}))
+    with pytest.raises(
+        ValueError, match=r"estimator is group_norm, but rloo forms the advantages of this run; pass rein"
+    ):
+        roll(parse("--algo.advantage.estimator group_norm"), samples())
+    args = parse(advantage=command("grpo"))
+    with pytest.raises(ValueError, match=r"estimator is advantages:grpo, but rloo forms the advantages of this run"):
+        plan_for(Request("rloo", {}), args)
+
+
 # The runtime environment
 
 
@@ -126,10 +168,47 @@ def test_a_setup_that_was_told_nothing_says_so(monkeypatch):
         setup()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lampo", "is 'lampo', which is no JSON .*; write it as in "),
+        ('["lampo"]', "is .*, which names no estimator under the key 'advantage'; write it as in "),
+        ('{"options": {}}', "is .*, which names no estimator under the key 'advantage'"),
+        ('{"advantage": 3}', "is .*, which names no estimator under the key 'advantage'"),
+        ('{"advantge": "lampo"}', "has the key 'advantge'; .* did you mean 'advantage'"),
+        ('{"advantage": "lampo", "option": {"temperature": 1}}', "has the key 'option'; .* did you mean 'options'"),
+        ('{"advantage": "lampo", "whitening": true}', "has the key 'whitening'; .* did you mean 'whiten'"),
+        ('{"advantage": "lampo", "whiten": "no"}', "says that whiten is 'no'; pass true or false"),
+    ],
+)
+def test_a_misspelt_request_is_refused_in_the_first_worker(text, message, monkeypatch):
+    monkeypatch.setenv("ADVANTAGES_OPENRLHF", text)
+    with pytest.raises(ValueError, match=f"ADVANTAGES_OPENRLHF {message}"):
+        setup()
+
+
+def test_options_may_be_left_out_of_a_request(monkeypatch):
+    monkeypatch.setenv("ADVANTAGES_OPENRLHF", '{"advantage": "lampo"}')
+    assert Request.from_environment() == Request("lampo", {}, False)
+
+
+@pytest.mark.parametrize(
+    ("advantage", "options", "message"),
+    [
+        (lambda rewards: rewards, None, "cannot import; pass a name"),
+        ("lampo", ["temperature"], "its options are .*; pass a mapping"),
+        ("gae", {"discount": 0.9}, "set --algo.advantage.gamma"),
+    ],
+)
+def test_an_environment_that_cannot_work_is_not_made(advantage, options, message):
+    with pytest.raises(TypeError, match=message):
+        runtime_env(advantage, options)
+
+
 # Moved hooks
 
 
-@pytest.mark.parametrize("path", adapter.HOOKS)
+@pytest.mark.parametrize("path", worker.HOOKS)
 def test_a_moved_hook_is_an_error_that_names_it(path, monkeypatch):
     monkeypatch.setenv("ADVANTAGES_OPENRLHF", runtime_env("rloo")["env_vars"]["ADVANTAGES_OPENRLHF"])
     owner, _, name = path.rpartition(".")
@@ -140,7 +219,7 @@ def test_a_moved_hook_is_an_error_that_names_it(path, monkeypatch):
 
 def test_a_moved_module_is_an_error_in_the_worker(monkeypatch):
     monkeypatch.setenv("ADVANTAGES_OPENRLHF", runtime_env("rloo")["env_vars"]["ADVANTAGES_OPENRLHF"])
-    monkeypatch.setattr(adapter, "MAKER", "openrlhf.trainer.ppo_utils.experience_factory")
+    monkeypatch.setattr(worker, "MAKER", "openrlhf.trainer.ppo_utils.experience_factory")
     with pytest.raises(MovedHookError, match=r"there is no openrlhf\..*experience_factory, which the adapter holds on"):
         setup()
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from advantages.adapters.openrlhf import Request, runtime_env
 
-SECONDS = 300.0
+SECONDS = 600.0  # a guard against hanging, not a measure
 OPTIONS = {"temperature": 0.5}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from advantages import grpo, lampo, rloo
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 
 torch = pytest.importorskip("torch")
 
@@ -58,6 +58,8 @@ def slime_arguments(**changed):
             "advantage_estimator": "grpo",
             "rewards_normalization": True,
             "grpo_std_normalization": True,
+            "normalize_advantages": False,
+            "n_samples_per_prompt": 2,
             "reward_key": None,
         }
         | changed
@@ -137,7 +139,17 @@ def test_slime_takes_a_function_of_ones_own_by_its_path():
     ("changed", "error", "message"),
     [
         ({}, ValueError, "no estimator is named; put `advantage: lampo`"),
-        ({"advantage": "lambo"}, ValueError, "advantage is 'lambo'"),
+        ({"advantage": "lambo"}, ValueError, "estimator 'lambo': there is none"),
+        ({"advantages": "lampo"}, ValueError, "have 'advantages', which nobody reads; did you mean 'advantage'"),
+        (
+            {"advantage": "grpo", "advantage_option": {"ddof": 0}},
+            ValueError,
+            "have 'advantage_option', which nobody reads; did you mean 'advantage_options'",
+        ),
+        ({"advantage": "grpo", "advantge_options": {}}, ValueError, "did you mean 'advantage_options'"),
+        ({"advantage": "lamp"}, ValueError, "did you mean 'lampo'"),
+        ({"advantage": "grpo", "advantage_options": {"epsilom": 1}}, TypeError, "did you mean 'epsilon'"),
+        ({"advantage": "grpo", "advantage_options": ["epsilon"]}, TypeError, "pass a mapping from settings to values"),
         ({"advantage": "gae"}, TypeError, r"gae needs token_rewards .* slime does not hand"),
         ({"advantage": "grpo", "advantage_options": {"speed": 1}}, TypeError, "grpo: takes no option 'speed'"),
         ({"advantage": "grpo", "advantage_options": {"epsilon": -1.0}}, ValueError, "epsilon"),
@@ -151,12 +163,45 @@ def test_slime_takes_a_function_of_ones_own_by_its_path():
             "--custom-advantage-function-path is set",
         ),
         ({"advantage": f"{__name__}:not_finite"}, ValueError, "not_finite: returned advantages that are not finite"),
-        ({"advantage": f"{__name__}:too_few"}, ValueError, r"too_few: returned shape \(4,\); slime takes .* \(5,\)"),
+        (
+            {"advantage": f"{__name__}:too_few"},
+            ValueError,
+            r"too_few: returned shape \(4,\); .* must have shape \(5,\)",
+        ),
     ],
 )
 def test_what_slime_cannot_do_is_refused_in_a_sentence(changed, error, message):
     with pytest.raises(error, match=message):
         RolloutManager(slime_arguments(**changed)).generate(slime_samples())
+
+
+def alone():
+    return [Sample(place, place, None, 2, reward, None, [-1.0, -1.0]) for place, reward in enumerate([1.0, 0.0, 0.5])]
+
+
+# slime sets grpo_std_normalization to False where n_samples_per_prompt is 1: slime/utils/arguments.py
+ONE = {"n_samples_per_prompt": 1, "grpo_std_normalization": False}
+
+
+@pytest.mark.parametrize("advantage", ["grpo", "dr_grpo", "rloo", "lampo", "lambdapo"])
+def test_slime_with_one_sample_a_prompt_could_never_learn(advantage):
+    args = slime_arguments(advantage=advantage, **ONE)
+    with pytest.raises(ValueError, match=f"--n-samples-per-prompt is 1, but {advantage} compares the responses"):
+        RolloutManager(args).generate(alone())
+    compacted = alone()
+    for sample in compacted:  # two samples of one rollout are no siblings
+        sample.group_index, sample.rollout_id = 0, 7
+    with pytest.raises(ValueError, match="--n-samples-per-prompt is 1"):
+        RolloutManager(args).generate(compacted)
+    args.advantage_options = {"singleton": "raw"}
+    assert RolloutManager(args).generate(alone())[1][0].tolist() == [1.0, 1.0]
+
+
+def test_slime_with_one_sample_a_prompt_serves_what_compares_no_siblings():
+    args = slime_arguments(advantage="reinforce", **ONE)
+    assert [x[0].item() for x in RolloutManager(args).generate(alone())[1]] == [1.0, 0.0, 0.5]
+    args = slime_arguments(advantage="rloo", **ONE)  # a rollout function of one's own has sampled more
+    assert RolloutManager(args).generate(slime_samples())[1][1].tolist() == [-1.0]
 
 
 def test_slime_needs_what_it_did_not_record():

@@ -15,9 +15,13 @@ from peft import LoraConfig
 from trl_runs import bare, by_response, share, short
 
 from advantages import estimator, estimators, lampo
-from advantages.adapters.contract import HOSTS, MovedHookError, resolve
+from advantages.adapters.hooks import MovedHookError
+from advantages.adapters.hosts import HOSTS
 from advantages.adapters.trl import GRPOTrainer
+from advantages.host import resolve
 
+OLD = trl.__version__.startswith("0.")
+LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", *([] if OLD else ["cispo", "sapo", "luspo", "vespo"])]
 WORK = sorted(set(estimators.__all__) - {"gae"})
 
 
@@ -88,6 +92,8 @@ def test_schedules(make, model, name, schedule, old_logprobs):
     ("rewards", "weights"), [([share, short], None), ([share, short], [1.0, -0.5]), ([short], None)]
 )
 def test_formulas_that_agree_with_trls_give_the_same_numbers(make, name, options, config, rewards, weights):
+    if OLD and rewards == [short]:
+        pytest.skip("TRL 0.24 trains on responses that no function has scored, as if their reward were 0")
     settings = {"max_steps": 2, "rewards": rewards, "reward_weights": weights}
     theirs = trained(make(trl.GRPOTrainer, **settings, **config))
     ours = trained(make(GRPOTrainer, advantage=name, advantage_options=options, **settings))
@@ -96,7 +102,7 @@ def test_formulas_that_agree_with_trls_give_the_same_numbers(make, name, options
         torch.testing.assert_close(our["advantages"], their["advantages"], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("loss", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_takes_advantages_of_tokens(make, loss):
     trained(make(GRPOTrainer, advantage="reinforce_plus_plus", loss_type=loss, num_iterations=2, max_steps=2))
 
@@ -212,8 +218,9 @@ def test_what_is_logged_is_what_is_trained_on(make, tmp_path, name):
     batch, mask = seen.batches[0], seen.batches[0]["completion_mask"].bool()
     per_token = batch["advantages"].ndim == 2
     each = batch["advantages"].sum(1) / mask.sum(1) if per_token else batch["advantages"]
-    table = pandas.read_parquet(tmp_path / "completions" / "completions_00001.parquet")
-    assert table["advantage"].tolist() == pytest.approx(each.tolist())
+    if not OLD:  # which writes no table
+        table = pandas.read_parquet(tmp_path / "completions" / "completions_00001.parquet")
+        assert table["advantage"].tolist() == pytest.approx(each.tolist())
     logged = trainer.state.log_history[0]
     numbers = batch["advantages"][mask] if per_token else batch["advantages"]
     assert logged["advantages/mean"] == pytest.approx(numbers.mean().item(), abs=1e-6)
@@ -252,8 +259,17 @@ def test_a_function_of_the_user(make):
     [
         (lambda rewards: rewards[:4], ValueError, r"<lambda>: returned shape \(4,\); .* must have shape \(8,\)$"),
         (lambda rewards: rewards[None], ValueError, r"returned shape \(1, 8\); .* have shape \(8,\) or \(8, 6\)"),
-        (lambda rewards: rewards.tolist(), TypeError, "<lambda>: returned a list; advantages must be a tensor of"),
-        (lambda rewards: rewards > 0, TypeError, "<lambda>: returned dtype torch.bool; advantages must be"),
+        (
+            lambda rewards: rewards.tolist(),
+            TypeError,
+            "<lambda>: returned a value of type list; its advantages must be a torch tensor of",
+        ),
+        (
+            lambda rewards: rewards.numpy(),
+            TypeError,
+            "<lambda>: returned a numpy array of float32; its advantages must be",
+        ),
+        (lambda rewards: rewards > 0, TypeError, "<lambda>: returned a torch tensor of torch.bool; its adv"),
         (lambda rewards: rewards - rewards.mean(), ValueError, "<lambda>: returned advantages that are not finite; "),
     ],
 )
@@ -279,16 +295,27 @@ def per_function(rewards):
     ("options", "error", "message"),
     [
         ({"advantage": "gae"}, TypeError, "gae needs values .*, which TRL does not hand to estimators here; it hands "),
-        ({"advantage": "lambo"}, ValueError, "advantage is 'lambo'; pass one of "),
+        ({"advantage": "lambo"}, ValueError, "estimator 'lambo': there is none; .* mean 'lampo'"),
         ({"advantage": "grpo", "advantage_options": {"tau": 1}}, TypeError, "grpo: takes no option 'tau'"),
         ({"advantage": "lampo", "advantage_options": {"temperature": -1}}, ValueError, "lampo: temperature is -1"),
-        ({"advantage": "gdpo", "advantage_options": {"across": 1}}, TypeError, "gdpo: across is set by the adapter: "),
+        ({"advantage": None}, TypeError, "advantage is None; pass a name, 'package.module:function' or a function"),
+        ({"advantage": "lampo", "advantage_options": {"temprature": 1}}, TypeError, "; did you mean 'temperature'"),
+        (
+            {"advantage": "lampo", "advantage_options": ["temperature"]},
+            TypeError,
+            "lampo: its options are .*; pass a map",
+        ),
+        (
+            {"advantage": "gdpo", "advantage_options": {"across": 1}},
+            TypeError,
+            "gdpo: takes no option 'across' under TRL",
+        ),
         (
             {"advantage": "gdpo", "advantage_options": {"weights": [1.0, 1.0]}},
             TypeError,
-            "gdpo: weights is set by the adapter: pass reward_weights to the trainer's configuration; drop it",
+            "gdpo: takes no option 'weights' under TRL; pass reward_weights to the trainer's configuration",
         ),
-        ({"advantage": "grpo", "scale_rewards": "none"}, ValueError, "scale_rewards is 'none', .* to those of grpo; "),
+        ({"advantage": "grpo", "scale_rewards": "none"}, ValueError, "scale_rewards is 'none', .* of grpo; .*dr_grpo"),
         ({"advantage": "grpo", "scale_rewards": False}, ValueError, "scale_rewards is 'none'"),
         (
             {"advantage": "gdpo", "multi_objective_aggregation": "normalize_then_sum"},
@@ -329,6 +356,14 @@ def test_a_hook_that_is_passed_by_is_an_error(make, monkeypatch):
     trainer = make(GRPOTrainer, advantage="grpo")
     monkeypatch.setattr(trl.GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: {"advantages": 0})
     with pytest.raises(MovedHookError, match="TRL has scored a batch without _calculate_rewards"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("nothing", [None, (None, None)])
+def test_log_probabilities_that_do_not_come_are_an_error(make, monkeypatch, nothing):
+    trainer = make(GRPOTrainer, advantage="lampo")
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", lambda *_, **__: nothing)
+    with pytest.raises(MovedHookError, match="_get_per_token_logps_and_entropies gives no log-probabilities"):
         trainer.train()
 
 

@@ -15,7 +15,7 @@ from tunix.rl import function_registry
 from tunix.rl.agentic.agentic_grpo_learner import GRPOConfig as AgenticGRPOConfig
 
 import advantages
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.tunix import register
 
 REWARDS = np.array([1.0, 0.0, 0.0, 1.0, 0.5, 0.25, 0.25, 0.25], np.float32)
@@ -92,15 +92,19 @@ def test_the_same_numbers_as_tunixs_own(theirs, ours):
     np.testing.assert_allclose(made, own, atol=1e-6)
 
 
-def test_gae_in_the_ppo_learner_is_tunixs_own():
-    name = register("gae", whiten=True)
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 100.0])
+def test_gae_in_the_ppo_learner_is_tunixs_own_at_every_scale(scale, monkeypatch):
+    monkeypatch.setattr(Cluster, "get_values", lambda self, **others: jnp.asarray(scale * VALUES))
     settings = {"beta": 0.0, "gamma": 0.9, "gae_lambda": 0.8}
     own, made = (
-        example(PPOLearner, PPOConfig(advantage_estimator=estimator, **settings)) for estimator in ("gae", name)
+        example(
+            PPOLearner, PPOConfig(advantage_estimator=estimator, **settings), rewards=100 * (scale == 100) * REWARDS
+        )
+        for estimator in ("gae", register("gae", whiten=True))
     )
     mask = np.asarray(own.completion_mask)
     np.testing.assert_allclose(np.asarray(made.advantages)[mask], np.asarray(own.advantages)[mask], atol=1e-4)
-    np.testing.assert_allclose(np.asarray(made.returns)[mask], np.asarray(own.returns)[mask], atol=1e-5)
+    np.testing.assert_allclose(np.asarray(made.returns)[mask], np.asarray(own.returns)[mask], rtol=1e-5)
     assert (np.asarray(made.advantages)[~mask] == 0).all()
 
 
@@ -152,15 +156,34 @@ def too_few(rewards):
 @pytest.mark.parametrize(
     ("advantage", "others", "error", "message"),
     [
-        ("lambo", {}, ValueError, "advantage is 'lambo'"),
+        ("lambo", {}, ValueError, "estimator 'lambo': there is none; .* did you mean 'lampo'"),
         ("lampo", {}, TypeError, r"lampo needs logprobs .* tunix does not hand"),
         ("reinforce_plus_plus_baseline", {}, TypeError, r"needs rewards .* tunix PPO does not hand"),
         ("grpo", {"advantage_options": {"speed": 1}}, TypeError, "grpo: takes no option 'speed'"),
+        ("grpo", {"advantage_options": {"epsilom": 1}}, TypeError, "takes no option 'epsilom'; .* mean 'epsilon'"),
+        (
+            "grpo",
+            {"advantage_options": {"group_size": 4}},
+            TypeError,
+            "takes no option 'group_size' under tunix; .* batch",
+        ),
+        (
+            "reinforce_plus_plus",
+            {"advantage_options": {"across": "data"}},
+            TypeError,
+            "no option 'across' under tunix PPO",
+        ),
+        ("grpo", {"advantage_options": ["epsilon"]}, TypeError, "pass a mapping from settings to values"),
         ("grpo", {"advantage_options": {"epsilon": -1.0}}, ValueError, "epsilon"),
         ("gdpo", {}, TypeError, "gdpo needs rewards by component, but tunix hands their sum"),
-        ("gae", {"advantage_options": {"lambda_": 0.9}}, TypeError, "lambda_ is gae_lambda in PPOConfig"),
+        (
+            "gae",
+            {"advantage_options": {"lambda_": 0.9}},
+            TypeError,
+            "takes no option 'lambda_' under tunix PPO; set PPOConfig.gae_lambda",
+        ),
         ("grpo", {"whiten": True}, TypeError, "whiten is for the PPO learner"),
-        ("grpo", {"name": "rloo"}, ValueError, "tunix has an advantage estimator 'rloo' already"),
+        ("grpo", {"name": "rloo"}, ValueError, "tunix has another advantage estimator 'rloo' already"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(advantage, others, error, message):
@@ -168,10 +191,106 @@ def test_what_cannot_work_is_refused_at_once(advantage, others, error, message):
         register(advantage, **others)
 
 
-@pytest.mark.parametrize(("function", "message"), [(not_finite, "not finite"), (too_few, r"shape \(7,\); tunix takes")])
+def in_a_list(rewards):
+    return list(rewards)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (not_finite, "not finite"),
+        (in_a_list, "returned a value of type list; its advantages must be a numpy array"),
+        (too_few, r"shape \(7,\); its advantages must have shape \(8,\)"),
+    ],
+)
 def test_advantages_that_would_spoil_the_training_are_refused(function, message):
-    with np.errstate(divide="ignore"), pytest.raises(ValueError, match=message):
+    with np.errstate(divide="ignore"), pytest.raises((TypeError, ValueError), match=message):
         example(GRPOLearner, GRPOConfig(advantage_estimator=register(function), num_generations=4, beta=0.0))
+
+
+def called(name, rewards, num_generations):
+    return function_registry.get_advantage_estimator(name)(rewards=rewards, num_generations=num_generations)
+
+
+@pytest.mark.parametrize("advantage", ["grpo", "rloo", "dr_grpo", "reinforce", of_ones_own])
+@pytest.mark.parametrize(("rows", "num_generations"), [(7, 3), (8, 3), (1, 2), (2, 4), (9, 8)])
+def test_rows_that_the_group_size_does_not_divide_are_refused(advantage, rows, num_generations):
+    with pytest.raises(
+        ValueError, match=f"got {rows} rewards, which num_generations={num_generations} does not divide"
+    ):
+        called(register(advantage), np.arange(float(rows)), num_generations)
+
+
+def test_one_response_to_a_prompt_could_never_learn():
+    with pytest.raises(ValueError, match="num_generations is 1, but rloo compares the responses"):
+        called(register("rloo"), REWARDS, 1)  # GRPOConfig refuses it, too
+    np.testing.assert_allclose(called(register("rloo", {"singleton": "raw"}), REWARDS, 1), REWARDS)
+
+
+def test_two_configurations_stay_apart():
+    several = [{}, {"epsilon": 1.0}, {"epsilon": 0.5, "ddof": 0}, {"singleton": "raw"}]
+    names = [register("grpo", options) for options in several]
+    assert len(set(names)) == len(names)
+    assert names == [register("grpo", options) for options in several]  # a notebook runs its cell again
+    for name, options in zip(names, several, strict=True):
+        np.testing.assert_allclose(called(name, REWARDS, 4), advantages.grpo(REWARDS, GROUPS, **options), rtol=1e-6)
+
+    def namesake(scale):
+        def mine(rewards):
+            return rewards * scale
+
+        return mine
+
+    names = [register(namesake(scale)) for scale in (1.0, 2.0)]
+    assert [called(name, REWARDS, 4)[0] for name in names] == [1.0, 2.0]
+    assert register("gae") != register("gae", whiten=True)
+
+    register("rloo", name="the one")
+    assert register("rloo", name="the one") == "the one"
+    with pytest.raises(ValueError, match="tunix has another advantage estimator 'the one' already; pass another name"):
+        register("rloo", {"singleton": "raw"}, name="the one")
+
+
+def greedy(rewards):
+    doubled = 2.0 * rewards
+    rewards[:] = 0.0
+    return doubled
+
+
+def test_a_function_cannot_write_into_tunixs_rewards():
+    rewards = REWARDS.copy()
+    np.testing.assert_allclose(called(register(greedy), rewards, 4), 2.0 * REWARDS)
+    np.testing.assert_allclose(rewards, REWARDS)
+
+
+@pytest.mark.parametrize("name", ["gae", "reinforce_plus_plus"])
+@pytest.mark.parametrize("whiten", [False, True])
+def test_an_unknown_token_reward_teaches_neither_the_policy_nor_the_critic(name, whiten):
+    mask = np.arange(4) < np.array([3, 1, 2, 4, 2, 2, 1, 4])[:, None]
+    rewards, unknown = np.where(mask, VALUES[::-1, :4], 0.0), [1, 3]
+    rewards[1, 0], rewards[3, 0] = np.nan, np.inf
+    of_tunix = function_registry.get_advantage_estimator(register(name, whiten=whiten))
+
+    def of(mask):
+        values, mask = jnp.asarray(VALUES[:, :4]), jnp.asarray(mask)
+        return of_tunix(rewards=rewards, values=values, completion_mask=mask, gamma=0.9, gae_lambda=0.95)
+
+    (made, returns), (without, returns_without) = of(mask), of(mask & ~np.isin(np.arange(8), unknown)[:, None])
+    np.testing.assert_allclose(made, without, atol=1e-5)
+    np.testing.assert_allclose(np.delete(returns, unknown, 0), np.delete(returns_without, unknown, 0), atol=1e-5)
+    assert not np.asarray(made)[unknown].any()
+    np.testing.assert_allclose(np.asarray(returns)[unknown], np.where(mask, VALUES[:, :4], 0.0)[unknown])
+
+
+def test_gamma_and_lambda_that_an_estimator_has_not_are_refused():
+    config = PPOConfig(advantage_estimator=register("reinforce_plus_plus"), beta=0.0, gae_lambda=0.8)
+    with pytest.raises(
+        ValueError, match=r"gae_lambda is 0\.8, but reinforce_plus_plus has no setting lambda_, .* at 0\.95"
+    ):
+        example(PPOLearner, config)
+    config = PPOConfig(advantage_estimator=register("gae"), beta=0.0, gamma=1.5)
+    with pytest.raises(ValueError, match=r"gae: PPOConfig\.gamma is 1\.5; pass a number between 0 and 1"):
+        example(PPOLearner, config)
 
 
 def test_a_moved_hook_is_named(monkeypatch):

@@ -7,11 +7,11 @@ import torch
 from verl.trainer.ppo import core_algos
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
-from verl_batches import RIGHT, UIDS, algorithm, bare, bare_name, make_batch, words
+from verl_batches import LIKE_VERL, RIGHT, UIDS, algorithm, bare, bare_name, make_batch, words
 
 import advantages
 from advantages import estimators
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 
 FREE = ["dr_grpo", "lambdapo", "lampo", "reinforce"]
 OURS = FREE + [f"advantages.{name}" for name in estimators.__all__]
@@ -45,6 +45,37 @@ def test_each_name_that_is_free_is_ours_and_no_other():
     for name in estimators.__all__:
         mine = core_algos.get_adv_estimator_fn(f"advantages.{name}")
         assert (core_algos.get_adv_estimator_fn(name) is mine) == (name in FREE)
+
+
+@pytest.mark.parametrize("trainer", [legacy, v1])
+@pytest.mark.parametrize("name", ["lampo", "advantages.gae", "advantages.grpo"])
+def test_whitening_over_the_trained_tokens_where_it_is_asked_for(name, trainer):
+    plain = trainer(make_batch(), algorithm(name)).batch
+    white = trainer(make_batch(), algorithm(name, "+algorithm.advantage_whiten=True")).batch
+    mask = plain["response_mask"] != 0
+    torch.testing.assert_close(white["advantages"], advantages.ops.whiten(plain["advantages"], mask))
+    assert torch.equal(white["returns"], plain["returns"])
+
+
+def test_a_step_logs_what_trl_logs():
+    metrics = {}
+
+    def fit(batch, config):  # verl's trainers have such a variable where they compute advantages
+        metrics["before"] = 1.0
+        return legacy(batch, config)
+
+    batch = make_batch()
+    batch.batch["token_level_rewards"][0, 0] = torch.nan
+    result = fit(batch, algorithm("rloo")).batch["advantages"][:, 0]
+    assert set(metrics) == {"before"}
+    result = fit(batch, algorithm("advantages.rloo")).batch["advantages"][:, 0]
+    assert metrics == {
+        "before": 1.0,
+        "advantages/mean": pytest.approx(result.mean().item(), abs=1e-6),
+        "advantages/std": pytest.approx(result.std(correction=0).item(), abs=1e-6),
+        "advantages/informative_groups": 1.0,
+        "advantages/unscored": 1 / 8,
+    }
 
 
 def test_options_reach_the_estimator():
@@ -108,7 +139,7 @@ def test_a_session_counts_once(name):
         columns = batch.non_tensor_batch
         given["rewards"] = torch.stack([torch.tensor(columns[key]).float() for key in ("right", "short")], 1)
     taken = {word: given[word] for word in estimator.__advantages__.inputs if word in given}
-    expected = estimator(**taken, trajectories=keys)
+    expected = estimator(**taken, trajectories=keys, **LIKE_VERL.get(bare_name(name), {}))
     expected = (expected if expected.ndim == 2 else expected[:, None]) * given["mask"]
     assert expected.any()
     torch.testing.assert_close(result[IN_ORDER], expected, atol=1e-6, rtol=1e-5)
@@ -168,6 +199,10 @@ def not_finite(rewards):
     return rewards / 0.0
 
 
+def of_numpy(rewards):
+    return rewards.numpy()
+
+
 def whole_numbers(rewards):
     return rewards.long()
 
@@ -211,13 +246,18 @@ def test_a_function_that_knows_no_trajectories_gets_none():
         (
             wrong_shape,
             ValueError,
-            r"wrong_shape: returned shape \(3,\); its advantages must have shape \(8,\) or \(8, 6\)",
+            r"wrong_shape: returned shape \(3,\); its advantages must have shape \(8,\)",
         ),
         (not_finite, ValueError, "not_finite: returned advantages that are not finite"),
         (
+            of_numpy,
+            TypeError,
+            "of_numpy: returned a numpy array of float32; its advantages must be a torch tensor of floating",
+        ),
+        (
             whole_numbers,
             TypeError,
-            "whole_numbers: returned dtype torch.int64; advantages must be a tensor of floating",
+            "whole_numbers: returned a torch tensor of torch.int64; its advantages must be a torch tensor of floating",
         ),
     ],
 )

@@ -10,6 +10,9 @@ from transformers import Qwen3Config
 from verl.trainer.main_ppo import need_critic, need_reference_policy, validate_config
 from verl_batches import composed
 
+from advantages import estimators
+from advantages.core.definition import definition_of
+from advantages.host import resolve
 from advantages.policy.load import byte_tokenizer
 
 ENOUGH = (
@@ -33,7 +36,8 @@ def validate(tmp_path_factory):
 
 
 def _validate(*overrides):
-    config = composed(*ENOUGH, *overrides)
+    alone = any(text.startswith("actor_rollout_ref.rollout.n=") for text in overrides)
+    config = composed(*ENOUGH, *([] if alone else ["actor_rollout_ref.rollout.n=4"]), *overrides)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         critic = need_critic(config)
@@ -45,6 +49,16 @@ def _validate(*overrides):
     [
         ("algorithm.adv_estimator=lampo", "+algorithm.advantage_options.temperature=0.5"),
         ("algorithm.adv_estimator=advantages.gae", "critic.enable=True"),
+        ("algorithm.adv_estimator=advantages.gae", "critic.enable=True", "algorithm.lam=0.9", "algorithm.gamma=0.99"),
+        ("algorithm.adv_estimator=advantages.reinforce_plus_plus", "actor_rollout_ref.rollout.n=1"),
+        ("algorithm.adv_estimator=reinforce", "actor_rollout_ref.rollout.n=1"),
+        ("algorithm.adv_estimator=grpo", "actor_rollout_ref.rollout.n=1"),
+        (
+            "algorithm.adv_estimator=lampo",
+            "actor_rollout_ref.rollout.n=1",
+            "+algorithm.advantage_options.singleton=raw",
+        ),
+        ("algorithm.adv_estimator=lampo", "+algorithm.recipe.horizon=3", "+algorithm.beta=0.1"),
         ("algorithm.adv_estimator=advantages.gdpo", "+algorithm.gdpo_reward_keys=[right,short]"),
         ("algorithm.adv_estimator=advantages.estimators:lampo", "+algorithm.advantage_options.temperature=auto"),
         ("algorithm.adv_estimator=grpo", "algorithm.gamma=0.5"),
@@ -70,13 +84,13 @@ def test_runs_that_work(validate, overrides):
             "advantages.gdpo",
             ["+algorithm.advantage_options.across=x", "+algorithm.gdpo_reward_keys=[a]"],
             TypeError,
-            "gdpo: across is set by the adapter: one process has the whole batch",
+            "gdpo: takes no option 'across' under verl; the estimator gets the whole batch, so drop it",
         ),
         (
             "advantages.gdpo",
             ["+algorithm.advantage_options.weights=[1]", "+algorithm.gdpo_reward_keys=[a]"],
             TypeError,
-            "gdpo: weights is set by the adapter: pass .*gdpo_reward_weights; drop it",
+            r"gdpo: takes no option 'weights' under verl; pass \+algorithm.gdpo_reward_weights",
         ),
         ("advantages.gdpo", [], ValueError, "gdpo takes the components of the reward apart; name them"),
         (
@@ -90,18 +104,30 @@ def test_runs_that_work(validate, overrides):
             "lampo",
             ["algorithm.gamma=0.9"],
             ValueError,
-            "algorithm.gamma is 0.9, "
-            "which shapes verl's own advantages and does nothing to those of lampo; leave it at 1",
+            "algorithm.gamma is 0.9, but lampo has no setting discount, which it stands for; leave it at 1",
         ),
-        ("advantages.gae", ["algorithm.lam=0.9", "critic.enable=True"], ValueError, "algorithm.lam is 0.9"),
+        ("advantages.reinforce_plus_plus", ["algorithm.lam=0.9"], ValueError, "algorithm.lam is 0.9, but reinforce_pl"),
+        (
+            "advantages.gae",
+            ["algorithm.lam=1.5", "critic.enable=True"],
+            ValueError,
+            "gae: algorithm.lam is 1.5; pass a number between 0 and 1",
+        ),
+        (
+            "advantages.gae",
+            ["+algorithm.advantage_options.lambda_=0.9", "critic.enable=True"],
+            TypeError,
+            "gae: takes no option 'lambda_' under verl; set algorithm.lam",
+        ),
         (
             "lampo",
             ["algorithm.norm_adv_by_std_in_grpo=False"],
             ValueError,
-            "algorithm.norm_adv_by_std_in_grpo is False",
+            "algorithm.norm_adv_by_std_in_grpo is False.*dr_grpo does not divide by the deviation",
         ),
         ("lampo", ["algorithm.use_pf_ppo=True"], ValueError, "algorithm.use_pf_ppo is True"),
         ("lampo", ["+algorithm.gdpo_reward_keys=[a]"], ValueError, r"algorithm.gdpo_reward_keys is \['a'\]"),
+        ("lampo", ["+algorithm.advantage_whiten=1"], TypeError, "advantage_whiten is 1; pass True or False"),
         (
             "lampo",
             ["+algorithm.advantage_logprobs=new"],
@@ -114,7 +140,7 @@ def test_runs_that_work(validate, overrides):
             ValueError,
             "does not report its log-probabilities; pass actor_rollout_ref.rollout.calculate_log_probs=True",
         ),
-        ("no.such:thing", [], ValueError, "advantage is 'no.such:thing', which cannot be imported"),
+        ("no.such:thing", [], ValueError, "estimator 'no.such:thing': cannot be imported"),
         ("test_config:of_reference", [], TypeError, "of_reference needs ref_token_logprobs .*; pass actor_rollout_ref"),
     ],
 )
@@ -124,6 +150,89 @@ def test_a_run_that_cannot_work_is_refused_before_it_starts(validate, monkeypatc
     monkeypatch.setitem(sys.modules, "test_config", sys.modules[__name__])
     with pytest.raises(error, match=message):
         validate(f"algorithm.adv_estimator={name}", *overrides)
+
+
+GROUPED = [name for name in estimators.__all__ if "groups" in definition_of(resolve(name)).needed]
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_one_response_to_a_prompt_is_refused(validate, name):
+    keys = ["+algorithm.gdpo_reward_keys=[a]"] if name == "gdpo" else []
+    message = rf"actor_rollout_ref.rollout.n is 1, but {name} compares the responses to a prompt: every advantage would"
+    with pytest.raises(ValueError, match=message):
+        validate(f"algorithm.adv_estimator=advantages.{name}", "actor_rollout_ref.rollout.n=1", *keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("lamp", "lampo"),
+        ("advantages.lamp", "advantages.lampo"),
+        ("advantage.grpo", "advantages.grpo"),
+        ("grop", "grpo"),
+        ("drgrpo", "dr_grpo"),
+    ],
+)
+def test_a_misspelt_estimator_is_refused_with_the_nearest(validate, name, meant):
+    with pytest.raises(ValueError, match=f"algorithm.adv_estimator is '{name}', .*; did you mean '{meant}'"):
+        validate(f"algorithm.adv_estimator={name}")
+
+
+def test_an_estimator_like_none_is_refused(validate):
+    with pytest.raises(ValueError, match=r"algorithm.adv_estimator is 'xyzzy', which verl does not know; pass one of "):
+        validate("algorithm.adv_estimator=xyzzy")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "meant"),
+    [
+        ("grpo", "algorithm.advantage_option.temperature", "algorithm.advantage_options"),
+        ("lampo", "algorithm.advantage_option.temperature", "algorithm.advantage_options"),
+        ("gae", "algorithm.advantages_options.temperature", "algorithm.advantage_options"),
+        ("advantages.grpo", "algorithm.adv_options.epsilon", "algorithm.advantage_options"),
+        ("rloo", "algorithm.advantage_logprob", "algorithm.advantage_logprobs"),
+        ("lampo", "algorithm.advantage_logprob", "algorithm.advantage_logprobs"),
+        ("gae", "algorithm.advantage_whitening", "algorithm.advantage_whiten"),
+        ("grpo", "advantage_options.epsilon", "algorithm.advantage_options"),
+        ("lampo", "advantage_option.epsilon", "algorithm.advantage_options"),
+    ],
+)
+def test_a_misspelt_or_misplaced_key_is_refused_with_the_nearest(validate, name, key, meant):
+    parts = key.split(".")
+    found = ".".join(parts[:2]) if parts[0] == "algorithm" else parts[0]
+    with pytest.raises(ValueError, match=f"^{found} is set, but nothing reads it; did you mean {meant}"):
+        validate(f"algorithm.adv_estimator={name}", f"+{key}=1")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("temperature", "algorithm.advantage_options.temperature"),
+        ("temprature", "algorithm.advantage_options.temperature"),
+        ("options.temperature", "algorithm.advantage_options"),
+        ("gdpo_reward_key", "algorithm.gdpo_reward_keys"),
+        ("gama", "algorithm.gamma"),
+    ],
+)
+def test_settings_in_the_wrong_place_are_refused(validate, key, meant):
+    with pytest.raises(ValueError, match=f"nothing reads it; did you mean {meant}"):
+        validate("algorithm.adv_estimator=lampo", f"+algorithm.{key}=1")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("grpo", "advantage_options.epsilon=1e-3"),
+        ("gae", "advantage_options.lambda_=0.9"),
+        ("rloo", "advantage_logprobs=rollout"),
+        ("gae", "advantage_whiten=True"),
+        ("remax", "advantage_options.epsilon=1e-3"),
+    ],
+)
+def test_options_beside_verls_own_estimators_are_refused(validate, name, option):
+    better = f"pass algorithm.adv_estimator={f'advantages.{name}' if name != 'remax' else 'an estimator of'}"
+    with pytest.raises(ValueError, match=f"but the estimator {name} is none of `advantages` and does not.*{better}"):
+        validate(f"algorithm.adv_estimator={name}", f"+algorithm.{option}")
 
 
 def of_reference(rewards, ref_token_logprobs):

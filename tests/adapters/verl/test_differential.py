@@ -52,7 +52,7 @@ def test_formulas_that_agree_give_the_same_numbers(name, their_name, arguments, 
 @pytest.mark.parametrize("seed", range(3))
 def test_gae_is_theirs_before_they_whiten_it(seed):
     their = theirs("gae", trained(seed), gamma=0.9, lam=0.8)
-    options = ("+algorithm.advantage_options.discount=0.9", "+algorithm.advantage_options.lambda_=0.8")
+    options = ("algorithm.gamma=0.9", "algorithm.lam=0.8")
     our = ours("gae", trained(seed), *options)
     mask = trained().batch["response_mask"]
     torch.testing.assert_close(our["returns"], their["returns"] * mask, atol=1e-5, rtol=1e-4)
@@ -60,9 +60,27 @@ def test_gae_is_theirs_before_they_whiten_it(seed):
     torch.testing.assert_close(white * mask, their["advantages"] * mask, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("gamma", "lam"), [(1.0, 1.0), (1.0, 0.95), (0.9, 1.0), (0.9, 0.5), (0.99, 0.0)])
+def test_whitened_gae_is_theirs(gamma, lam):
+    """Only the name changes and whitening is asked for: the flags go on to say what they said."""
+    flags = (f"algorithm.gamma={gamma}", f"algorithm.lam={lam}")
+    their = theirs("gae", trained(), *flags, gamma=gamma, lam=lam)
+    our = ours("gae", trained(), *flags, "+algorithm.advantage_whiten=True")
+    mask = trained().batch["response_mask"]
+    for column in ("advantages", "returns"):
+        torch.testing.assert_close(our[column], their[column] * mask, atol=1e-5, rtol=1e-4)
+
+
+def test_returns_of_an_estimator_without_values_are_its_advantages():
+    """verl's are the discounted returns; no critic learns from them."""
+    batch = ours("reinforce_plus_plus", trained())
+    assert torch.equal(batch["returns"], batch["advantages"])
+    assert not torch.allclose(theirs("reinforce_plus_plus", trained())["returns"], batch["returns"], atol=1e-2)
+
+
 def test_a_discount():
     their = theirs("reinforce_plus_plus", trained(), "algorithm.gamma=0.9")["advantages"]
-    our = ours("reinforce_plus_plus", trained(), "+algorithm.advantage_options.discount=0.9")
+    our = ours("reinforce_plus_plus", trained(), "algorithm.gamma=0.9")
     torch.testing.assert_close(our["advantages"], their, atol=2e-5, rtol=1e-4)
 
 
@@ -103,6 +121,10 @@ def test_a_reward_on_a_masked_token_counts_here():
     their = theirs("reinforce_plus_plus", batches[0])["advantages"]
     our = ours("reinforce_plus_plus", batches[1])["advantages"]
     assert their[0, 0] < 0 < our[0, 0]
+    for batch in batches:
+        batch.batch["values"] = torch.zeros_like(batch.batch["values"])
+    assert theirs("gae", batches[0])["returns"][0, 0] == 0.0
+    assert ours("gae", batches[1])["returns"][0, 0] == REWARDS[0]
 
 
 def test_sessions_of_several_rows_are_verls_for_grpo():

@@ -68,8 +68,10 @@ def step(queue, *overrides):
     batch.reorder([7, 0, 1, 5, 2, 3, 6, 4])
     logprobs = queue.get(batch.keys, "train", ["rollout_log_probs"])["rollout_log_probs"]
     queue.put(batch.keys, "train", TensorDict({"old_log_probs": logprobs}, batch_size=len(batch)))
-    result = PPOTrainer._compute_advantage(SimpleNamespace(config=composed(*overrides)), batch, {})
+    metrics = {}
+    result = PPOTrainer._compute_advantage(SimpleNamespace(config=composed(*overrides)), batch, metrics)
     assert len(result.keys) == 8
+    queue.metrics = metrics
     return dict(zip(batch.keys, queue.get(batch.keys, "train", ["advantages"])["advantages"].unbind(), strict=True))
 
 
@@ -96,6 +98,20 @@ def test_lampo(queue):
     )
     assert expected.any()
     check(found, dict(zip(REWARDS, expected.tolist(), strict=True)))
+
+
+def test_metrics_are_logged_as_in_trl(queue):
+    found = step(queue, "algorithm.adv_estimator=dr_grpo")
+    each = torch.stack([found[key][0] for key in KEYS])  # sessions of several rows count by row, as they are trained on
+    assert {name: x for name, x in queue.metrics.items() if name.startswith("advantages/")} == {
+        "advantages/mean": pytest.approx(each.mean().item()),
+        "advantages/std": pytest.approx(each.std(correction=0).item()),
+        "advantages/informative_groups": 1.0,
+        "advantages/unscored": 0.0,
+    }
+    step(queue, "algorithm.adv_estimator=advantages.reinforce_plus_plus")
+    assert queue.metrics["advantages/mean"] == pytest.approx(0.0, abs=1e-6)
+    assert queue.metrics["advantages/std"] == pytest.approx((19 / 20) ** 0.5, abs=1e-3)  # of 20 tokens
 
 
 def test_components_come_from_what_compute_score_returned(queue):

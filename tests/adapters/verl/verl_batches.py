@@ -9,8 +9,8 @@ from omegaconf import open_dict
 from tensordict import TensorDict
 from verl import DataProto
 
-from advantages.adapters.contract import resolve
 from advantages.core.definition import definition_of
+from advantages.host import resolve
 
 UIDS = ["b", "a", "b", "a", "b", "a", "b", "a"]  # interleaved
 RIGHT = [1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.0, 0.25]
@@ -20,6 +20,8 @@ OVERRIDES = {
     "gdpo": ["+algorithm.gdpo_reward_keys=[right,short]"],
     "gae": ["critic.enable=true"],
 }
+
+LIKE_VERL = {"gae": {"lambda_": 1.0}}
 
 
 @cache
@@ -88,7 +90,8 @@ def words(batch):
 
 
 def bare(name, batch, rows=None, **options):
-    """(N, T) advantages of a direct call, on some rows of a batch."""
+    """(N, T) advantages of a direct call, on some rows of a batch; lambda is verl's own default, 1."""
+    options = LIKE_VERL.get(bare_name(name), {}) | options
     batch = batch if rows is None else batch.select_idxs(rows)
     estimator = resolve(bare_name(name))
     given = words(batch)
