@@ -89,7 +89,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "each that fails. Exits with 1 where one fails.",
     )
     libraries = ("numpy", "torch", "jax")
-    check.add_argument("estimator", help="package.module:function, or path/to/file.py:function")
+    check.add_argument("estimator", help="a name in `advantages`, package.module:function, or path/to/file.py:function")
     check.add_argument("--spec", help="an oracle to compare with, package.module:function")
     check.add_argument(
         "--library",

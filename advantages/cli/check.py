@@ -1,17 +1,16 @@
 """`advantages check`: the verdicts on an estimator, readable in a terminal."""
 
 import argparse
-import importlib
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from .. import estimators
+from ..core.naming import resolve
 from ..testing.conforms import Verdict, verdicts
 from ..testing.subject import Subject, installed_libraries
 
-__all__ = ["load", "run"]
+__all__ = ["run"]
 
 _MARKS = {
     "holds": ("green", "holds"),
@@ -20,35 +19,6 @@ _MARKS = {
     "fails as expected": ("yellow", "fails as expected"),
     "holds unexpectedly": ("bold red", "HOLDS UNEXPECTEDLY"),
 }
-
-
-def load(path: str) -> Any:
-    """The object at `package.module:name` or `path/to/file.py:name`.
-
-    Raises:
-        SystemExit: with a sentence, where there is none.
-    """
-    module_name, _, name = path.partition(":")
-    if not name:
-        raise SystemExit(f"{path}: no function is named; write package.module:function")
-    try:
-        if module_name.endswith(".py"):
-            file = Path(module_name).resolve()
-            sys.path.insert(0, str(file.parent))
-            module = importlib.import_module(file.stem)
-        else:
-            sys.path.insert(0, "")
-            module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise SystemExit(
-            f"{path}: cannot be imported ({error}); check the spelling, and that it is installed"
-        ) from None
-    found = getattr(module, name, None)
-    if found is None:
-        raise SystemExit(
-            f"{path}: {module_name} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}"
-        )
-    return found
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,16 +31,16 @@ def run(options: argparse.Namespace) -> int:
     for library in {options.library, *(options.libraries or ())}:
         if library not in installed_libraries():
             raise SystemExit(f"--library {library}: not installed; pip install 'rl-advantages[{library}]'")
-    function = load(options.estimator)
+    built_in = {name: f"advantages.estimators:{name}" for name in estimators.__all__}
     try:
         subject = Subject(
-            function,
-            spec=load(options.spec) if options.spec else None,
+            resolve(options.estimator, what="estimator", built_in=built_in),
+            spec=resolve(options.spec, what="spec") if options.spec else None,
             library=options.library,
             libraries=options.libraries,
             singleton=options.singleton,
         )
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise SystemExit(str(error)) from None
 
     console.print(f"\n[bold]{subject.definition.name}[/]{subject.definition.signature}", markup=True, style=None)

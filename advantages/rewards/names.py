@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ..core import naming
 
 __all__ = ["BUILT_IN", "resolve"]
 
@@ -25,7 +26,7 @@ def resolve(name: str, settings: Mapping[str, Any] | None = None) -> Callable[..
     """The reward function of a name.
 
     Args:
-        name: one of `BUILT_IN`, or "package.module:function".
+        name: one of `BUILT_IN`, "package.module:function" or "path/file.py:function".
         settings: of a ready-made function or of a class; constant keyword arguments of a function.
 
     Raises:
@@ -35,15 +36,7 @@ def resolve(name: str, settings: Mapping[str, Any] | None = None) -> Callable[..
     >>> resolve("exact", {"marker": "#"})
     Exact(marker='#', strict=False, ignore_case=False, column='answer')
     """
-    module_name, _, attribute = BUILT_IN.get(name, name).partition(":")
-    if not attribute:
-        raise ValueError(f"reward {name!r}: there is none; pass one of {', '.join(BUILT_IN)}, or package.module:name")
-    try:
-        found: Any = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"reward {name!r}: cannot be imported ({error}); check the spelling") from None
-    if not callable(found):
-        raise ValueError(f"reward {name!r}: is a {type(found).__name__}; name a function or a class")
+    found = naming.resolve(name, what="reward", built_in=BUILT_IN)
     settings = dict(settings or {})
     if not inspect.isclass(found):
         return functools.partial(found, **settings) if settings else found
