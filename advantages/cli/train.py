@@ -175,9 +175,9 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
 def _check(runs: Sequence[tuple[Path, Config]]) -> None:
     """Refuse what cannot work before anything is made."""
     from ..adapters.contract import check, resolve
-    from ..tasks.files import open_source
     from ..training.loop import HOST
     from ..training.scoring import make_rewards
+    from ..training.start import open_source
 
     for _, config in runs:
         check(resolve(config.estimator), HOST, config.options)

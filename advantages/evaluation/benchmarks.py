@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..files import json_lines
-from ..tasks.chain import TASKS
-from ..tasks.files import Procedural
+from ..tasks.chain import TASKS, Procedural
 
 __all__ = ["BENCHMARKS", "Benchmark", "Question", "fingerprint", "questions_of"]
 

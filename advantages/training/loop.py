@@ -13,11 +13,12 @@ from ..adapters.contract import Host, check, estimate, resolve
 from ..core.groups import Groups
 from ..ops import masked_mean, sequence_logprobs
 from ..policy.chat import render
-from ..policy.rollout import Rollout, joined, read, sample
+from ..policy.engine import sample, token_logprobs
+from ..policy.rollout import Rollout, joined
 from ..rewards import Rewards, Scores
 from ..runs.config import Config
-from ..tasks.chain import Problem
-from ..tasks.files import Procedural, Source
+from ..tasks.chain import Procedural
+from ..tasks.problem import Problem, Source
 from .distributed import World
 from .loss import importance_weights, surrogate
 from .scoring import columns_of, make_rewards
@@ -347,11 +348,11 @@ class Training:
 
     def _read(self, model: Any, rollout: Rollout, *, entropy: bool) -> tuple[torch.Tensor, Any]:
         if torch.is_grad_enabled():
-            return read(model, rollout, temperature=self.config.temperature, entropy=entropy)
+            return token_logprobs(model, rollout, temperature=self.config.temperature, entropy=entropy)
         size = self.config.micro_batch or len(rollout.mask)
         rows = torch.arange(len(rollout.mask), device=rollout.mask.device)
         parts = [
-            read(model, rollout.rows(index), temperature=self.config.temperature, entropy=entropy)
+            token_logprobs(model, rollout.rows(index), temperature=self.config.temperature, entropy=entropy)
             for index in rows.split(size)
         ]
         entropies = torch.cat([part[1] for part in parts if part[1] is not None]) if entropy else None

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("vllm")
 
 from advantages.cli import main
+from advantages.policy.engine import token_logprobs
 from advantages.policy.load import byte_tokenizer
-from advantages.policy.rollout import read
 from advantages.policy.vllm import VLLM
 
 os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
@@ -44,7 +44,7 @@ def test_its_weights_follow_the_models_and_its_draws_follow_torchs_generator(pre
         torch.manual_seed(3)
         rollout = engine.sample(model, tokenizer, prompts, version=version, greedy=greedy, **how)
         with torch.no_grad():
-            own = read(model, rollout, temperature=0.7)[0]
+            own = token_logprobs(model, rollout, temperature=0.7)[0]
         if not greedy:
             torch.testing.assert_close(rollout.sampled_logprobs[rollout.mask], own[rollout.mask], atol=1e-4, rtol=1e-4)
         return rollout
