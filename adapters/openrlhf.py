@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 from .. import ops
 from ..call import Definition, definition_of
 from ..core.groups import Groups
-from .contract import HOSTS, Estimator, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
+from ..host import Estimator, check, estimate, resolve
+from .hooks import MovedHookError, hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["Request", "main", "runtime_env", "runtime_env_hook", "setup"]
 

@@ -20,8 +20,10 @@ from typing import Any
 import torch
 
 from ..call import definition_of
+from ..host import check, estimate, resolve
 from ..ops import sequence_logprobs
-from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
+from .hooks import MovedHookError, hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["register", "whole_batch"]
 

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from ..call import definition_of
-from .contract import HOSTS, check, estimate, hook, resolve, warn_outside_tested_range
+from ..host import check, estimate, resolve
+from .hooks import hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["advantages_as_rewards"]
 

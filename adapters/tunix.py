@@ -14,9 +14,11 @@ import numpy as np
 from tunix.rl import function_registry
 
 from ..call import definition_of
+from ..host import check, estimate, resolve
 from ..ops import discounted_returns
 from ..ops import whiten as whitened
-from .contract import HOSTS, check, estimate, hook, resolve, warn_outside_tested_range
+from .hooks import hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["register"]
 

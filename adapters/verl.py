@@ -15,8 +15,10 @@ import torch
 from .. import estimators
 from ..call import Definition
 from ..core.vocabulary import INPUTS
+from ..host import check, estimate, resolve
 from ..ops import sequence_logprobs
-from .contract import HOSTS, MovedHookError, check, estimate, hook, resolve, warn_outside_tested_range
+from .hooks import MovedHookError, hook, warn_outside_tested_range
+from .hosts import HOSTS
 
 __all__ = ["check_config", "register"]
 

@@ -72,6 +72,11 @@ class Definition(NamedTuple):
         """Whether there is one advantage per token, not per response: so it is where a mask is an input."""
         return "mask" in self.own
 
+    @property
+    def by_component(self) -> bool:
+        """Whether the rewards that it takes are (N, K), one column per component."""
+        return ("N", "K") in self.shapes.get("rewards", ())
+
 
 def estimator(
     *,

@@ -119,7 +119,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _adapters() -> str:
     from .. import estimators
-    from ..adapters.contract import HOSTS
+    from ..adapters.hosts import HOSTS
 
     lines = []
     for host in HOSTS.values():

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..evaluation.settings import Settings
+from .fields import MAP, pairs
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             options["action"] = argparse.BooleanOptionalAction
         elif isinstance(field.default, (int, float)):
             options["type"] = type(field.default)
+        elif field.name == "map":
+            options["metavar"] = "OWN=NAME,..."
         elif field.name == "k":
             options["type"] = _whole_numbers
         parser.add_argument("--" + field.name.replace("_", "-"), **options)
@@ -100,6 +103,8 @@ def _started(given: dict[str, Any]) -> tuple[Path, Settings]:
         given["data"] = str(Path(given["data"]).resolve())  # for a resumption from elsewhere
     if Path(given["model"]).expanduser().is_dir():
         given["model"] = str(Path(given["model"]).expanduser().resolve())
+    if "map" in given:
+        given["map"] = pairs(given["map"], option="--map", form=MAP)
     settings = Settings(**given)
     model = [part for part in Path(settings.model).parts if part != "model"][-1]
     return output or Path("evaluations") / f"{model}-{settings.benchmark}", settings

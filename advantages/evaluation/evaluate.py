@@ -38,6 +38,7 @@ def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]
     questions = questions_of(
         settings.benchmark,
         data=Path(settings.data) if settings.data else None,
+        names=settings.map,
         instruction=settings.instruction,
         limit=settings.limit,
         seed=settings.seed,

@@ -125,7 +125,7 @@ def load(
         tokenizer = character_tokenizer(alphabet)
         made = tiny_model(arch, tokenizer, seed=seed)
     else:
-        raise ValueError("the tiny model knows procedural tasks alone; pass --model for other data")
+        raise ValueError("the tiny model knows an alphabet alone; pass alphabet, or model")
     made = made.to(device)
     without_dropout(made)
     if lora_rank:

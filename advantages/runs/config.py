@@ -86,7 +86,9 @@ class Config:
     )
     rouge_part: str = _option("reasoning", "reward", "what ROUGE-L compares", choices=("reasoning", "whole"))
 
-    estimator: str = _option("grpo", "learning", "a name in `advantages`, or package.module:function")
+    estimator: str = _option(
+        "grpo", "learning", "a name in `advantages`, package.module:function or path/file.py:function"
+    )
     options: Mapping[str, Any] = _option({}, "learning", "settings of the estimator")
     steps: int = _option(60, "learning", "steps", least=1)
     prompts: int = _option(16, "learning", "prompts per step", least=1)
@@ -169,6 +171,8 @@ class Config:
             raise ValueError("got both model and random_init; pass one of them")
         if self.engine == "vllm" and self.lora_rank:
             raise ValueError("engine vllm takes whole weights alone; drop --lora-rank, or sample with generate")
+        if self.tiny and (self.data is not None or self.task.startswith("reasoning-gym:")):
+            raise ValueError("the tiny model knows procedural tasks alone; pass --model for other data")
         if self.data is not None and self.task != "chain":
             raise ValueError(f"got both data and the task {self.task!r}; pass one of them")
         for name in ("eval_data", "map"):
@@ -186,7 +190,7 @@ class Config:
     def label(self) -> str:
         """The estimator and its settings, in short."""
         settings = ",".join(f"{key}={value}" for key, value in self.options.items())
-        return self.estimator + (f"({settings})" if settings else "")
+        return Path(self.estimator).name + (f"({settings})" if settings else "")
 
     def save(self, path: Path) -> None:
         """Write the settings as JSON."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from advantages import lampo
-from advantages.adapters.contract import HOSTS, MovedHookError
+from advantages.adapters.hooks import MovedHookError
+from advantages.adapters.hosts import HOSTS
 from advantages.catalogue import markdown
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -77,7 +77,7 @@ def test_a_clean_environment_with_numpy_alone_runs_it(wheel, tmp_path):
 import numpy as np
 from advantages import dr_grpo, gae, gdpo, grpo, lambdapo, lampo, reinforce, reinforce_plus_plus, rloo
 print(rloo(np.array([1.0, 0.0]), ["a", "a"]), grpo.__module__)
-import advantages.adapters.contract, advantages.backends, advantages.catalogue, advantages.cli
+import advantages.adapters.hosts, advantages.backends, advantages.catalogue, advantages.cli
 """
     assert run(python, "-c", code, cwd="/") == "[ 1. -1.] advantages.estimators.grpo\n"
     command = tmp_path / "clean" / "bin" / "advantages"

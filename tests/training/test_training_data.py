@@ -135,7 +135,7 @@ def test_reasoning_gym_scores_its_own_problems():
     assert scores.total()[1] < 0.5
     assert source.held_out(2) == open_source(config).held_out(2)
     with pytest.raises(ValueError, match="reasoning-gym has no generator 'chess'; it has"):
-        open_source(Config(task="reasoning-gym:chess"))
+        open_source(Config(task="reasoning-gym:chess", model="some"))
 
 
 # Models
@@ -284,7 +284,7 @@ def test_a_model_and_a_file_train(pretrained, tmp_path, capsys):
     ],
 )
 def test_what_cannot_work_is_said_and_leaves_nothing_behind(arguments, message, pretrained, tmp_path):
-    data = write(tmp_path / "data.jsonl", {"prompt": "2+2?", "answer": "4"})
+    data = write(tmp_path / "data.jsonl", *({"prompt": f"{k}+2?", "answer": str(k + 2)} for k in range(20)))
     filled = [a.format(data=data, model=pretrained) for a in arguments]
     with pytest.raises(SystemExit, match=message):
         main(["train", "--runs", str(tmp_path / "runs"), *filled])

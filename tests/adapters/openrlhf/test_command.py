@@ -12,7 +12,7 @@ import openrlhf.utils
 from openrlhf.trainer.ppo_utils import experience_maker
 
 from advantages.adapters import openrlhf as adapter
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.openrlhf import Request, main, runtime_env, runtime_env_hook, setup
 
 

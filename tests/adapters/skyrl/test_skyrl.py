@@ -21,7 +21,8 @@ with warnings.catch_warnings(action="ignore"), pytest.MonkeyPatch.context() as p
 
 import advantages
 from advantages import estimators
-from advantages.adapters.contract import HOSTS, MovedHookError
+from advantages.adapters.hooks import MovedHookError
+from advantages.adapters.hosts import HOSTS
 from advantages.adapters.skyrl import register, whole_batch
 from advantages.call import definition_of
 

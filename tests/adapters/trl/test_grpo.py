@@ -15,8 +15,10 @@ from peft import LoraConfig
 from trl_runs import bare, by_response, share, short
 
 from advantages import estimator, estimators, lampo
-from advantages.adapters.contract import HOSTS, MovedHookError, resolve
+from advantages.adapters.hooks import MovedHookError
+from advantages.adapters.hosts import HOSTS
 from advantages.adapters.trl import GRPOTrainer
+from advantages.host import resolve
 
 WORK = sorted(set(estimators.__all__) - {"gae"})
 

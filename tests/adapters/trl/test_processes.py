@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from trl_runs import bare
 from two_processes import RUNS
 
-from advantages.adapters.contract import resolve
+from advantages.host import resolve
 
 
 @pytest.fixture(scope="module")

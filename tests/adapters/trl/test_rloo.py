@@ -12,9 +12,10 @@ from peft import LoraConfig
 from trl_runs import bare, share, short
 
 from advantages import estimators, lampo
-from advantages.adapters.contract import MovedHookError, resolve
+from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.trl import RLOOTrainer
 from advantages.call import definition_of
+from advantages.host import resolve
 
 PER_RESPONSE = [name for name in estimators.__all__ if not definition_of(resolve(name)).per_token]
 

@@ -15,7 +15,7 @@ from tunix.rl import function_registry
 from tunix.rl.agentic.agentic_grpo_learner import GRPOConfig as AgenticGRPOConfig
 
 import advantages
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.tunix import register
 
 REWARDS = np.array([1.0, 0.0, 0.0, 1.0, 0.5, 0.25, 0.25, 0.25], np.float32)

@@ -11,7 +11,7 @@ from verl_batches import RIGHT, UIDS, algorithm, bare, bare_name, make_batch, wo
 
 import advantages
 from advantages import estimators
-from advantages.adapters.contract import MovedHookError
+from advantages.adapters.hooks import MovedHookError
 
 FREE = ["dr_grpo", "lambdapo", "lampo", "reinforce"]
 OURS = FREE + [f"advantages.{name}" for name in estimators.__all__]

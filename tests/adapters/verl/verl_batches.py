@@ -9,8 +9,8 @@ from omegaconf import open_dict
 from tensordict import TensorDict
 from verl import DataProto
 
-from advantages.adapters.contract import resolve
 from advantages.call import definition_of
+from advantages.host import resolve
 
 UIDS = ["b", "a", "b", "a", "b", "a", "b", "a"]  # interleaved
 RIGHT = [1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.0, 0.25]

@@ -1,19 +1,12 @@
-"""The contract that all adapters share."""
+"""What all adapters share: hosts, options, and the check of what an estimator answers."""
 
 import numpy as np
 import pytest
 
 from advantages import estimators, grpo, lampo
-from advantages.adapters.contract import (
-    HOSTS,
-    Host,
-    MovedHookError,
-    check,
-    estimate,
-    hook,
-    resolve,
-    warn_outside_tested_range,
-)
+from advantages.adapters.hooks import MovedHookError, hook, warn_outside_tested_range
+from advantages.adapters.hosts import HOSTS
+from advantages.host import Host, check, estimate, resolve
 
 HOST = Host("Mill", "numpy", ">=1.0,<2.0", frozenset({"rewards", "groups", "logprobs", "mask"}), real=False)
 
@@ -31,10 +24,10 @@ def test_an_estimator_is_found_by_name_by_path_or_is_one():
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("lambo", ValueError, "advantage is 'lambo'; pass one of dr_grpo, gae, .* or 'package.module:function'"),
-        ("no.such:thing", ValueError, "advantage is 'no.such:thing', which cannot be imported"),
-        ("advantages:nothing", ValueError, "which cannot be imported .*has no attribute 'nothing'"),
-        (3, TypeError, "advantage is a int; pass a name"),
+        ("lambo", ValueError, "estimator 'lambo': there is none; pass one of dr_grpo, gae, .*; did you mean 'lampo'"),
+        ("no.such:thing", ValueError, "estimator 'no.such:thing': cannot be imported"),
+        ("advantages:nothing", ValueError, "cannot be imported .*has no 'nothing'"),
+        (3, TypeError, "advantage is 3; pass a name"),
     ],
 )
 def test_what_names_no_estimator_is_said_in_a_sentence(name, error, message):
