@@ -73,7 +73,8 @@ def try_estimator(config: Config, components: int = 1) -> None:
     try:
         found = estimate(estimator, {name: partial(batch.get, name) for name in batch}, options)
     except Exception as error:  # of anybody's function
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split())
+        reason = said if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {said}"
         raise ValueError(
             f"estimator {config.estimator!r}, {where}: {reason}; mend it, see `advantages check`"
         ) from error

@@ -238,6 +238,7 @@ def test_continuous_batching_samples_what_generate_would(pretrained):
     model, tokenizer = load(model=str(pretrained), device="cpu")
     prompts = ["a", "bcd"]
     expected = sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True)
+    model.generation_config.update(repetition_penalty=50.0, suppress_tokens=expected.tokens[:, -3:].flatten().tolist())
     found = sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True, engine="continuous")
     assert found.tokens.tolist() == expected.tokens.tolist()
 
