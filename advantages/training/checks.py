@@ -75,9 +75,7 @@ def try_estimator(config: Config, components: int = 1) -> None:
     except Exception as error:  # of anybody's function
         said = " ".join(str(error).split())
         reason = said if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {said}"
-        raise ValueError(
-            f"estimator {config.estimator!r}, {where}: {reason}; mend it, see `advantages check`"
-        ) from error
+        raise ValueError(f"estimator {config.label}, {where}: {reason}; mend it, see `advantages check`") from error
     if config.samples == 1 and "groups" in definition.inputs and not bool(found.any()):
         raise ValueError(
             f"estimator {config.label}, {where}: every advantage is 0, so that nothing could be learned; pass "
