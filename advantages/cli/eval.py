@@ -79,13 +79,12 @@ def run(options: argparse.Namespace) -> int:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:150]
         if isinstance(error, NotStartedError):
-            raise SystemExit(f"eval: {reason}") from None
+            raise SystemExit(f"advantages eval: {reason}") from None
         if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in str(error):
             raise
         raise SystemExit(_out_of_memory(reason, settings, folder)) from None
     except (TypeError, ValueError) as error:
-        sentence = str(error).removeprefix("train: ").removeprefix("eval: ")  # the loop's sentences, in our name
-        raise SystemExit(f"eval: {sentence}") from None
+        raise SystemExit(f"advantages eval: {str(error).removeprefix('eval: ')}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -143,7 +142,7 @@ def _evaluate(settings: Settings, folder: Path) -> int:
 
 
 def _out_of_memory(reason: str, settings: Settings | None, folder: Path) -> str:
-    sentence = f"eval: out of memory ({reason}); "
+    sentence = f"advantages eval: out of memory ({reason}); "
     if settings is None or settings.batch_size == 1 or not (folder / "config.json").is_file():
         return sentence + "lower --max-new-tokens, or pass --precision bfloat16"
     return (

@@ -88,7 +88,7 @@ def questions_of(
     if data is None and benchmark.hub is None:
         made = Procedural(TASKS[name], seed).held_out(limit or PROCEDURAL)
         return [Question(str(number), problem.prompt, problem.answer) for number, problem in enumerate(made, 1)]
-    rows = _hub(name, benchmark) if data is None else read_rows(data, names)
+    rows = _hub(name, benchmark) if data is None else read_rows(data, names, benchmark.columns)
     checked = [_row(where, row, benchmark.columns) for where, row in rows]
     if not checked:
         raise ValueError(f"{name} holds no problem on the hub; pass --data FILE")
@@ -139,10 +139,8 @@ def _id(number: int, row: Mapping[str, Any]) -> str:
     return str(next((row[name] for name in IDS if row.get(name) is not None), number))
 
 
-def _row(where: str, row: Any, columns: Sequence[str]) -> Mapping[str, Any]:
+def _row(where: str, row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
     """A row with the texts of its columns under their own names."""
-    if not isinstance(row, Mapping):
-        raise ValueError(f"{where} is a {type(row).__name__}; write an object with {', '.join(columns)}")
     return {**row, **{name: cell(where, row, name, columns) for name in columns}}
 
 

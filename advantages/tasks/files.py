@@ -18,6 +18,7 @@ __all__ = ["Files", "cell", "column_of", "read_problems", "read_rows"]
 
 _PROMPT = ("prompt", "problem", "question")
 """What published data sets call the same column."""
+_WANTED = ("prompt", "answer")
 _NONE: Mapping[str, str] = MappingProxyType({})
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -122,7 +123,9 @@ def _problem(where: str, row: Mapping[str, Any]) -> Problem:
     )
 
 
-def read_rows(path: Path, names: Mapping[str, str] = _NONE) -> list[tuple[str, dict[str, Any]]]:
+def read_rows(
+    path: Path, names: Mapping[str, str] = _NONE, wanted: Sequence[str] = _WANTED
+) -> list[tuple[str, dict[str, Any]]]:
     """Where each row of a file stands, and its columns.
 
     What the file is, its content says: JSON Lines in UTF-8, or in UTF-16 with a byte order mark, either of them
@@ -131,6 +134,7 @@ def read_rows(path: Path, names: Mapping[str, str] = _NONE) -> list[tuple[str, d
     Args:
         path: of the file.
         names: what a column is to be called, by its name in the file.
+        wanted: the columns that a row needs, for messages.
 
     Raises:
         ValueError: there is no such file, it is no such table, or it is empty; the message names the line.
@@ -147,6 +151,9 @@ def read_rows(path: Path, names: Mapping[str, str] = _NONE) -> list[tuple[str, d
     found = list(_parquet(path, content) if table else _lines(path, content))
     if len(set(names.values())) < len(names):
         raise ValueError(f"--map gives two columns one name ({', '.join(names.values())}); give each its own")
+    for where, row in found:
+        if not isinstance(row, dict):
+            raise ValueError(f"{where} is a {type(row).__name__}; write an object with {_listed(wanted)}")
     rows = _renamed(found, names)
     if not rows:
         raise ValueError(f"{path} holds no problem; write one JSON object a line")
@@ -191,8 +198,6 @@ def _parquet(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
 
 def _renamed(found: Sequence[tuple[str, Any]], names: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
     for where, row in found:
-        if not isinstance(row, dict):
-            raise ValueError(f"{where} is a {type(row).__name__}; write an object with prompt and answer")
         for old, new in names.items():
             if old in row and new in row and new not in names:
                 raise ValueError(f"{where} has both {old!r} and {new!r}; rename {new!r}, too: --map {new}=OTHER")
@@ -215,7 +220,7 @@ def column_of(row: Mapping[str, Any], name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def cell(where: str, row: Mapping[str, Any], name: str, wanted: Sequence[str] = ("prompt", "answer")) -> str:
+def cell(where: str, row: Mapping[str, Any], name: str, wanted: Sequence[str] = _WANTED) -> str:
     """The text in a column of a row.
 
     Args:
@@ -231,7 +236,7 @@ def cell(where: str, row: Mapping[str, Any], name: str, wanted: Sequence[str] = 
     if column is None:
         raise ValueError(
             f"{where} has no {name}, but {_columns(row)}; give it one, or name the column that is it: --map OWN={name} "
-            f"(a row needs {', '.join(wanted)})"
+            f"(a row needs {_listed(wanted)})"
         )
     x = row[column]
     if _missing(x):
@@ -248,6 +253,10 @@ def cell(where: str, row: Mapping[str, Any], name: str, wanted: Sequence[str] = 
 
 def _missing(x: Any) -> bool:
     return x is None or (isinstance(x, float) and not math.isfinite(x)) or (isinstance(x, str) and not x.strip())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _columns(row: Mapping[str, Any]) -> str:
