@@ -335,11 +335,13 @@ def test_a_checkpoints_own_settings_are_not_asked_and_what_is_used_is_recorded(m
     (hostile / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 1}))
     data = written(AIME)
     for model in (model_folder, hostile):
-        assert main(arguments(model, data, tmp_path / model.name, samples=1)) == 0
-    texts = [[row["completion"] for row in completions(tmp_path / name)] for name in (model_folder.name, "hostile")]
+        assert main(arguments(model, data, tmp_path / "out" / model.name, samples=1)) == 0
+    texts = [
+        [row["completion"] for row in completions(tmp_path / "out" / name)] for name in (model_folder.name, "hostile")
+    ]
     assert texts[0] == texts[1]
     for record in ("config", "results"):
-        used = json.loads((tmp_path / "hostile" / f"{record}.json").read_text())["generation settings"]
+        used = json.loads((tmp_path / "out" / "hostile" / f"{record}.json").read_text())["generation settings"]
         assert used == {
             "do_sample": True,
             "temperature": 1.0,
