@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.naming import nearest
 from ..runs.config import GROUPS, Config
 from .fields import MAP, pairs
 
@@ -107,7 +108,9 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
         option = rest.pop(0)
         name, equals, value = option.partition("=")
         if not name.startswith("--estimator.") or not (equals or rest):
-            raise ValueError(f"{option}: there is no such option; see advantages train --help")
+            guess = nearest(name, ("--" + f.name.replace("_", "-") for f in dataclasses.fields(Config)))
+            meant = f"; did you mean {guess}?" if guess else ""
+            raise ValueError(f"{option}: there is no such option; see advantages train --help{meant}")
         value = value if equals else rest.pop(0)
         key = name.removeprefix("--estimator.").replace("-", "_")
         try:

@@ -344,7 +344,7 @@ def test_estimators_are_parsed_with_their_settings():
     ("arguments", "message"),
     [
         (["--estimator", "gae"], "gae needs values"),
-        (["--estimator", "lambo"], "advantage is 'lambo'; pass one of"),
+        (["--estimator", "lambo"], "estimator 'lambo': there is none; pass one of"),
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
         (["--task", "chess"], "train: task is 'chess'; pass one of chain, chain-rare"),
