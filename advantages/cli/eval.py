@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..evaluation.settings import Settings
+from .fields import MAP, pairs
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             options["action"] = argparse.BooleanOptionalAction
         elif isinstance(field.default, (int, float)):
             options["type"] = type(field.default)
+        elif field.name == "map":
+            options["metavar"] = "OWN=NAME,..."
         elif field.name == "k":
             options["type"] = _whole_numbers
         parser.add_argument("--" + field.name.replace("_", "-"), **options)
@@ -76,13 +79,12 @@ def run(options: argparse.Namespace) -> int:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:150]
         if isinstance(error, NotStartedError):
-            raise SystemExit(f"eval: {reason}") from None
+            raise SystemExit(f"advantages eval: {reason}") from None
         if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in str(error):
             raise
         raise SystemExit(_out_of_memory(reason, settings, folder)) from None
     except (TypeError, ValueError) as error:
-        sentence = str(error).removeprefix("train: ").removeprefix("eval: ")  # the loop's sentences, in our name
-        raise SystemExit(f"eval: {sentence}") from None
+        raise SystemExit(f"advantages eval: {str(error).removeprefix('eval: ')}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -100,6 +102,8 @@ def _started(given: dict[str, Any]) -> tuple[Path, Settings]:
         given["data"] = str(Path(given["data"]).resolve())  # for a resumption from elsewhere
     if Path(given["model"]).expanduser().is_dir():
         given["model"] = str(Path(given["model"]).expanduser().resolve())
+    if "map" in given:
+        given["map"] = pairs(given["map"], option="--map", form=MAP)
     settings = Settings(**given)
     model = [part for part in Path(settings.model).parts if part != "model"][-1]
     return output or Path("evaluations") / f"{model}-{settings.benchmark}", settings
@@ -138,7 +142,7 @@ def _evaluate(settings: Settings, folder: Path) -> int:
 
 
 def _out_of_memory(reason: str, settings: Settings | None, folder: Path) -> str:
-    sentence = f"eval: out of memory ({reason}); "
+    sentence = f"advantages eval: out of memory ({reason}); "
     if settings is None or settings.batch_size == 1 or not (folder / "config.json").is_file():
         return sentence + "lower --max-new-tokens, or pass --precision bfloat16"
     return (

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.naming import nearest
 from ..runs.config import GROUPS, Config
+from .fields import MAP, pairs
 
 __all__ = ["add_arguments", "add_compare_arguments", "compare_runs", "parse_estimator", "train"]
 
@@ -19,24 +21,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for field in dataclasses.fields(Config):
         facts = field.metadata
-        if field.name in ("estimator", "options", "rewards"):
+        if field.name in ("estimator", "map", "options", "rewards"):
             continue
         default = "none" if field.default is None else field.default
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{facts['meaning']} (default: {default})"}
+        meaning = facts["meaning"] if "(default: " in facts["meaning"] else f"{facts['meaning']} (default: {default})"
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": meaning}
         if isinstance(field.default, bool):
             options["action"] = argparse.BooleanOptionalAction
         else:
-            options["type"] = str if field.default is None else type(field.default)
+            options["type"] = facts["kind"]
             options["metavar"] = "|".join(facts["choices"]) if facts["choices"] else field.name.upper().split("_")[-1]
         groups[facts["group"]].add_argument("--" + field.name.replace("_", "-"), **options)
+    groups["data"].add_argument("--map", default=argparse.SUPPRESS, metavar="OWN=NAME,...", help=_meaning("map"))
     groups["reward"].add_argument(
         "--rewards", default=argparse.SUPPRESS, metavar="NAME=WEIGHT,...", help=_meaning("rewards")
     )
     groups["learning"].add_argument(
         "--estimator",
         default=argparse.SUPPRESS,
-        help="one or several, comma-separated: names or package.module:function, with settings in parentheses: "
-        "grpo,lampo(temperature=3) (default: grpo)",
+        help="one or several, comma-separated: names, package.module:function or path/file.py:function, with settings "
+        "in parentheses: grpo,lampo(temperature=3) (default: grpo)",
     )
     groups["learning"].add_argument(
         "--estimator.SETTING",
@@ -87,14 +91,12 @@ def _parse_one(part: str) -> tuple[str, dict[str, Any]]:
 
 def _parse_rewards(text: str) -> dict[str, float]:
     weights = {}
-    for part in text.split(","):
-        name, _, weight = part.rpartition("=")
+    form = "name=weight, such as exact=1"
+    for name, weight in pairs(text, option="--rewards", form=form).items():
         try:
-            weights[name.strip()] = float(weight)
+            weights[name] = float(weight)
         except ValueError:
-            name = ""
-        if not name.strip():
-            raise ValueError(f"--rewards {part.strip()}: write name=weight, such as exact=1")
+            raise ValueError(f"--rewards {name}={weight}: write {form}") from None
     return weights
 
 
@@ -106,7 +108,9 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
         option = rest.pop(0)
         name, equals, value = option.partition("=")
         if not name.startswith("--estimator.") or not (equals or rest):
-            raise ValueError(f"{option}: there is no such option; see advantages train --help")
+            guess = nearest(name, ("--" + f.name.replace("_", "-") for f in dataclasses.fields(Config)))
+            meant = f"; did you mean {guess}?" if guess else ""
+            raise ValueError(f"{option}: there is no such option; see advantages train --help{meant}")
         value = value if equals else rest.pop(0)
         key = name.removeprefix("--estimator.").replace("-", "_")
         try:
@@ -119,7 +123,11 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
 def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
     from ..runs.record import free_folder
 
+    if "data" in given and "task" in given:
+        raise ValueError(f"got both --data {given['data']} and --task {given['task']}; pass one of them")
     fields = {f.name: given[f.name] for f in dataclasses.fields(Config) if f.name in given}
+    if "map" in fields:
+        fields["map"] = pairs(fields["map"], option="--map", form=MAP)
     estimators = parse_estimator(fields.pop("estimator", "grpo"))
     if "rewards" in fields:
         fields["rewards"] = _parse_rewards(fields["rewards"])
@@ -127,7 +135,7 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
     if count < 1:
         raise ValueError(f"--seeds {count}: pass a number of at least 1")
     configs = [
-        Config(**fields, estimator=name, options={**own, **settings}, seed=first + k)
+        Config(**fields, estimator=_absolute(name), options={**own, **settings}, seed=first + k)
         for k in range(count)
         for name, own in estimators
     ]
@@ -139,13 +147,19 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
     return folder, [(folder / f"{c.label}-seed{c.seed}".replace("/", "_"), c) for c in configs]
 
 
+def _absolute(estimator: str) -> str:
+    """With the whole path of a file, so that a resumption finds it from anywhere."""
+    file, colon, name = estimator.rpartition(":")
+    return f"{Path(file).expanduser().resolve()}:{name}" if colon and file.endswith(".py") else estimator
+
+
 def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
     from ..training.experiment import read_experiment
 
     folder = given["resume"]
     if extra := [name for name in given if name not in ("resume", "runs", "command")] + list(settings):
         raise ValueError(
-            f"train: --resume takes every setting from {folder}, but {', '.join(extra)} was given, too; drop it, "
+            f"--resume takes every setting from {folder}, but {', '.join(extra)} was given, too; drop it, "
             "or start another run"
         )
     return folder, read_experiment(folder)
@@ -153,35 +167,45 @@ def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
 
 def train(options: argparse.Namespace, more: Sequence[str]) -> int:
     """Run what the options say; the exit status."""
-    import torch
-
     given = vars(options)
     try:
         settings = _more_settings(more)
         folder, runs = (_old_runs if "resume" in given else _new_runs)(given, settings)
-        _check(runs)
-        return _train(folder, runs)
+        return _train(folder, _check(runs))
     except (TypeError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"advantages train: {str(error).removeprefix('train: ')}") from None
     except RuntimeError as error:
+        import torch
+
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise SystemExit(
-            f"train: out of memory ({' '.join(str(error).split())[:150]}); lower --micro-batch, --max-new-tokens or "
-            "--samples, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint is whole"
+            f"advantages train: out of memory ({' '.join(str(error).split())[:150]}); lower --micro-batch, "
+            "--max-new-tokens or --samples, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint is "
+            "whole"
         ) from None
 
 
-def _check(runs: Sequence[tuple[Path, Config]]) -> None:
-    """Refuse what cannot work before anything is made."""
-    from ..host import check, resolve
-    from ..tasks.files import open_source
-    from ..training.loop import HOST
+def _check(runs: Sequence[tuple[Path, Config]]) -> list[tuple[Path, Config]]:
+    """Refuse what cannot work before anything is loaded or made; the runs, with the number of held-out problems."""
+    from ..training.checks import check_estimator, try_estimator
     from ..training.scoring import make_rewards
+    from ..training.start import open_source
 
     for _, config in runs:
-        check(resolve(config.estimator), HOST, config.options)
-        make_rewards(config, open_source(config))
+        check_estimator(config)
+    remarks: dict[str, None] = {}
+    checked = []
+    for folder, config in runs:
+        source = open_source(config)
+        try_estimator(config, len(make_rewards(config, source).weights))
+        remarks |= dict.fromkeys(f"{config.data}: {remark}" for remark in source.remarks)
+        held_out = len(source.held_out(config.evaluation))
+        checked.append((folder, dataclasses.replace(config, evaluation=held_out)))
+    if os.environ.get("RANK", "0") == "0":
+        for remark in remarks:
+            print(remark, file=sys.stderr)
+    return checked
 
 
 def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:

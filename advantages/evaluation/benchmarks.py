@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..files import json_lines
-from ..tasks.chain import TASKS
-from ..tasks.files import Procedural
+from ..tasks.chain import TASKS, Procedural
+from ..tasks.files import cell, read_rows
 
 __all__ = ["BENCHMARKS", "Benchmark", "Question", "fingerprint", "questions_of"]
 
@@ -60,13 +60,20 @@ PROCEDURAL = 256
 
 
 def questions_of(
-    name: str, *, data: Path | None = None, instruction: str | None = None, limit: int = 0, seed: int = 0
+    name: str,
+    *,
+    data: Path | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
+    instruction: str | None = None,
+    limit: int = 0,
+    seed: int = 0,
 ) -> list[Question]:
     """The questions of a benchmark.
 
     Args:
         name: one of `BENCHMARKS`.
-        data: a JSON Lines file in the hub data set's schema, where the hub is not to be asked.
+        data: a JSON Lines or Parquet file in the hub data set's schema, where the hub is not to be asked.
+        names: what a column of the file is called there, by its name in the file.
         instruction: what is written under each problem; None: the benchmark's own.
         limit: how many of the first problems; 0: all of them.
         seed: of the order of options, and of problems that are made.
@@ -75,25 +82,23 @@ def questions_of(
         ValueError: there is no such benchmark, its data cannot be had, or a row lacks something.
     """
     if name not in BENCHMARKS:
-        raise ValueError(f"eval: benchmark is {name!r}; pass one of {', '.join(BENCHMARKS)}")
+        raise ValueError(f"benchmark is {name!r}; pass one of {', '.join(BENCHMARKS)}")
     benchmark = BENCHMARKS[name]
     instruction = benchmark.instruction if instruction is None else instruction
     if data is None and benchmark.hub is None:
         made = Procedural(TASKS[name], seed).held_out(limit or PROCEDURAL)
         return [Question(str(number), problem.prompt, problem.answer) for number, problem in enumerate(made, 1)]
-    if data is not None and not data.is_file():
-        raise ValueError(f"eval: data is {str(data)!r}, but there is no such file")
-    rows = _hub(name, benchmark) if data is None else json_lines(data)
+    rows = _hub(name, benchmark) if data is None else read_rows(data, names, benchmark.columns)
     checked = [_row(where, row, benchmark.columns) for where, row in rows]
     if not checked:
-        raise ValueError(f"eval: {data or name} holds no problem; write one JSON object a line")
+        raise ValueError(f"{name} holds no problem on the hub; pass --data FILE")
     make = _choices if benchmark.grading == "letter" else _problems
     questions = make(checked, instruction, seed)
     seen: dict[str, int] = {}
     for number, question in enumerate(questions, 1):
         if seen.setdefault(question.id, number) != number:
             raise ValueError(
-                f"eval: problems {seen[question.id]} and {number} of {data or name} are both called {question.id!r}; "
+                f"problems {seen[question.id]} and {number} of {data or name} are both called {question.id!r}; "
                 "give each an id of its own"
             )
     return questions[: limit or None]
@@ -134,17 +139,9 @@ def _id(number: int, row: Mapping[str, Any]) -> str:
     return str(next((row[name] for name in IDS if row.get(name) is not None), number))
 
 
-def _row(where: str, row: Any, columns: Sequence[str]) -> Mapping[str, Any]:
-    if not isinstance(row, dict):
-        raise ValueError(f"eval: {where} is a {type(row).__name__}; write an object with {', '.join(columns)}")
-    for name in columns:
-        if row.get(name) is None or str(row[name]).strip() == "":
-            raise ValueError(
-                f"eval: {where} has no {name!r}, but {', '.join(row) or 'nothing'}; each row needs {', '.join(columns)}"
-            )
-        if not isinstance(row[name], (str, int, float)) or isinstance(row[name], bool):
-            raise ValueError(f"eval: {where}: {name!r} is a {type(row[name]).__name__}; write a text")
-    return row
+def _row(where: str, row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
+    """A row with the texts of its columns under their own names."""
+    return {**row, **{name: cell(where, row, name, columns) for name in columns}}
 
 
 def _hub(name: str, benchmark: Benchmark) -> Iterator[tuple[str, Any]]:
@@ -155,7 +152,7 @@ def _hub(name: str, benchmark: Benchmark) -> Iterator[tuple[str, Any]]:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError(
-            f"eval: {name} comes from the hub, for which datasets is needed; pip install datasets, or pass {schema}"
+            f"{name} comes from the hub, for which datasets is needed; pip install datasets, or pass {schema}"
         ) from None
     datasets.disable_progress_bars()
     try:
@@ -163,7 +160,7 @@ def _hub(name: str, benchmark: Benchmark) -> Iterator[tuple[str, Any]]:
     except Exception as error:  # of the network, of access, of the data set: a dozen classes of four libraries
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"eval: {name} could not be loaded from the hub as {data_set} ({reason}); where there is no network or no "
+            f"{name} could not be loaded from the hub as {data_set} ({reason}); where there is no network or no "
             f"access, pass {schema}"
         ) from None
     for number, row in enumerate(rows, 1):

@@ -38,18 +38,21 @@ def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]
     questions = questions_of(
         settings.benchmark,
         data=Path(settings.data) if settings.data else None,
+        names=settings.map,
         instruction=settings.instruction,
         limit=settings.limit,
         seed=settings.seed,
     )
     assert benchmark is not None
-    written, facts = dataclasses.asdict(settings) | {"k": list(settings.k)}, {"questions": fingerprint(questions)}
+    written = dataclasses.asdict(settings) | {"k": list(settings.k)}
+    facts: dict[str, Any] = {"questions": fingerprint(questions)}
     Record(folder).check(written, facts)
     report("loading", model=settings.model)
     from .model import Sampler
 
     sampler = Sampler(settings, longest=settings.max_new_tokens or benchmark.longest)
     facts["weights"] = sampler.fingerprint()
+    facts["generation settings"] = sampler.generation
     prompts = sampler.prompts(questions)
     asked = (
         {"id": question.id, "prompt": prompt, "answer": question.answer}

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import torch
 
 from ..policy.chat import render
+from ..policy.engine import generation_settings, sample
 from ..policy.load import load, pick_device
-from ..policy.rollout import sample
-from ..runs.config import Config
 from .benchmarks import Question
 from .settings import Settings
 
@@ -43,8 +42,19 @@ class Sampler:
             precision = "float32" if device == "cpu" else "bfloat16"
         folder = settings.model_folder
         if (Path(folder) / "adapter_config.json").is_file():
-            raise ValueError(f"eval: {folder} holds a LoRA adapter alone; merge it into its model, and pass that")
-        self.model, self.tokenizer = load(Config(model=folder, precision=precision), None, device)
+            raise ValueError(f"{folder} holds a LoRA adapter alone; merge it into its model, and pass that")
+        self.model, self.tokenizer = load(model=folder, precision=precision, device=device)
+        self._how: dict[str, Any] = {
+            "max_new_tokens": longest,
+            "temperature": settings.temperature or 1.0,
+            "top_p": settings.top_p,
+            "greedy": settings.temperature == 0,
+        }
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """All that completions are sampled with; what is not named is off, whatever the checkpoint's files say."""
+        return generation_settings(self.model, self.tokenizer, **self._how)
 
     def fingerprint(self) -> str:
         """SHA-256 of the first weights of every tensor: other models, and the same model trained on, have another."""
@@ -68,12 +78,12 @@ class Sampler:
         name = questions[lengths.index(longest)].id
         if room is not None and longest >= room:
             raise ValueError(
-                f"eval: problem {name} has {longest} tokens, but the model takes {room}; use one that takes more, or "
+                f"problem {name} has {longest} tokens, but the model takes {room}; use one that takes more, or "
                 "leave the problem out"
             )
         if room is not None and longest + self.longest > room:
             raise ValueError(
-                f"eval: problem {name} has {longest} tokens and completions may have {self.longest}, but the model "
+                f"problem {name} has {longest} tokens and completions may have {self.longest}, but the model "
                 f"takes {room} in all; pass --max-new-tokens {room - longest} or less"
             )
         return prompts
@@ -83,22 +93,14 @@ class Sampler:
             return len(self.tokenizer(prompt, add_special_tokens=False).input_ids)
         except Exception as error:  # tokenizers raises nothing more special
             raise ValueError(
-                f"eval: the tokenizer of {self.settings.model!r} cannot read problem {question.id} ({error}); evaluate "
+                f"the tokenizer of {self.settings.model!r} cannot read problem {question.id} ({error}); evaluate "
                 "a model of the benchmark's language"
             ) from None
 
     def sample(self, prompts: Sequence[str], seed: int) -> list[Completion]:
         """One completion of each prompt; the same ones whenever the prompts and the seed are."""
         torch.manual_seed(seed)
-        rollout = sample(
-            self.model,
-            self.tokenizer,
-            prompts,
-            max_new_tokens=self.longest,
-            temperature=self.settings.temperature or 1.0,
-            top_p=self.settings.top_p,
-            greedy=self.settings.temperature == 0,
-        )
+        rollout = sample(self.model, self.tokenizer, prompts, **self._how)
         facts: Any = zip(prompts, rollout.texts, rollout.mask.sum(1).tolist(), rollout.truncated.tolist(), strict=True)
         return [
             Completion(text, "<think>" + text if prompt.rstrip().endswith("<think>") else text, tokens, truncated)

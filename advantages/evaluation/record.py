@@ -19,7 +19,7 @@ from ..files import write_json, write_whole
 
 __all__ = ["Record"]
 
-MAY_CHANGE = ("batch_size", "k", "data")
+MAY_CHANGE = ("batch_size", "k", "data", "map")
 """Settings that an evaluation may be taken up again with; of the data, the content is compared."""
 
 
@@ -49,7 +49,7 @@ class Record:
             ) from None
         return found
 
-    def check(self, settings: Mapping[str, Any], fingerprints: Mapping[str, str]) -> None:
+    def check(self, settings: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> None:
         """Refuse a folder that belongs to something else; one that is new or empty is fine.
 
         Raises:
@@ -78,7 +78,7 @@ class Record:
     def open(
         self,
         settings: Mapping[str, Any],
-        fingerprints: Mapping[str, str],
+        fingerprints: Mapping[str, Any],
         questions: Iterable[Mapping[str, Any]],
     ) -> "Record":
         """Make the folder, or take it up again; a batch that was not written whole is dropped.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def _option(default: Any, meaning: str, *, least: float | None = None, most: float | None = None) -> Any:
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "least": least, "most": most})
+    facts = {"meaning": meaning, "least": least, "most": most}
+    if isinstance(default, Mapping):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
+    return dataclasses.field(default=default, metadata=facts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,10 @@ class Settings:
 
     model: str = _option(dataclasses.MISSING, "hub id, local folder, or folder of a run of `advantages train`")
     benchmark: str = _option(dataclasses.MISSING, "what it is asked")
-    data: str | None = _option(None, "JSON Lines in the schema of the hub data set, where the hub is not to be asked")
+    data: str | None = _option(
+        None, "JSON Lines or Parquet in the schema of the hub data set, where the hub is not to be asked"
+    )
+    map: Mapping[str, str] = _option({}, "columns of the file that have other names: question=problem,gold=answer")
     limit: int = _option(0, "ask only so many of the problems; 0: all", least=0)
     samples: int = _option(8, "completions per problem", least=1, most=1000)
     k: tuple[int, ...] = _option((), "sizes k of pass@k and maj@k (default: powers of two, and the samples)")
@@ -43,21 +50,23 @@ class Settings:
         for field in dataclasses.fields(self):
             value, least, most = getattr(self, field.name), field.metadata["least"], field.metadata["most"]
             if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"eval: {field.name} is {value}; pass a finite number")
+                raise ValueError(f"{field.name} is {value}; pass a finite number")
             if least is not None and value < least:
-                raise ValueError(f"eval: {field.name} is {value}; pass a number of at least {least:g}")
+                raise ValueError(f"{field.name} is {value}; pass a number of at least {least:g}")
             if most is not None and value > most:
-                raise ValueError(f"eval: {field.name} is {value}; pass a number of at most {most:g}")
+                raise ValueError(f"{field.name} is {value}; pass a number of at most {most:g}")
+        if self.map and self.data is None:
+            raise ValueError("got map, but no data; pass --data, too")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"eval: precision is {self.precision!r}; pass one of {', '.join(PRECISIONS)}")
+            raise ValueError(f"precision is {self.precision!r}; pass one of {', '.join(PRECISIONS)}")
         if self.temperature == 0 and self.samples > 1:
             raise ValueError(
-                f"eval: temperature is 0, so the {self.samples} samples of a problem would be one and the same; pass "
+                f"temperature is 0, so the {self.samples} samples of a problem would be one and the same; pass "
                 "--samples 1, or a temperature above 0"
             )
         for k in self.k:
             if not 1 <= k <= self.samples:
-                raise ValueError(f"eval: k is {k} but there are {self.samples} samples; pass a k from 1 to that")
+                raise ValueError(f"k is {k} but there are {self.samples} samples; pass a k from 1 to that")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -75,13 +84,11 @@ class Settings:
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
             if self.model.count("/") > 1:
-                raise ValueError(
-                    f"eval: model is {self.model!r}, but there is no such folder; pass a folder or a hub id"
-                )
+                raise ValueError(f"model is {self.model!r}, but there is no such folder; pass a folder or a hub id")
             return self.model
         if (folder / "model").is_dir():
             return str(folder / "model")
         if (folder / "experiment.json").is_file():
             runs = ", ".join(str(path.parent) for path in sorted(folder.glob("*/model"))) or "none that has ended"
-            raise ValueError(f"eval: {folder} is not one run that has ended with a model; of these it holds {runs}")
+            raise ValueError(f"{folder} is not one run that has ended with a model; of these it holds {runs}")
         return str(folder)

@@ -19,9 +19,7 @@ def render(tokenizer: Any, prompt: str, *, system: str | None = None, thinking: 
     """
     if tokenizer.chat_template is None:
         if system:
-            raise ValueError(
-                "train: got a system prompt, but the tokenizer has no chat template; put it into the prompts"
-            )
+            raise ValueError("got a system prompt, but the tokenizer has no chat template; put it into the prompts")
         return prompt
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": prompt})

@@ -14,11 +14,12 @@ from transformers import (
     Qwen3Config,
 )
 
-from ..runs.config import Config
-from ..tasks.chain import ChainTask
 from .tiny import character_tokenizer, tiny_model
 
-__all__ = ["byte_tokenizer", "end_tokens", "load", "pick_device", "shape_of"]
+__all__ = ["byte_tokenizer", "load", "pick_device", "shape_of", "without_dropout"]
+
+_NOISE = ("dropout", "_pdrop", "_drop", "layerdrop", "jitter_noise")
+"""What transformers calls rates of noise in training."""
 
 
 def shape_of(preset: str) -> Any:
@@ -80,46 +81,79 @@ def pick_device(device: str) -> str:
     if device == "auto":
         return accelerator.type if accelerator else "cpu"
     if device.partition(":")[0] not in ("cpu", accelerator.type if accelerator else "cpu"):
-        raise ValueError(f"train: device is {device!r}, which is not on this machine; pass --device cpu")
+        raise ValueError(f"device is {device!r}, which is not on this machine; pass --device cpu")
     return device
 
 
-def weights_dtype(config: Config, device: str) -> torch.dtype:
-    """Of the weights; arithmetic in mixed precision is the trainer's business."""
-    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+def load(
+    *,
+    device: str,
+    model: str | None = None,
+    random_init: str | None = None,
+    arch: str = "qwen3",
+    alphabet: str | None = None,
+    precision: str = "float32",
+    lora_rank: int = 0,
+    gradient_checkpointing: bool = False,
+    seed: int = 0,
+) -> tuple[Any, Any]:
+    """The model, on its device and without dropout, and its tokenizer.
 
-
-def load(config: Config, task: ChainTask | None, device: str) -> tuple[Any, Any]:
-    """The model, on its device, and its tokenizer.
+    Args:
+        device: where it goes.
+        model: hub id or local folder.
+        random_init: a model of true size with random weights, where there is no `model`; see `shape_of`.
+        arch: architecture of the tiny model, where there is neither.
+        alphabet: characters of the tiny model's tokenizer.
+        precision: "bfloat16", or anything else for float32 weights; mixed arithmetic is the trainer's business.
+        lora_rank: rank of LoRA adapters on all linear layers; 0: none.
+        gradient_checkpointing: whether activations are computed anew in the backward pass.
+        seed: of random weights.
 
     Raises:
         ValueError: the weights or the tokenizer cannot be had, or do not fit.
     """
-    if config.tiny:
-        if task is None:
-            raise ValueError("train: the tiny model knows procedural tasks alone; pass --model for other data")
-        tokenizer = character_tokenizer(task.alphabet)
-        model = tiny_model(config.arch, tokenizer, seed=config.seed)
-    elif config.random_init:
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if model is not None:
+        made, tokenizer = _pretrained(model, dtype)
+    elif random_init is not None:
         tokenizer = byte_tokenizer()
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed)
         with torch.device(device):
-            model = AutoModelForCausalLM.from_config(shape_of(config.random_init), dtype=weights_dtype(config, device))
+            made = AutoModelForCausalLM.from_config(shape_of(random_init), dtype=dtype)
+    elif alphabet is not None:
+        tokenizer = character_tokenizer(alphabet)
+        made = tiny_model(arch, tokenizer, seed=seed)
     else:
-        model, tokenizer = _pretrained(str(config.model), weights_dtype(config, device))
-    model = model.to(device)
-    if config.lora_rank:
-        model = _with_lora(model, config.lora_rank)
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-        if config.lora_rank:
-            model.enable_input_require_grads()
-    return model, tokenizer
+        raise ValueError("the tiny model knows an alphabet alone; pass alphabet, or model")
+    made = made.to(device)
+    without_dropout(made)
+    if lora_rank:
+        made = _with_lora(made, lora_rank)
+    if gradient_checkpointing:
+        made.gradient_checkpointing_enable({"use_reentrant": False})
+        if lora_rank:
+            made.enable_input_require_grads()
+    return made, tokenizer
+
+
+def without_dropout(model: Any) -> None:
+    """Switch off what makes the model of an update another one than the model that sampled: noise on its activations.
+
+    Modules of dropout, rates that a layer keeps or looks up in its configuration, and jitter of routers.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for holder in filter(None, (module, getattr(module, "config", None))):
+            for name, rate in list(vars(holder).items()):
+                if isinstance(rate, float) and any(word in name for word in _NOISE):
+                    setattr(holder, name, 0.0)
 
 
 def _pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise ValueError(f"train: model is {name!r}, but there is no such folder; pass a folder or a hub id")
+        raise ValueError(f"model is {name!r}, but there is no such folder; pass a folder or a hub id")
     name = str(Path(name).expanduser()) if name.startswith("~") else name
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
@@ -130,13 +164,13 @@ def _pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"train: model {name!r} cannot be loaded ({reason[:300]}); pass a folder with config.json, tokenizer and "
+            f"model {name!r} cannot be loaded ({reason[:300]}); pass a folder with config.json, tokenizer and "
             "*.safetensors, or a hub id where there is a network"
         ) from None
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ValueError(
-                f"train: the tokenizer of {name!r} has neither a pad token nor an end token; "
+                f"the tokenizer of {name!r} has neither a pad token nor an end token; "
                 "set tokenizer.pad_token and save it again"
             )
         tokenizer.pad_token = tokenizer.eos_token  # only masks tell padding from text, so that any token does
@@ -147,15 +181,7 @@ def _with_lora(model: Any, rank: int) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise ValueError("train: lora_rank needs peft; pip install peft") from None
+        raise ValueError("lora_rank needs peft; pip install peft") from None
     return get_peft_model(
         model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     )
-
-
-def end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Ids of the tokens that end a response."""
-    ends = model.generation_config.eos_token_id
-    ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return list(dict.fromkeys([*ends, *own]))

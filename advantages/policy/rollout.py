@@ -1,13 +1,11 @@
-"""Sampling responses, and what the policy says of their tokens."""
+"""Responses after their prompts, as one padded batch."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 
-from .load import end_tokens
-
-__all__ = ["Rollout", "joined", "make_rollout", "read", "sample"]
+__all__ = ["Rollout", "joined", "make_rollout"]
 
 
 class Rollout(NamedTuple):
@@ -39,52 +37,6 @@ class Rollout(NamedTuple):
             None if self.sampled_logprobs is None else self.sampled_logprobs[index],
             [self.texts[row] for row in index.tolist()],
         )
-
-
-@torch.no_grad()
-def sample(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[str],
-    *,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    greedy: bool = False,
-    engine: str = "generate",
-) -> Rollout:
-    """One response to each prompt.
-
-    Args:
-        model: a causal language model of transformers.
-        tokenizer: its tokenizer, which pads on the left.
-        prompts: N texts; repeat one to sample it several times.
-        max_new_tokens: T, the limit of a response.
-        temperature, top_p: of the sampling; ignored when `greedy`.
-        greedy: take the likeliest token each time.
-        engine: "generate", or "continuous" for continuous batching, which an accelerator may be faster with.
-    """
-    ends = end_tokens(model, tokenizer)
-    how: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens,
-        "eos_token_id": ends,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    how |= (
-        {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": top_p}
-    )
-    batch = tokenizer(list(prompts), add_special_tokens=False)
-    model.eval()
-    if engine == "continuous":
-        from transformers import GenerationConfig
-
-        answers = model.generate_batch(batch.input_ids, generation_config=GenerationConfig(**how))
-        responses = [answers[key].generated_tokens for key in sorted(answers, key=lambda key: int(key.split("_")[-1]))]
-    else:
-        padded = tokenizer.pad({"input_ids": batch.input_ids}, return_tensors="pt").to(model.device)
-        tokens = model.generate(**padded, **how)
-        responses = tokens[:, padded.input_ids.shape[1] :].tolist()
-    return make_rollout(batch.input_ids, responses, tokenizer, ends, max_new_tokens, model.device)
 
 
 def make_rollout(
@@ -125,28 +77,6 @@ def make_rollout(
         sampled,
         tokenizer.batch_decode(cut, skip_special_tokens=True),
     )
-
-
-def read(
-    model: Any, rollout: Rollout, *, temperature: float = 1.0, entropy: bool = True
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """(N, T) log-probability of each response token, and (N, T) entropy of the choice that it was, in nats."""
-    steps = rollout.mask.shape[1]
-    positions = (rollout.attention.cumsum(1) - 1).clamp(min=0)
-    output = model(
-        input_ids=rollout.tokens,
-        attention_mask=rollout.attention.long(),
-        position_ids=positions,
-        logits_to_keep=steps + 1,
-        use_cache=False,
-    )
-    logits = output.logits[:, :-1].float() / temperature
-    total = logits.logsumexp(-1)
-    chosen = logits.gather(-1, rollout.tokens[:, -steps:, None]).squeeze(-1) - total
-    if not entropy:
-        return chosen, None
-    with torch.no_grad():
-        return chosen, total - (logits.softmax(-1) * logits).sum(-1)
 
 
 def joined(rollouts: Sequence[Rollout], pad: int) -> Rollout:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .load import end_tokens
+from .engine import end_tokens
 from .rollout import Rollout, make_rollout
 
 __all__ = ["VLLM"]
@@ -35,7 +35,7 @@ class VLLM:
         try:
             from vllm import LLM, SamplingParams  # pyright: ignore[reportMissingImports]
         except ImportError:
-            raise ValueError("train: engine is 'vllm', which is not installed; pip install vllm") from None
+            raise ValueError("engine is 'vllm', which is not installed; pip install vllm") from None
         with tempfile.TemporaryDirectory() as folder:
             model.config.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
@@ -46,6 +46,7 @@ class VLLM:
                 max_model_len=context,
                 gpu_memory_utilization=memory,
                 logprobs_mode="processed_logprobs",  # of the distribution that was sampled from
+                generation_config="vllm",  # its own neutral settings, not those of the checkpoint
                 trust_remote_code=False,
             )
         self._params = SamplingParams

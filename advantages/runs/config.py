@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..tasks.problem import HELD_OUT
+
 __all__ = ["GROUPS", "Config"]
 
 GROUPS = {
@@ -26,8 +28,10 @@ def _option(
     choices: tuple[str, ...] | None = None,
     least: float | None = None,
     most: float | None = None,
+    kind: type | None = None,
 ) -> Any:
-    facts = {"group": group, "meaning": meaning, "choices": choices, "least": least, "most": most}
+    kind = kind or (str if default is None else type(default))
+    facts = {"group": group, "meaning": meaning, "choices": choices, "least": least, "most": most, "kind": kind}
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
     return dataclasses.field(default=default, metadata=facts)
@@ -63,6 +67,12 @@ class Config:
         "chain", "data", "chain, chain-rare, chain-sharpen, chain-wrong, or reasoning-gym:NAME for its generator NAME"
     )
     data: str | None = _option(None, "data", "JSON Lines or Parquet with prompt, answer and, optionally, solution")
+    eval_data: str | None = _option(
+        None, "data", "such a file that accuracy is measured on (default: some rows of --data are held out)"
+    )
+    map: Mapping[str, str] = _option(
+        {}, "data", "columns of the files that have other names: question=prompt,gold=answer"
+    )
     system: str | None = _option(None, "data", "system prompt of the chat template")
     thinking: bool = _option(True, "data", "let the chat template ask for thinking, where it can")
     max_prompt_tokens: int = _option(1024, "data", "longest prompt; a longer one is an error", least=1)
@@ -76,7 +86,9 @@ class Config:
     )
     rouge_part: str = _option("reasoning", "reward", "what ROUGE-L compares", choices=("reasoning", "whole"))
 
-    estimator: str = _option("grpo", "learning", "a name in `advantages`, or package.module:function")
+    estimator: str = _option(
+        "grpo", "learning", "a name in `advantages`, package.module:function or path/file.py:function"
+    )
     options: Mapping[str, Any] = _option({}, "learning", "settings of the estimator")
     steps: int = _option(60, "learning", "steps", least=1)
     prompts: int = _option(16, "learning", "prompts per step", least=1)
@@ -132,7 +144,14 @@ class Config:
     )
 
     seed: int = _option(0, "run", "of the weights, the problems and the sampling", least=0)
-    evaluation: int = _option(256, "run", "problems that accuracy is measured on, before and after; 0: none", least=0)
+    evaluation: int | None = _option(
+        None,
+        "run",
+        "problems that accuracy is measured on, before and after; 0: none (default: 256; of --data a tenth, and at "
+        "most that; all of --eval-data)",
+        least=0,
+        kind=int,
+    )
     save_every: int = _option(10, "run", "steps between checkpoints", least=1)
     threads: int = _option(1, "run", "threads of torch on a CPU; one is fastest for the tiny model", least=1)
 
@@ -141,17 +160,26 @@ class Config:
             _check(field, getattr(self, field.name))
         if not self.rate:  # recorded as what it is
             object.__setattr__(self, "rate", 5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
+        if self.evaluation is None and self.data is None:
+            object.__setattr__(self, "evaluation", HELD_OUT)
         if self.prompts * self.samples % self.minibatches:
             raise ValueError(
-                f"train: {self.prompts} prompts of {self.samples} samples do not divide into {self.minibatches} "
+                f"{self.prompts} prompts of {self.samples} samples do not divide into {self.minibatches} "
                 "minibatches; pass numbers that do"
             )
         if self.model and self.random_init:
-            raise ValueError("train: got both model and random_init; pass one of them")
+            raise ValueError("got both model and random_init; pass one of them")
         if self.engine == "vllm" and self.lora_rank:
-            raise ValueError("train: engine vllm takes whole weights alone; drop --lora-rank, or sample with generate")
+            raise ValueError("engine vllm takes whole weights alone; drop --lora-rank, or sample with generate")
+        if self.tiny and (self.data is not None or self.task.startswith("reasoning-gym:")):
+            raise ValueError("the tiny model knows procedural tasks alone; pass --model for other data")
+        if self.data is not None and self.task != "chain":
+            raise ValueError(f"got both data and the task {self.task!r}; pass one of them")
+        for name in ("eval_data", "map"):
+            if getattr(self, name) and self.data is None:
+                raise ValueError(f"got {name}, but no data; pass --data, too")
         if self.dual_clip and self.dual_clip <= 1:
-            raise ValueError(f"train: dual_clip is {self.dual_clip}; pass a number above 1, or 0 for none")
+            raise ValueError(f"dual_clip is {self.dual_clip}; pass a number above 1, or 0 for none")
 
     @property
     def tiny(self) -> bool:
@@ -162,7 +190,7 @@ class Config:
     def label(self) -> str:
         """The estimator and its settings, in short."""
         settings = ",".join(f"{key}={value}" for key, value in self.options.items())
-        return self.estimator + (f"({settings})" if settings else "")
+        return Path(self.estimator).name + (f"({settings})" if settings else "")
 
     def save(self, path: Path) -> None:
         """Write the settings as JSON."""
@@ -178,7 +206,7 @@ class Config:
         try:
             return cls.from_dict(json.loads(path.read_text()), path)
         except json.JSONDecodeError as error:
-            raise ValueError(f"train: {path} is not a configuration ({error.msg}); restore it") from None
+            raise ValueError(f"{path} is not a configuration ({error.msg}); restore it") from None
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], where: Path) -> "Config":
@@ -190,22 +218,21 @@ class Config:
         try:
             return cls(**settings)
         except TypeError as error:
-            raise ValueError(f"train: {where} is of another version ({error}); use that version") from None
+            raise ValueError(f"{where} is of another version ({error}); use that version") from None
 
 
 def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
-    facts, default = field.metadata, field.default
-    optional = default is None
-    if value is None and optional:
+    facts = field.metadata
+    if value is None and field.default is None:
         return
-    expected = str if optional else type(default)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+    expected = facts["kind"]
+    if expected is float and type(value) is int:
         expected = int
-    if default is not dataclasses.MISSING and type(value) is not expected:
-        raise TypeError(f"train: {field.name} is a {type(value).__name__}; pass a {expected.__name__}")
+    if field.default is not dataclasses.MISSING and type(value) is not expected:
+        raise TypeError(f"{field.name} is a {type(value).__name__}; pass a {expected.__name__}")
     if facts["choices"] and value not in facts["choices"]:
-        raise ValueError(f"train: {field.name} is {value!r}; pass one of {', '.join(facts['choices'])}")
+        raise ValueError(f"{field.name} is {value!r}; pass one of {', '.join(facts['choices'])}")
     if facts["least"] is not None and not value >= facts["least"]:
-        raise ValueError(f"train: {field.name} is {value!r}; pass a number of at least {facts['least']:g}")
+        raise ValueError(f"{field.name} is {value!r}; pass a number of at least {facts['least']:g}")
     if facts["most"] is not None and not value <= facts["most"]:
-        raise ValueError(f"train: {field.name} is {value!r}; pass a number of at most {facts['most']:g}")
+        raise ValueError(f"{field.name} is {value!r}; pass a number of at most {facts['most']:g}")

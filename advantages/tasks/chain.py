@@ -2,22 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-__all__ = ["TASKS", "ChainTask", "Problem"]
+import numpy as np
 
+from .problem import HELD_OUT, Problem
 
-class Problem(NamedTuple):
-    """What the model is asked, the right answer, and a worked solution, where there is one."""
-
-    prompt: str
-    answer: str
-    solution: str | None = None
-    columns: Mapping[str, Any] = MappingProxyType({})
-    """What else the data says of it, for reward functions that ask."""
-    where: str = "a problem"
-    """Where it stands, for messages."""
+__all__ = ["TASKS", "ChainTask", "Procedural"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,3 +77,26 @@ TASKS: Mapping[str, ChainTask] = {
     "chain-sharpen": ChainTask(guesses=0.0, sums=0.0, slips=0.35),
     "chain-wrong": ChainTask(numbers=3, guesses=0.0, sums=0.0, slips=0.62, slip_by_one=True),
 }
+
+
+class Procedural:
+    """New problems of a task, drawn from a seed."""
+
+    remarks: tuple[str, ...] = ()
+
+    def __init__(self, task: ChainTask, seed: int) -> None:
+        self.task, self.seed = task, seed
+        self._rng = np.random.default_rng([seed, 1])
+
+    def draw(self, count: int) -> list[Problem]:
+        return [self.task.problem(self._rng) for _ in range(count)]
+
+    def held_out(self, count: int | None = None) -> list[Problem]:
+        rng = np.random.default_rng([self.seed, 2])
+        return [self.task.problem(rng) for _ in range(HELD_OUT if count is None else count)]
+
+    def state(self) -> dict[str, Any]:
+        return {"rng": self._rng.bit_generator.state}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]

@@ -1,77 +1,94 @@
-"""Where problems come from, in an order that can be stopped and taken up again."""
+"""Problems of files: JSON Lines, gzipped or not, in UTF-8 or UTF-16, and Parquet."""
 
+import gzip
+import io
 import json
-from collections.abc import Iterator, Mapping
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from ..files import json_lines
-from ..runs.config import Config
-from .chain import TASKS, ChainTask, Problem
+from .problem import HELD_OUT, Problem, shared
 
-__all__ = ["Files", "Procedural", "ReasoningGym", "Source", "open_source", "read_problems"]
+__all__ = ["Files", "cell", "column_of", "read_problems", "read_rows"]
 
-
-class Source(Protocol):
-    """Problems, one after the other; `state` and `restore` make the order resumable."""
-
-    def draw(self, count: int) -> list[Problem]: ...
-
-    def held_out(self, count: int) -> list[Problem]:
-        """Problems to measure accuracy on: the same ones whenever they are asked for."""
-        ...
-
-    def state(self) -> dict[str, Any]: ...
-
-    def restore(self, state: Mapping[str, Any]) -> None: ...
-
-
-class Procedural:
-    """New problems of a task, drawn from a seed."""
-
-    def __init__(self, task: ChainTask, seed: int) -> None:
-        self.task, self.seed = task, seed
-        self._rng = np.random.default_rng([seed, 1])
-
-    def draw(self, count: int) -> list[Problem]:
-        return [self.task.problem(self._rng) for _ in range(count)]
-
-    def held_out(self, count: int) -> list[Problem]:
-        rng = np.random.default_rng([self.seed, 2])
-        return [self.task.problem(rng) for _ in range(count)]
-
-    def state(self) -> dict[str, Any]:
-        return {"rng": self._rng.bit_generator.state}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._rng.bit_generator.state = state["rng"]
+_PROMPT = ("prompt", "problem", "question")
+"""What published data sets call the same column."""
+_WANTED = ("prompt", "answer")
+_NONE: Mapping[str, str] = MappingProxyType({})
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 class Files:
-    """Problems of a file, in an order that is shuffled anew for each pass; the last ones are held out."""
+    """Problems of a file, in an order that is shuffled anew for each pass; some are held out.
 
-    def __init__(self, problems: list[Problem], seed: int, held_out: int) -> None:
-        self.problems = problems
-        order = np.random.default_rng([seed, 2]).permutation(len(problems))
-        kept = max(1, len(problems) - held_out)
-        self._train = [problems[i] for i in order[:kept]]
-        self._held_out = [problems[i] for i in order[kept:]] or self._train
+    Args:
+        problems: of the file.
+        seed: of what is held out, and of the order.
+        held_out: how many of the problems are held out. None: a tenth, and at most `HELD_OUT`.
+        least: how many must be left to train on where some are held out: as many as a step asks.
+        evaluation: problems of another file, which are held out instead.
+
+    Raises:
+        ValueError: too few are left to train on, or more are asked for than there are.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        seed: int,
+        held_out: int | None = None,
+        *,
+        least: int = 1,
+        evaluation: Sequence[Problem] | None = None,
+    ) -> None:
+        count, own = len(problems), evaluation is None
+        self.problems = [*problems, *(evaluation or ())]
+        if own:
+            aside = min(HELD_OUT, max(1, count // 10)) if held_out is None else held_out
+            if aside and count - aside < least:
+                raise ValueError(
+                    f"of {count} problems {aside} would be held out, which leaves {max(0, count - aside)} to train on, "
+                    f"but a step asks {least}; lower --evaluation or --prompts, or pass other problems as --eval-data"
+                )
+            order = np.random.default_rng([seed, 2]).permutation(count)
+            self._train = [problems[i] for i in order[: count - aside]]
+            self._held_out = [problems[i] for i in order[count - aside :]]
+        else:
+            assert evaluation is not None
+            if held_out is not None and held_out > len(evaluation):
+                raise ValueError(
+                    f"evaluation is {held_out}, but --eval-data holds {len(evaluation)} problems; pass at most so many"
+                )
+            self._train, self._held_out = list(problems), list(evaluation[:held_out])
+        self.remarks = self._remarks(own)
         self._seed, self._position = seed, 0
 
-    def draw(self, count: int) -> list[Problem]:
-        return [self._at(self._position + k) for k in range(self._advance(count))]
+    def _remarks(self, own: bool) -> list[str]:
+        count, aside = len(self._train), len(self._held_out)
+        where = f"of the {count + aside} problems" if own else "of --eval-data"
+        remarks = [f"{count} problems to train on; {aside} {where} are held out to measure accuracy on"]
+        if aside and (both := shared(self._held_out, self._train)):
+            remarks.append(
+                f"warning: {both} of the {aside} held-out problems are asked in the training, too, so that accuracy "
+                "on them says nothing of new problems; remove what the data holds twice"
+            )
+        return remarks
 
-    def _advance(self, count: int) -> int:
+    def draw(self, count: int) -> list[Problem]:
+        first = self._position
         self._position += count
-        return count
+        return [self._at(place) for place in range(first, self._position)]
 
     def _at(self, position: int) -> Problem:
         epoch, place = divmod(position, len(self._train))
         return self._train[np.random.default_rng([self._seed, 1, epoch]).permutation(len(self._train))[place]]
 
-    def held_out(self, count: int) -> list[Problem]:
+    def held_out(self, count: int | None = None) -> list[Problem]:
         return self._held_out[:count]
 
     def state(self) -> dict[str, Any]:
@@ -81,93 +98,166 @@ class Files:
         self._position = int(state["position"])
 
 
-class ReasoningGym:
-    """Problems of one of reasoning-gym's generators, scored by its own verifier."""
-
-    def __init__(self, name: str, seed: int) -> None:
-        try:
-            import reasoning_gym
-        except ImportError:
-            raise ValueError("train: this task needs reasoning-gym; pip install reasoning-gym") from None
-        from reasoning_gym.factory import DATASETS
-
-        if name not in DATASETS:
-            raise ValueError(f"train: reasoning-gym has no generator {name!r}; it has {', '.join(sorted(DATASETS))}")
-        self._make = lambda first, count: reasoning_gym.create_dataset(name, seed=first, size=count)
-        self._seed, self._position = seed, 0
-        self.verifier = self._make(seed, 1)
-
-    def draw(self, count: int) -> list[Problem]:
-        self._position += 1
-        return self._problems(self._make(1_000_003 * (self._seed + 1) + self._position, count))
-
-    def held_out(self, count: int) -> list[Problem]:
-        return self._problems(self._make(self._seed, count)) if count else []
-
-    @staticmethod
-    def _problems(entries: Any) -> list[Problem]:
-        return [Problem(entry["question"], json.dumps(entry), None) for entry in entries]
-
-    def state(self) -> dict[str, Any]:
-        return {"position": self._position}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._position = int(state["position"])
-
-
-def open_source(config: Config) -> Source:
-    """The problems that a configuration names.
-
-    Raises:
-        ValueError: there is no such task or file, or a row does not fit.
-    """
-    if config.data is not None:
-        return Files(read_problems(Path(config.data)), config.seed, config.evaluation)
-    if config.task in TASKS:
-        return Procedural(TASKS[config.task], config.seed)
-    kind, _, name = config.task.partition(":")
-    if kind == "reasoning-gym" and name:
-        return ReasoningGym(name, config.seed)
-    raise ValueError(f"train: task is {config.task!r}; pass one of {', '.join(TASKS)}, or reasoning-gym:NAME")
-
-
-def read_problems(path: Path) -> list[Problem]:
+def read_problems(path: Path, names: Mapping[str, str] = _NONE) -> list[Problem]:
     """Problems of a JSON Lines or Parquet file with columns prompt, answer and, optionally, solution.
+
+    Args:
+        path: of the file.
+        names: what a column is called here, by its name in the file.
 
     Raises:
         ValueError: there is no such file, it is no such table, or a row lacks something; the message names the line.
     """
+    return [_problem(where, row) for where, row in read_rows(path, names)]
+
+
+def _problem(where: str, row: Mapping[str, Any]) -> Problem:
+    prompt, answer, solution = (column_of(row, name) for name in ("prompt", "answer", "solution"))
+    rest = {name: x for name, x in row.items() if name not in (prompt, answer, solution)}
+    return Problem(
+        cell(where, row, "prompt"),
+        cell(where, row, "answer"),
+        None if solution is None or _missing(row[solution]) else cell(where, row, "solution"),
+        rest,
+        where,
+    )
+
+
+def read_rows(
+    path: Path, names: Mapping[str, str] = _NONE, wanted: Sequence[str] = _WANTED
+) -> list[tuple[str, dict[str, Any]]]:
+    """Where each row of a file stands, and its columns.
+
+    What the file is, its content says: JSON Lines in UTF-8, or in UTF-16 with a byte order mark, either of them
+    gzipped or not; or Parquet.
+
+    Args:
+        path: of the file.
+        names: what a column is to be called, by its name in the file.
+        wanted: the columns that a row needs, for messages.
+
+    Raises:
+        ValueError: there is no such file, it is no such table, or it is empty; the message names the line.
+    """
     if not path.is_file():
-        raise ValueError(f"train: data is {str(path)!r}, but there is no such file")
-    rows = _parquet(path) if path.suffix == ".parquet" else json_lines(path)
-    problems = [_problem(where, row) for where, row in rows]
-    if not problems:
-        raise ValueError(f"train: {path} holds no problem; write one JSON object a line")
-    return problems
+        raise ValueError(f"data is {str(path)!r}, but there is no such file; check the path")
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({error or type(error).__name__}); restore it") from None
+    table = content.startswith(b"PAR1") or path.suffix == ".parquet"
+    found = list(_parquet(path, content) if table else _lines(path, content))
+    if len(set(names.values())) < len(names):
+        raise ValueError(f"--map gives two columns one name ({', '.join(names.values())}); give each its own")
+    for where, row in found:
+        if not isinstance(row, dict):
+            raise ValueError(f"{where} is a {type(row).__name__}; write an object with {_listed(wanted)}")
+    rows = _renamed(found, names)
+    if not rows:
+        raise ValueError(f"{path} holds no problem; write one JSON object a line")
+    return rows
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
+    try:
+        whole: bytes = content.decode(encoding).encode() if encoding else content
+    except UnicodeError as error:
+        raise ValueError(f"{path} is no {encoding} as it begins to be ({error}); save it as UTF-8") from None
+    for number, line in enumerate(whole.split(b"\n"), 1):
+        where = f"{path} line {number}"
+        if not line.strip():
+            continue
+        try:
+            yield where, json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{where} is not in UTF-8 (byte 0x{line[error.start]:02x}, which is {chr(line[error.start])!r} in "
+                "Latin-1); save the file as UTF-8"
+            ) from None
+        except (json.JSONDecodeError, RecursionError) as error:
+            said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+            said = "NUL bytes, as of UTF-16 without a byte order mark" if b"\0" in line else said
+            raise ValueError(f"{where} is no JSON ({said}); write one object a line") from None
+
+
+def _parquet(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise ValueError("train: Parquet files need pyarrow; pip install pyarrow") from None
+        raise ValueError("Parquet files need pyarrow; pip install pyarrow") from None
     try:
-        rows = parquet.read_table(path).to_pylist()
-    except ArrowException as error:
-        raise ValueError(f"train: {path} is no Parquet file ({error})") from None
+        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path} is no Parquet file ({error}); restore it") from None
     for number, row in enumerate(rows, 1):
         yield f"{path} row {number}", row
 
 
-def _problem(where: str, row: Any) -> Problem:
-    if not isinstance(row, dict):
-        raise ValueError(f"train: {where} is a {type(row).__name__}; write an object with prompt and answer")
-    for name in ("prompt", "answer"):
-        if row.get(name) is None:
-            raise ValueError(f"train: {where} has no {name}, but {', '.join(row) or 'nothing'}; give it one")
-    for name in ("prompt", "answer", "solution"):
-        if not isinstance(row.get(name, ""), (str, int, float, type(None))) or isinstance(row.get(name), bool):
-            raise ValueError(f"train: {where}: {name} is a {type(row[name]).__name__}; pass a text")
-    solution = row.get("solution")
-    rest = {name: x for name, x in row.items() if name not in ("prompt", "answer", "solution")}
-    return Problem(str(row["prompt"]), str(row["answer"]), None if solution is None else str(solution), rest, where)
+def _renamed(found: Sequence[tuple[str, Any]], names: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    for where, row in found:
+        for old, new in names.items():
+            if old in row and new in row and new not in names:
+                raise ValueError(f"{where} has both {old!r} and {new!r}; rename {new!r}, too: --map {new}=OTHER")
+    for old, new in names.items():
+        if found and not any(old in row or column_of(row, new) for _, row in found):
+            where, row = found[0]
+            raise ValueError(
+                f"{where} has no column {old!r} that could be read as {new!r}, but {_columns(row)}; write the file's "
+                "own name first: --map OWN=NAME"
+            )
+    return [(where, {names.get(name, name): x for name, x in row.items()}) for where, row in found]
+
+
+def column_of(row: Mapping[str, Any], name: str) -> str | None:
+    """The one column of a row that is meant: of that name, else in other letter case or of another usual name."""
+    if name in row:
+        return name
+    usual = _PROMPT if name in _PROMPT else (name.lower(),)
+    found = [column for column in row if column.lower() in usual]
+    return found[0] if len(found) == 1 else None
+
+
+def cell(where: str, row: Mapping[str, Any], name: str, wanted: Sequence[str] = _WANTED) -> str:
+    """The text in a column of a row.
+
+    Args:
+        where: the row stands, for messages.
+        row: its columns.
+        name: of the column.
+        wanted: all that a row needs, for messages.
+
+    Raises:
+        ValueError: there is no such column, or what it holds is no text.
+    """
+    column = column_of(row, name)
+    if column is None:
+        raise ValueError(
+            f"{where} has no {name}, but {_columns(row)}; give it one, or name the column that is it: --map OWN={name} "
+            f"(a row needs {_listed(wanted)})"
+        )
+    x = row[column]
+    if _missing(x):
+        raise ValueError(f"{where} has no {name}: it is {x!r}; give it one, or remove the row")
+    if isinstance(x, bool) or not isinstance(x, (str, int, float)):
+        raise ValueError(f"{where}: {name} is a {type(x).__name__}; pass a text")
+    text = str(x)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{where}: {name} holds half of a surrogate pair, which is no text; mend it") from None
+    return text
+
+
+def _missing(x: Any) -> bool:
+    return x is None or (isinstance(x, float) and not math.isfinite(x)) or (isinstance(x, str) and not x.strip())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _columns(row: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, row)) or "nothing"

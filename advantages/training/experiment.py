@@ -17,14 +17,14 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 from transformers.utils.logging import disable_progress_bar
 
 from ..files import read_lines, write_json
-from ..policy.load import load, pick_device
+from ..policy.load import pick_device
 from ..runs.config import Config
 from ..runs.record import RunFolder, first_reaching
 from ..tasks.chain import TASKS
-from ..tasks.files import open_source
 from .checkpoint import latest, restore, save
 from .distributed import World
 from .loop import Training
+from .start import load, open_source
 from .warmup import warm_start
 
 __all__ = ["Outcome", "Stopped", "read_experiment", "run"]
@@ -134,7 +134,7 @@ def _run_one(
     problems = source.held_out(config.evaluation)
 
     def evaluate() -> None:
-        if config.evaluation and disk.evaluation(training.done) is None:
+        if problems and disk.evaluation(training.done) is None:
             report("evaluate", config=config, step=training.done)
             state = torch.get_rng_state()
             found = training.evaluate(problems)

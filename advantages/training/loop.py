@@ -10,23 +10,21 @@ import numpy as np
 import torch
 
 from ..core.groups import Groups
-from ..host import Host, check, estimate, resolve
+from ..host import estimate, resolve
 from ..ops import masked_mean, sequence_logprobs
 from ..policy.chat import render
-from ..policy.rollout import Rollout, joined, read, sample
+from ..policy.engine import sample, token_logprobs
+from ..policy.rollout import Rollout, joined
 from ..rewards import Rewards, Scores
 from ..runs.config import Config
-from ..tasks.chain import Problem
-from ..tasks.files import Procedural, Source
+from ..tasks.chain import Procedural
+from ..tasks.problem import Problem, Source
+from .checks import check_estimator
 from .distributed import World
 from .loss import importance_weights, surrogate
 from .scoring import columns_of, make_rewards
 
-__all__ = ["HOST", "Training"]
-
-_WORDS = {"rewards", "groups", "logprobs", "mask", "token_rewards", "token_logprobs", "lengths", "valid"}
-HOST = Host("advantages train", "rl-advantages", ">=0", frozenset(_WORDS), real=True)
-_WITH_REFERENCE = _WORDS | {"ref_token_logprobs"}
+__all__ = ["Training"]
 
 
 class _Batch(NamedTuple):
@@ -52,7 +50,7 @@ class Training:
     def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: World) -> None:
         self.config, self.tokenizer, self.source, self.world = config, tokenizer, source, world
         self.estimator = resolve(config.estimator)
-        self.definition = check(self.estimator, HOST, config.options, _WITH_REFERENCE if config.kl else _WORDS)
+        self.definition = check_estimator(config)
         self.rewards: Rewards = make_rewards(config, source)
         self.longest = config.max_new_tokens or (source.task.longest if isinstance(source, Procedural) else 1024)
         self.room = self._room(model)
@@ -347,11 +345,11 @@ class Training:
 
     def _read(self, model: Any, rollout: Rollout, *, entropy: bool) -> tuple[torch.Tensor, Any]:
         if torch.is_grad_enabled():
-            return read(model, rollout, temperature=self.config.temperature, entropy=entropy)
+            return token_logprobs(model, rollout, temperature=self.config.temperature, entropy=entropy)
         size = self.config.micro_batch or len(rollout.mask)
         rows = torch.arange(len(rollout.mask), device=rollout.mask.device)
         parts = [
-            read(model, rollout.rows(index), temperature=self.config.temperature, entropy=entropy)
+            token_logprobs(model, rollout.rows(index), temperature=self.config.temperature, entropy=entropy)
             for index in rows.split(size)
         ]
         entropies = torch.cat([part[1] for part in parts if part[1] is not None]) if entropy else None

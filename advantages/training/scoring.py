@@ -1,14 +1,16 @@
 """What a response earns: the reward components that a configuration names."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..policy.rollout import Rollout
 from ..rewards import Rewards, Weight
 from ..runs.config import Config
-from ..tasks.chain import TASKS, Problem
-from ..tasks.files import ReasoningGym, Source
+from ..tasks.chain import TASKS
+from ..tasks.gym import GymReward, ReasoningGym
+from ..tasks.problem import Problem, Source
+
+if TYPE_CHECKING:
+    from ..policy.rollout import Rollout
 
 __all__ = ["columns_of", "make_rewards"]
 
@@ -33,9 +35,7 @@ def make_rewards(config: Config, source: Source) -> Rewards:
         settings["exact"] = {"marker": "#", "strict": True}
     if config.rouge_weight:
         if not procedural and not any(p.solution for p in getattr(source, "problems", ())):
-            raise ValueError(
-                "train: rouge_weight compares with worked solutions, but no problem has one; give them some"
-            )
+            raise ValueError("rouge_weight compares with worked solutions, but no problem has one; give them some")
         steps = None if config.rouge_decay == "constant" else config.steps
         weights["rouge_l"] = Weight(config.rouge_weight, decay=config.rouge_decay, steps=steps)  # type: ignore[arg-type]
         settings["rouge_l"] = {"part": config.rouge_part, **({"marker": "#"} if procedural else {})}
@@ -43,7 +43,7 @@ def make_rewards(config: Config, source: Source) -> Rewards:
     return Rewards(weights, functions, settings=settings, optional=optional)
 
 
-def columns_of(problems: Sequence[Problem], rollout: Rollout) -> dict[str, list[Any]]:
+def columns_of(problems: Sequence[Problem], rollout: "Rollout") -> dict[str, list[Any]]:
     """What reward functions are told of each response beside its text: TRL's names, and the data's own columns."""
     steps = rollout.mask.shape[1]
     named = dict.fromkeys(name for problem in problems for name in problem.columns)
@@ -53,21 +53,3 @@ def columns_of(problems: Sequence[Problem], rollout: Rollout) -> dict[str, list[
         "solution": [problem.solution for problem in problems],
         "completion_ids": [ids[on].tolist() for ids, on in zip(rollout.tokens[:, -steps:], rollout.mask, strict=True)],
     }
-
-
-class GymReward:
-    """Reasoning-gym's own verifier: the score of the text in <answer> tags, or of the whole response."""
-
-    needs = ("answer",)
-
-    def __init__(self, source: ReasoningGym) -> None:
-        self._verifier = source.verifier
-
-    def __call__(self, *, completions: list[Any], answer: list[str], **columns: Any) -> list[float | None]:
-        from reasoning_gym.utils import extract_answer
-
-        texts = [c if isinstance(c, str) else c[-1]["content"] for c in completions]
-        return [
-            float(self._verifier.score_answer(extract_answer(text) or text.strip(), json.loads(entry)))
-            for text, entry in zip(texts, answer, strict=True)
-        ]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..policy.rollout import sample
-from ..tasks.chain import ChainTask, Problem
+from ..policy.engine import sample
+from ..tasks.chain import ChainTask
+from ..tasks.problem import Problem
 
 __all__ = ["imitate", "warm_start"]
 

@@ -101,12 +101,11 @@ def _run_job(job: Job) -> list[dict[str, Any]]:
 def _runs(job: Job) -> Iterator[dict[str, Any]]:
     import torch
 
-    from advantages.policy.load import load
     from advantages.runs.config import Config
     from advantages.tasks.chain import TASKS
-    from advantages.tasks.files import open_source
     from advantages.training.distributed import World
     from advantages.training.loop import Training
+    from advantages.training.start import load, open_source
     from advantages.training.warmup import warm_start
 
     torch.set_num_threads(1)

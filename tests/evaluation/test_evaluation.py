@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -196,12 +197,12 @@ def test_options_are_shuffled_by_the_seed_and_each_letter_is_right_equally_often
         (
             "aime24",
             [AIME[0], {"problem": "1+1"}],
-            "line 2 has no 'answer', but problem; each row needs problem, answer",
+            r"line 2 has no answer, but problem; .* \(a row needs problem and answer\)",
         ),
-        ("gpqa-diamond", AIME, "line 1 has no 'Question', but id, problem"),
+        ("gpqa-diamond", AIME, "line 1 has no Question, but id, problem"),
         ("math-500", [MATH[0], "{"], "line 2 is no JSON"),
-        ("math-500", ["[1]"], "line 1 is a list; write an object with problem, answer"),
-        ("math-500", [{"problem": ["a"], "answer": 1}], "line 1: 'problem' is a list; write a text"),
+        ("math-500", ["[1]"], "line 1 is a list; write an object with problem and answer"),
+        ("math-500", [{"problem": ["a"], "answer": 1}], "line 1: problem is a list; pass a text"),
         ("math-500", [MATH[0], MATH[0]], "problems 1 and 2 of .* are both called 'test/algebra/0.json'"),
         ("math-500", [], "holds no problem"),
     ],
@@ -325,6 +326,31 @@ def test_a_benchmark_is_run_and_leaves_a_record(model_folder, written, tmp_path,
     printed = capsys.readouterr().out
     for word in ("pass@k", "maj@k", "95% interval", "6 problems, 3 completions each", "results.json"):
         assert word in printed
+
+
+def test_a_checkpoints_own_settings_are_not_asked_and_what_is_used_is_recorded(model_folder, written, tmp_path):
+    hostile = tmp_path / "hostile"
+    shutil.copytree(model_folder, hostile)
+    settings = {"repetition_penalty": 9.0, "min_p": 0.5, "top_k": 1, "temperature": 0.1, "do_sample": False}
+    (hostile / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 1}))
+    data = written(AIME)
+    for model in (model_folder, hostile):
+        assert main(arguments(model, data, tmp_path / "out" / model.name, samples=1)) == 0
+    texts = [
+        [row["completion"] for row in completions(tmp_path / "out" / name)] for name in (model_folder.name, "hostile")
+    ]
+    assert texts[0] == texts[1]
+    for record in ("config", "results"):
+        used = json.loads((tmp_path / "out" / "hostile" / f"{record}.json").read_text())["generation settings"]
+        assert used == {
+            "do_sample": True,
+            "temperature": 1.0,
+            "top_k": 0,
+            "top_p": 1.0,
+            "max_new_tokens": 12,
+            "eos_token_id": [1],
+            "pad_token_id": 0,
+        }
 
 
 @pytest.mark.parametrize(("name", "rows"), [("math-500", MATH), ("gpqa-diamond", GPQA[:5])])

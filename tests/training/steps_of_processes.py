@@ -10,13 +10,12 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from advantages.policy.load import load
     from advantages.policy.rollout import make_rollout
     from advantages.runs.config import Config
     from advantages.tasks.chain import TASKS
-    from advantages.tasks.files import open_source
     from advantages.training import loop
     from advantages.training.distributed import World
+    from advantages.training.start import load, open_source
 
     world = World(device="cpu", precision="float32")
     rows = iter(range(10**6))

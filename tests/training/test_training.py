@@ -11,18 +11,17 @@ pytest.importorskip("transformers")
 from advantages import estimators
 from advantages.cli import main
 from advantages.cli.train import parse_estimator
-from advantages.policy.load import load
-from advantages.policy.rollout import read, sample
+from advantages.policy.engine import sample, token_logprobs
 from advantages.policy.tiny import ARCHITECTURES, character_tokenizer, tiny_model
 from advantages.runs.config import Config
 from advantages.runs.record import curve, first_reaching
 from advantages.tasks.chain import TASKS
-from advantages.tasks.files import open_source
 from advantages.training.checkpoint import latest, restore, save
 from advantages.training.distributed import World
 from advantages.training.loop import Training
 from advantages.training.loss import importance_weights, surrogate
 from advantages.training.scoring import make_rewards
+from advantages.training.start import load, open_source
 
 TASK = TASKS["chain"]
 
@@ -126,9 +125,9 @@ def test_padding_changes_no_logprob(architecture, tokenizer):
     model = tiny_model(architecture, tokenizer, seed=0)
     torch.manual_seed(0)
     both = sample(model, tokenizer, ["1+2=", "3+4+5+6="], max_new_tokens=8)
-    logprobs, entropy = read(model, both)
+    logprobs, entropy = token_logprobs(model, both)
     alone = both.rows(torch.tensor([0]))._replace(tokens=both.tokens[:1, 4:], attention=both.attention[:1, 4:])
-    found, found_entropy = read(model, alone)
+    found, found_entropy = token_logprobs(model, alone)
     mask = both.mask[:1]
     torch.testing.assert_close(found[mask], logprobs[:1][mask], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found_entropy[mask], entropy[:1][mask], atol=1e-5, rtol=1e-5)
@@ -137,7 +136,7 @@ def test_padding_changes_no_logprob(architecture, tokenizer):
 def test_logprobs_are_those_of_the_sampling_temperature(model, tokenizer):
     torch.manual_seed(0)
     rollout = sample(model, tokenizer, ["1+2="], max_new_tokens=3)
-    found, _ = read(model, rollout, temperature=2.0)
+    found, _ = token_logprobs(model, rollout, temperature=2.0)
     with torch.no_grad():
         logits = model(input_ids=rollout.tokens).logits[0, 3:-1] / 2.0
     expected = logits.log_softmax(-1)[range(3), rollout.tokens[0, 4:]]
@@ -345,7 +344,7 @@ def test_estimators_are_parsed_with_their_settings():
     ("arguments", "message"),
     [
         (["--estimator", "gae"], "gae needs values"),
-        (["--estimator", "lambo"], "advantage is 'lambo'; pass one of"),
+        (["--estimator", "lambo"], "estimator 'lambo': there is none; pass one of"),
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
         (["--task", "chess"], "train: task is 'chess'; pass one of chain, chain-rare"),

@@ -12,12 +12,14 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from advantages.cli import main
 from advantages.policy.chat import render
-from advantages.policy.load import byte_tokenizer, end_tokens, load, shape_of
-from advantages.policy.rollout import joined, make_rollout, read, sample
+from advantages.policy.engine import end_tokens, sample, token_logprobs
+from advantages.policy.load import byte_tokenizer, load, shape_of
+from advantages.policy.rollout import joined, make_rollout
 from advantages.runs.config import Config
-from advantages.tasks.chain import TASKS
-from advantages.tasks.files import Files, Procedural, open_source, read_problems
+from advantages.tasks.chain import TASKS, Procedural
+from advantages.tasks.files import Files, read_problems
 from advantages.training.scoring import columns_of, make_rewards
+from advantages.training.start import open_source
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
@@ -133,7 +135,7 @@ def test_reasoning_gym_scores_its_own_problems():
     assert scores.total()[1] < 0.5
     assert source.held_out(2) == open_source(config).held_out(2)
     with pytest.raises(ValueError, match="reasoning-gym has no generator 'chess'; it has"):
-        open_source(Config(task="reasoning-gym:chess"))
+        open_source(Config(task="reasoning-gym:chess", model="some"))
 
 
 # Models
@@ -155,7 +157,7 @@ def test_the_byte_tokenizer_reads_any_text(text):
 
 
 def test_a_local_model_is_loaded_with_its_template(pretrained):
-    model, tokenizer = load(Config(model=str(pretrained)), None, "cpu")
+    model, tokenizer = load(model=str(pretrained), device="cpu")
     assert end_tokens(model, tokenizer) == [1]
     assert render(tokenizer, "Hi", system="Be brief.") == "<system>Be brief.\n<user>Hi\n<assistant>"
     assert render(tokenizer, "Hi", thinking=False) == "<user>Hi\n<assistant><think></think>"
@@ -173,7 +175,7 @@ def test_a_tokenizer_without_a_pad_token_pads_with_its_end(pretrained, tmp_path)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     del settings["pad_token"]
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    model, tokenizer = load(Config(model=str(folder)), None, "cpu")
+    model, tokenizer = load(model=str(folder), device="cpu")
     assert tokenizer.pad_token_id == tokenizer.eos_token_id == 1
     torch.manual_seed(0)
     rollout = sample(model, tokenizer, ["long prompt", "p"], max_new_tokens=4)
@@ -182,13 +184,13 @@ def test_a_tokenizer_without_a_pad_token_pads_with_its_end(pretrained, tmp_path)
     del settings["eos_token"]
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match=r"has neither a pad token nor an end token; set tokenizer.pad_token"):
-        load(Config(model=str(folder)), None, "cpu")
+        load(model=str(folder), device="cpu")
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./none"])
 def test_a_missing_folder_is_said(name):
     with pytest.raises(ValueError, match=r"there is no such folder; pass a folder or a hub id"):
-        load(Config(model=name), None, "cpu")
+        load(model=name, device="cpu")
 
 
 def test_weights_that_could_run_code_are_not_loaded(pretrained, tmp_path):
@@ -199,7 +201,7 @@ def test_weights_that_could_run_code_are_not_loaded(pretrained, tmp_path):
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"cannot be loaded .*pass a folder with config.json, tokenizer and"):
-        load(Config(model=str(folder)), None, "cpu")
+        load(model=str(folder), device="cpu")
 
 
 # Rollouts of any engine
@@ -218,14 +220,14 @@ def test_an_engines_responses_are_cut_at_the_first_end_and_padded():
 
 
 def test_joined_rollouts_keep_every_logprob(pretrained):
-    model, tokenizer = load(Config(model=str(pretrained)), None, "cpu")
+    model, tokenizer = load(model=str(pretrained), device="cpu")
     torch.manual_seed(0)
     parts = [sample(model, tokenizer, prompts, max_new_tokens=t) for prompts, t in ((["a", "bcd"], 3), (["efghij"], 7))]
     whole = joined(parts, tokenizer.pad_token_id)
     assert whole.tokens.shape == (3, 6 + 7)
     with torch.no_grad():
-        together = read(model, whole)[0]
-        alone = [read(model, part)[0] for part in parts]
+        together = token_logprobs(model, whole)[0]
+        alone = [token_logprobs(model, part)[0] for part in parts]
     torch.testing.assert_close(together[:2, :3][parts[0].mask], alone[0][parts[0].mask], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(together[2:][parts[1].mask], alone[1][parts[1].mask], atol=1e-5, rtol=1e-5)
     columns = columns_of([TASKS["chain"].problem(np.random.default_rng(0))] * 3, whole)
@@ -233,9 +235,10 @@ def test_joined_rollouts_keep_every_logprob(pretrained):
 
 
 def test_continuous_batching_samples_what_generate_would(pretrained):
-    model, tokenizer = load(Config(model=str(pretrained)), None, "cpu")
+    model, tokenizer = load(model=str(pretrained), device="cpu")
     prompts = ["a", "bcd"]
     expected = sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True)
+    model.generation_config.update(repetition_penalty=50.0, suppress_tokens=expected.tokens[:, -3:].flatten().tolist())
     found = sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True, engine="continuous")
     assert found.tokens.tolist() == expected.tokens.tolist()
 
@@ -282,7 +285,7 @@ def test_a_model_and_a_file_train(pretrained, tmp_path, capsys):
     ],
 )
 def test_what_cannot_work_is_said_and_leaves_nothing_behind(arguments, message, pretrained, tmp_path):
-    data = write(tmp_path / "data.jsonl", {"prompt": "2+2?", "answer": "4"})
+    data = write(tmp_path / "data.jsonl", *({"prompt": f"{k}+2?", "answer": str(k + 2)} for k in range(20)))
     filled = [a.format(data=data, model=pretrained) for a in arguments]
     with pytest.raises(SystemExit, match=message):
         main(["train", "--runs", str(tmp_path / "runs"), *filled])

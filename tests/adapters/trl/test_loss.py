@@ -7,7 +7,8 @@ import torch
 import trl
 from trl_runs import make_trainer
 
-from advantages.policy.rollout import Rollout, read
+from advantages.policy.engine import token_logprobs
+from advantages.policy.rollout import Rollout
 from advantages.training.loss import importance_weights, surrogate
 
 AGGREGATIONS = {"dapo": "token", "bnpo": "token", "grpo": "sequence", "dr_grpo": "constant"}
@@ -255,7 +256,7 @@ def test_the_gradient_of_the_model(folder, tmp_path, loss_type):
     )
     old, reference = ((x - batch["logprobs"]).float() for x in (batch["old"], batch["reference"]))
     with torch.no_grad():
-        logprobs, _ = read(trainer.model, rollout, temperature=1.5)
+        logprobs, _ = token_logprobs(trainer.model, rollout, temperature=1.5)
         old, reference = logprobs + old, logprobs + reference
     theirs = trainer._compute_loss(
         trainer.model,
@@ -274,7 +275,7 @@ def test_the_gradient_of_the_model(folder, tmp_path, loss_type):
     parameters = [parameter for parameter in trainer.model.parameters() if parameter.requires_grad]
     their_gradient = torch.autograd.grad(theirs, parameters)
     ours = surrogate(
-        read(trainer.model, rollout, temperature=1.5)[0],
+        token_logprobs(trainer.model, rollout, temperature=1.5)[0],
         old,
         batch["advantages"].float(),
         batch["mask"],

@@ -8,9 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("vllm")
 
+from transformers import GenerationConfig
+
 from advantages.cli import main
+from advantages.policy.engine import token_logprobs
 from advantages.policy.load import byte_tokenizer
-from advantages.policy.rollout import read
 from advantages.policy.vllm import VLLM
 
 os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
@@ -44,11 +46,13 @@ def test_its_weights_follow_the_models_and_its_draws_follow_torchs_generator(pre
         torch.manual_seed(3)
         rollout = engine.sample(model, tokenizer, prompts, version=version, greedy=greedy, **how)
         with torch.no_grad():
-            own = read(model, rollout, temperature=0.7)[0]
+            own = token_logprobs(model, rollout, temperature=0.7)[0]
         if not greedy:
             torch.testing.assert_close(rollout.sampled_logprobs[rollout.mask], own[rollout.mask], atol=1e-4, rtol=1e-4)
         return rollout
 
+    own = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=1, repetition_penalty=5.0, min_p=0.5, top_k=2)
     first = drawn(0)
     assert first.tokens.tolist() == drawn(0).tokens.tolist()
     assert first.tokens[0].tolist() != first.tokens[2].tolist()
@@ -56,6 +60,7 @@ def test_its_weights_follow_the_models_and_its_draws_follow_torchs_generator(pre
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
     assert drawn(1).tokens.tolist() != first.tokens.tolist()
+    model.generation_config = own
     with torch.no_grad():
         expected = model.generate(
             **tokenizer(["abc"], return_tensors="pt", return_token_type_ids=False),

@@ -1,0 +1,120 @@
+"""Sampling responses, and what the policy says of their tokens: one and the same distribution.
+
+What a response is sampled with is built from nothing. A checkpoint's `generation_config` may hold penalties, beams,
+biases, forced tokens and more, which would make the sampled tokens those of another distribution than the one whose
+log-probabilities are read; of it, the end tokens alone are used.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from .rollout import Rollout, make_rollout
+
+__all__ = ["end_tokens", "generation_settings", "sample", "token_logprobs"]
+
+
+def end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Ids of the tokens that end a response: those that the checkpoint names, and the tokenizer's own."""
+    ends = model.generation_config.eos_token_id
+    ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return list(dict.fromkeys([*ends, *own]))
+
+
+def generation_settings(
+    model: Any,
+    tokenizer: Any,
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    greedy: bool = False,
+) -> dict[str, Any]:
+    """All that responses are sampled with; what is not named here is off, whatever the checkpoint's files say."""
+    drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": top_p}
+    return {
+        **({"do_sample": False} if greedy else drawn),
+        "max_new_tokens": max_new_tokens,
+        "eos_token_id": end_tokens(model, tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+@torch.no_grad()
+def sample(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    greedy: bool = False,
+    engine: str = "generate",
+) -> Rollout:
+    """One response to each prompt.
+
+    Args:
+        model: a causal language model of transformers.
+        tokenizer: its tokenizer, which pads on the left.
+        prompts: N texts; repeat one to sample it several times.
+        max_new_tokens: T, the limit of a response.
+        temperature, top_p: of the sampling; ignored when `greedy`.
+        greedy: take the likeliest token each time.
+        engine: "generate", or "continuous" for continuous batching, which an accelerator may be faster with.
+    """
+    how = generation_settings(
+        model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
+    )
+    batch = tokenizer(list(prompts), add_special_tokens=False)
+    model.eval()
+    with _bare(model):
+        if engine == "continuous":
+            answers = model.generate_batch(batch.input_ids, generation_config=GenerationConfig(**how))
+            keys = sorted(answers, key=lambda key: int(key.split("_")[-1]))
+            responses = [answers[key].generated_tokens for key in keys]
+        else:
+            padded = tokenizer.pad({"input_ids": batch.input_ids}, return_tensors="pt").to(model.device)
+            tokens = model.generate(**padded, generation_config=GenerationConfig(**how))
+            responses = tokens[:, padded.input_ids.shape[1] :].tolist()
+    return make_rollout(batch.input_ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
+
+
+@contextmanager
+def _bare(model: Any) -> Iterator[None]:
+    """Without the checkpoint's generation settings, which `generate` fills up with what it is not told."""
+    holders = [module for module in model.modules() if "generation_config" in vars(module)]
+    own = [holder.generation_config for holder in holders]
+    try:
+        for holder in holders:
+            holder.generation_config = GenerationConfig()
+        yield
+    finally:
+        for holder, settings in zip(holders, own, strict=True):
+            holder.generation_config = settings
+
+
+def token_logprobs(
+    model: Any, rollout: Rollout, *, temperature: float = 1.0, entropy: bool = True
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(N, T) log-probability of each response token, and (N, T) entropy of the choice that it was, in nats."""
+    steps = rollout.mask.shape[1]
+    positions = (rollout.attention.cumsum(1) - 1).clamp(min=0)
+    output = model(
+        input_ids=rollout.tokens,
+        attention_mask=rollout.attention.long(),
+        position_ids=positions,
+        logits_to_keep=steps + 1,
+        use_cache=False,
+    )
+    logits = output.logits[:, :-1].float() / temperature
+    total = logits.logsumexp(-1)
+    chosen = logits.gather(-1, rollout.tokens[:, -steps:, None]).squeeze(-1) - total
+    if not entropy:
+        return chosen, None
+    with torch.no_grad():
+        return chosen, total - (logits.softmax(-1) * logits).sum(-1)
