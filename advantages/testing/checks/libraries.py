@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from ...backends import library_of
@@ -51,7 +52,10 @@ def agrees_with_numpy(subject: Subject, draw: Draw, library: str) -> None:
     result = subject.raw(case, library, "float32")
     if library_of(result) != library:
         fail(f"returned a {type(result).__name__} for {library} arrays", case)
-    same(to_float64(result), subject(case), f"{library} differs from numpy", case, tolerance=2e-4)
+    exact, rounded = subject(case), to_float64(subject.raw(case, "numpy", "float32"))
+    # Where single precision decides, as where two components cancel, each library rounds in its own way.
+    assume(np.abs(exact - rounded).max(initial=0.0) <= 1e-4)
+    same(to_float64(result), exact, f"{library} differs from numpy", case, tolerance=2e-4)
 
 
 @check_on_libraries("torch", "jax", examples=0.1)
