@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import assume
 from hypothesis import strategies as st
 
 from ...backends import library_of
@@ -39,8 +38,10 @@ def merges_shards_exactly(subject: Subject, draw: Draw) -> None:
 
 def _lean_case(subject: Subject, draw: Draw, *, n: int | None = None, defaults: bool = True) -> Case:
     """Inputs of few shapes, since each new one is compiled anew; ids that every library has."""
-    n = n or draw(st.sampled_from([2, 5]))
-    return subject.case(draw, "valid", n=n, t=3, k=2, kinds=("integers",), defaults=defaults)
+    # Of two rows, standardised components are +-0.7 and cancel, two of them wholly: single precision decides the rest.
+    several = "K" in subject.shape(subject.definition.lead)
+    n = n or (5 if several else draw(st.sampled_from([2, 5])))
+    return subject.case(draw, "valid", n=n, t=3, k=3, kinds=("integers",), defaults=defaults)
 
 
 @check_on_libraries("torch", "jax")
@@ -52,10 +53,7 @@ def agrees_with_numpy(subject: Subject, draw: Draw, library: str) -> None:
     result = subject.raw(case, library, "float32")
     if library_of(result) != library:
         fail(f"returned a {type(result).__name__} for {library} arrays", case)
-    exact, rounded = subject(case), to_float64(subject.raw(case, "numpy", "float32"))
-    # Where single precision decides, as where two components cancel, each library rounds in its own way.
-    assume(np.abs(exact - rounded).max(initial=0.0) <= 1e-4)
-    same(to_float64(result), exact, f"{library} differs from numpy", case, tolerance=2e-4)
+    same(to_float64(result), subject(case), f"{library} differs from numpy", case, tolerance=2e-4)
 
 
 @check_on_libraries("torch", "jax", examples=0.1)
