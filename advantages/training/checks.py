@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from ..call import Definition
+from ..core.definition import Definition
 from ..core.groups import Groups
 from ..host import Host, check, check_group_size, estimate, resolve
 from ..runs.config import Config
