@@ -13,6 +13,8 @@ larger ones are mapped and faulted in anew, which takes longer than the arithmet
 
 GROUP_AXIS = 0  # so that numpy's inner loops are long
 
+REORDERS = True
+
 
 def kind(x: Any) -> str:
     return str(x.dtype.kind)

@@ -11,11 +11,15 @@ TILE: int | None = None
 
 GROUP_AXIS = -1
 
+REORDERS = True
+
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
 
 
-_FLOAT64 = ("cpu", "cuda", "meta", "xpu")
-"""Devices whose float64 is complete; statistics of responses are small, so that its speed does not matter."""
+_SMALL = 8_192
+"""Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
+_FLOAT64 = ("cuda", "meta", "xpu")
+"""Accelerators whose float64 is complete: statistics of responses are small there whatever their number."""
 
 
 def kind(x: Any) -> str:
@@ -71,7 +75,9 @@ def working(x: Any) -> Any:
 
 
 def wide(x: Any) -> Any:
-    return x.to(torch.float64 if x.device.type in _FLOAT64 else torch.float32)
+    if x.dtype == torch.float64 or x.device.type in _FLOAT64 or (x.device.type == "cpu" and x.numel() <= _SMALL):
+        return x.to(torch.float64)
+    return x.to(torch.float32)
 
 
 def result_dtype(x: Any) -> Any:

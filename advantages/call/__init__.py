@@ -118,7 +118,8 @@ def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
 def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     call = _bind(d, args, kwargs)
     for key, check in d.checks.items():
-        check.check(d.name, key, call[key])
+        if call[key] is not d.settings[key]:
+            check.check(d.name, key, call[key])
     arrays = {name: call[name] for name in d.inputs if INPUTS[name].kind != "ids"}
     sizes = check_arrays(d.name, arrays, d.shapes)
     lead = call[d.lead]
