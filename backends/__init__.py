@@ -61,8 +61,11 @@ class Backend(Protocol):
     def result_dtype(self, x: Any, /) -> Any:
         """The floating dtype of advantages made from rewards `x`."""
 
-    def cast(self, x: Any, dtype: Any, /) -> Any:
-        """`x` in another dtype; a number that is too large for it becomes the largest that it has."""
+    def cast(self, x: Any, dtype: Any, bounded: bool = False, /) -> Any:
+        """`x` in another dtype; a number that is too large for it becomes the largest that it has.
+
+        `bounded` says that none is too large for float32.
+        """
 
     def full(self, shape: tuple[int, ...], value: float, like: Any, /) -> Any:
         """An array of one number, with the dtype and device of `like`."""

@@ -66,10 +66,12 @@ def result_dtype(x: Any) -> Any:
     return x.dtype if kind(x) == "f" else jnp.result_type(float)
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
     most = float(jnp.finfo(dtype).max)  # type: ignore[no-untyped-call]
+    if bounded and most > 1e30:
+        return x.astype(dtype)
     return jnp.clip(x, -most, most).astype(dtype)
 
 

@@ -84,11 +84,11 @@ def result_dtype(x: Any) -> Any:
     return x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
     most = torch.finfo(dtype).max
-    return x.clamp(-most, most).to(dtype)
+    return x.to(dtype) if bounded and most > 1e30 else x.clamp(-most, most).to(dtype)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Hashable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,7 @@ class Groups:
                 f"groups of {size} neighbouring rows do not fit into {rows} rows; "
                 "pass a positive divisor, or one group id per response where groups differ in size"
             )
-        return cls.__new__(cls)._fill(None, rows // int(size), int(size), None, (rows,))
+        return _of_size(int(size), rows)
 
     @classmethod
     def of_cells(cls, ids: Any) -> "Groups":
@@ -193,6 +193,11 @@ class Groups:
             self._tables["members"] = Members(self)
         members: Members = self._tables["members"]
         return members
+
+
+@lru_cache(16)
+def _of_size(size: int, rows: int) -> Groups:
+    return Groups.__new__(Groups)._fill(None, rows // size, size, None, (rows,))
 
 
 def _register_with_jax() -> None:
