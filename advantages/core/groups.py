@@ -2,8 +2,7 @@
 
 import math
 import sys
-from collections.abc import Hashable, Iterable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,7 +114,7 @@ class Groups:
                 f"groups of {size} neighbouring rows do not fit into {rows} rows; "
                 "pass a positive divisor, or one group id per response where groups differ in size"
             )
-        return _of_size(int(size), rows)
+        return cls.__new__(cls)._fill(None, rows // int(size), int(size), None, (rows,))
 
     @classmethod
     def of_cells(cls, ids: Any) -> "Groups":
@@ -195,11 +194,6 @@ class Groups:
         return members
 
 
-@lru_cache(16)
-def _of_size(size: int, rows: int) -> Groups:
-    return Groups.__new__(Groups)._fill(None, rows // size, size, None, (rows,))
-
-
 def _register_with_jax() -> None:
     """Make `Groups` a pytree once JAX is there: blocks have no leaves, other groups those that are arrays."""
     jax = sys.modules.get("jax")
@@ -222,47 +216,59 @@ def _register_with_jax() -> None:
 _pytrees: list[type] = []
 
 
+def _table(make: Callable[[Any], Any]) -> Any:
+    """A property that is made once; functools' own takes a lock, through which no compiler of torch can see."""
+
+    def get(self: Any) -> Any:
+        if make.__name__ not in self.made:
+            self.made[make.__name__] = make(self)
+        return self.made[make.__name__]
+
+    return property(get, doc=make.__doc__)
+
+
 class Members:
     """Rows ordered by group, and the groups' sizes; each table is made when it is first asked for."""
 
     def __init__(self, groups: Groups) -> None:
         self.slots, self.count = groups.slots, groups.count
+        self.made: dict[str, Any] = {}
 
-    @cached_property
+    @_table
     def order(self) -> Any:
         """Rows, those of the first group first."""
         slots = self.slots.astype(np.uint16) if self.count < 1 << 16 else self.slots  # 16 bits are sorted by radix
         return np.argsort(slots, kind="stable")
 
-    @cached_property
+    @_table
     def place(self) -> Any:
         """Where each row stands in `order`."""
         place = np.empty_like(self.order)
         place[self.order] = np.arange(len(place))
         return place
 
-    @cached_property
+    @_table
     def sizes(self) -> Any:
         """Rows of each group."""
         return np.bincount(self.slots, minlength=self.count)
 
-    @cached_property
+    @_table
     def size(self) -> int | None:
         """Rows of every group, where all have as many."""
         sizes = self.sizes
         return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
 
-    @cached_property
+    @_table
     def starts(self) -> Any:
         """Where each group begins in `order`."""
         return np.cumsum(self.sizes) - self.sizes
 
-    @cached_property
+    @_table
     def first(self) -> Any:
         """(N,) the first row of each row's group."""
         return self.order[self.starts][self.slots]
 
-    @cached_property
+    @_table
     def buckets(self) -> list[tuple[int, Any]]:
         """Rows by the width of the table that holds their group: padding at most doubles the work."""
         widths = np.ones_like(self.sizes)
@@ -271,7 +277,7 @@ class Members:
         widths = np.minimum(widths, self.sizes.max(initial=1))[self.slots]
         return [(int(width), np.flatnonzero(widths == width)) for width in np.unique(widths)]
 
-    @cached_property
+    @_table
     def back(self) -> Any:
         """Where each row stands in the buckets."""
         return np.argsort(np.concatenate([rows for _, rows in self.buckets]))

@@ -40,7 +40,8 @@ class Grouped:
         self.backend = backend_of(x)
         self.size = self.groups.size
         self.scattered = False
-        if self.size is None and self.backend.REORDERS and self.groups.on_host:
+        self.tables = self.backend.REORDERS and self.groups.on_host and not self.backend.traced(x)
+        if self.size is None and self.tables:
             self.size = self.groups.members.size
             self.scattered = self.size is not None
         self.shape = tuple(x.shape)
@@ -98,7 +99,7 @@ class Grouped:
         """Scored members; a plain number where it is the same for all groups."""
         if self.scored is None and self.size is not None:
             return self.size
-        if self.scored is None and self.groups.on_host and self.backend.REORDERS:
+        if self.scored is None and self.tables:
             return self.groups.like("sizes", self.groups.members.sizes, self.view)
         return self.sum(self.backend.xp.ones_like(self.view))
 
@@ -106,7 +107,7 @@ class Grouped:
         """Some scored member of each group, spread."""
         if self.scored is None and self.size is not None:
             return view[:1] if self.backend.GROUP_AXIS == 0 else view[:, :1]
-        if self.scored is None and self.groups.on_host:
+        if self.scored is None and self.tables:
             return view[self.groups.like("first", self.groups.members.first, view)]
         return self.spread(self.min(view))
 
@@ -216,9 +217,10 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
     Raises:
         ValueError: `singleton` is "error" and a group is too small.
     """
-    if groups.scored is None and groups.on_host and groups.smallest >= min_scored:
-        return result
     backend = backend_of(result)
+    sizes_known = groups.size is not None or (groups.on_host and not backend.traced(result))
+    if sizes_known and groups.scored is None and groups.smallest >= min_scored:
+        return result
     count = group_count(rewards, groups)
     small = count < min_scored
     if isinstance(small, bool):
