@@ -3,13 +3,16 @@
 import argparse
 import ast
 import dataclasses
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..runs.config import GROUPS, Config
+
+if TYPE_CHECKING:
+    from ..training.distributed import Distributed
 
 __all__ = ["add_arguments", "add_compare_arguments", "compare_runs", "parse_estimator", "train"]
 
@@ -116,8 +119,13 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
-    from ..runs.record import free_folder
+Hold = Callable[[], AbstractContextManager[Path]]
+"""Claims the folder of an experiment."""
+
+
+def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, list[tuple[str, Config]]]:
+    from ..runs.inputs import located
+    from ..runs.record import new_folder
 
     fields = {f.name: given[f.name] for f in dataclasses.fields(Config) if f.name in given}
     estimators = parse_estimator(fields.pop("estimator", "grpo"))
@@ -133,13 +141,15 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
     ]
     if twice := [c.label for n, c in enumerate(configs) if c in configs[:n]]:
         raise ValueError(f"--estimator: {twice[0]} is named twice; name it once")
-    folder = free_folder(given["runs"], given.get("name"))
-    if len(configs) == 1:
-        return folder, [(folder, configs[0])]
-    return folder, [(folder / f"{c.label}-seed{c.seed}".replace("/", "_"), c) for c in configs]
+    names = [f"{c.label}-seed{c.seed}".replace("/", "_") for c in configs] if len(configs) > 1 else ["."]
+    return (
+        lambda: new_folder(given["runs"], given.get("name")),
+        [(name, located(config)) for name, config in zip(names, configs, strict=True)],
+    )
 
 
-def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
+def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, list[tuple[str, Config]]]:
+    from ..files import claim
     from ..training.experiment import read_experiment
 
     folder = given["resume"]
@@ -148,21 +158,26 @@ def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
             f"train: --resume takes every setting from {folder}, but {', '.join(extra)} was given, too; drop it, "
             "or start another run"
         )
-    return folder, read_experiment(folder)
+    return lambda: claim(folder), read_experiment(folder)
 
 
 def train(options: argparse.Namespace, more: Sequence[str]) -> int:
     """Run what the options say; the exit status."""
     import torch
 
+    from ..files import disk_errors
+    from ..training.experiment import processes
+
     given = vars(options)
     try:
         settings = _more_settings(more)
-        folder, runs = (_old_runs if "resume" in given else _new_runs)(given, settings)
+        hold, runs = (_old_runs if "resume" in given else _new_runs)(given, settings)
         _check(runs)
-        return _train(folder, runs)
+        world = processes(runs[0][1])
+        with world.held(hold) as folder, disk_errors(folder):
+            return _train(folder, [(folder / name, config) for name, config in runs], world)
     except (TypeError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"train: {str(error).removeprefix('train: ')}") from None
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
@@ -172,7 +187,7 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
         ) from None
 
 
-def _check(runs: Sequence[tuple[Path, Config]]) -> None:
+def _check(runs: Sequence[tuple[str, Config]]) -> None:
     """Refuse what cannot work before anything is made."""
     from ..adapters.contract import check, resolve
     from ..tasks.files import open_source
@@ -184,7 +199,7 @@ def _check(runs: Sequence[tuple[Path, Config]]) -> None:
         make_rewards(config, open_source(config))
 
 
-def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
+def _train(folder: Path, runs: Sequence[tuple[Path, Config]], world: "Distributed") -> int:
     from ..files import write_json
     from ..reports.charts import plot_curves
     from ..reports.comparison import compare_records, write_comparison
@@ -195,13 +210,13 @@ def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
 
     try:
         with Display([config for _, config in runs]) as display:
-            outcomes = run(runs, folder, display)
+            outcomes = run(runs, folder, display, world)
     except Stopped as stopped:
-        if os.environ.get("RANK", "0") == "0":
+        if world.main:
             write_report(next(path for path, _ in runs if not RunFolder(path).finished))
         print(f"\n{stopped}, and saved; go on with: advantages train --resume {folder}", file=sys.stderr)
         return 128 + stopped.signal_number
-    if display.main:
+    if world.main:
         compared = compare_records([read_record(path) for path, _ in runs])
         display.results(compared.comparison)
         write_json(folder / "results.json", as_dicts(outcomes))
@@ -237,8 +252,8 @@ def compare_runs(options: argparse.Namespace) -> int:
     """Compare recorded runs; the exit status."""
     from rich.console import Console
 
+    from ..files import claim_free
     from ..reports.comparison import compare_records, read_records, write_comparison
-    from ..runs.record import free_folder
     from .progress import tables
 
     try:
@@ -249,8 +264,9 @@ def compare_runs(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise SystemExit(str(error)) from None
     alone = options.folders[0] if len(options.folders) == 1 else None
-    folder = options.out or alone or free_folder(Path("runs"), None, "compare")
-    paths = write_comparison(compared, folder)
+    chosen = options.out or alone
+    with nullcontext(chosen) if chosen else claim_free(Path("runs"), "compare") as folder:
+        paths = write_comparison(compared, folder)
     console = Console(highlight=False)
     for table in tables(compared.comparison):
         console.print(table)

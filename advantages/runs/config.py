@@ -1,9 +1,7 @@
 """Everything that a run depends on; every field is an option of `advantages train`."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 __all__ = ["GROUPS", "Config"]
@@ -134,6 +132,7 @@ class Config:
     seed: int = _option(0, "run", "of the weights, the problems and the sampling", least=0)
     evaluation: int = _option(256, "run", "problems that accuracy is measured on, before and after; 0: none", least=0)
     save_every: int = _option(10, "run", "steps between checkpoints", least=1)
+    keep: int = _option(2, "run", "checkpoints that are kept, the last ones", least=1)
     threads: int = _option(1, "run", "threads of torch on a CPU; one is fastest for the tiny model", least=1)
 
     def __post_init__(self) -> None:
@@ -163,34 +162,6 @@ class Config:
         """The estimator and its settings, in short."""
         settings = ",".join(f"{key}={value}" for key, value in self.options.items())
         return self.estimator + (f"({settings})" if settings else "")
-
-    def save(self, path: Path) -> None:
-        """Write the settings as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> "Config":
-        """Read settings that `save` wrote.
-
-        Raises:
-            ValueError: the file is no such record, or of another version of this package.
-        """
-        try:
-            return cls.from_dict(json.loads(path.read_text()), path)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"train: {path} is not a configuration ({error.msg}); restore it") from None
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any], where: Path) -> "Config":
-        """Settings as `dataclasses.asdict` gives them.
-
-        Raises:
-            ValueError: they are of another version of this package.
-        """
-        try:
-            return cls(**settings)
-        except TypeError as error:
-            raise ValueError(f"train: {where} is of another version ({error}); use that version") from None
 
 
 def _check(field: "dataclasses.Field[Any]", value: Any) -> None:

@@ -18,7 +18,7 @@ from ..rewards import Rewards, Scores
 from ..runs.config import Config
 from ..tasks.chain import Problem
 from ..tasks.files import Procedural, Source
-from .distributed import World
+from .distributed import Distributed
 from .loss import importance_weights, surrogate
 from .scoring import columns_of, make_rewards
 
@@ -49,7 +49,7 @@ class Training:
         TypeError, ValueError: the estimator, a reward component or the data cannot serve such a run.
     """
 
-    def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: World) -> None:
+    def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: Distributed) -> None:
         self.config, self.tokenizer, self.source, self.world = config, tokenizer, source, world
         self.estimator = resolve(config.estimator)
         self.definition = check(self.estimator, HOST, config.options, _WITH_REFERENCE if config.kl else _WORDS)

@@ -16,9 +16,9 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     from advantages.tasks.chain import TASKS
     from advantages.tasks.files import open_source
     from advantages.training import loop
-    from advantages.training.distributed import World
+    from advantages.training.distributed import Distributed
 
-    world = World(device="cpu", precision="float32")
+    world = Distributed(device="cpu", precision="float32")
     rows = iter(range(10**6))
 
     def given(model, tokenizer, prompts, *, max_new_tokens, **_):
