@@ -26,6 +26,7 @@ __all__ = [
     "whole_lines",
     "write_json",
     "write_whole",
+    "writer",
 ]
 
 LOCK = ".lock"
@@ -258,3 +259,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _seal(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(json.loads(json.dumps(content)), sort_keys=True).encode()).hexdigest()
+
+
+def writer(version: str | None) -> str:
+    """Who wrote a record that says this version, or none, for messages."""
+    return f"version {version}" if version else "an earlier version"

@@ -33,6 +33,7 @@ from ..files import (
     whole_lines,
     write_json,
     write_whole,
+    writer,
 )
 from ..version import __version__
 from .config import Config
@@ -220,10 +221,9 @@ def config_from(settings: Mapping[str, Any], where: Path, version: str | None) -
     try:
         return Config(**settings)
     except (TypeError, ValueError) as error:
-        writer = f"version {version}" if version else "an earlier version"
         raise ValueError(
-            f"train: {where} was written by {writer} of rl-advantages, but this is {__version__} ({error}); use that "
-            "version, or start another run"
+            f"train: {where} was written by {writer(version)} of rl-advantages, but this is {__version__} ({error}); use "
+            "that version, or start another run"
         ) from None
 
 

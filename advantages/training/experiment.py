@@ -15,7 +15,7 @@ import torch
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from transformers.utils.logging import disable_progress_bar
 
-from ..files import disk_errors, read_json, read_lines, write_json
+from ..files import disk_errors, read_json, read_lines, write_json, writer
 from ..policy.load import load, pick_device
 from ..runs.config import Config
 from ..runs.inputs import check, fingerprints
@@ -261,13 +261,12 @@ def _finish(config: Config, disk: RunFolder) -> None:
 def _outcome(config: Config, disk: RunFolder) -> Outcome:
     found = disk.result() or {}
     version = found.pop("version", None)
-    writer = f"version {version}" if version else "an earlier version"
     try:
         return Outcome(**{**found, "folder": str(disk.path)})
     except TypeError as error:
         raise ValueError(
-            f"train: {disk.path / 'result.json'} was written by {writer} of rl-advantages ({error}); remove it, and "
-            "resume"
+            f"train: {disk.path / 'result.json'} was written by {writer(version)} of rl-advantages ({error}); remove it, "
+            "and resume"
         ) from None
 
 
