@@ -13,6 +13,7 @@ runs/NAME/              one run, or an experiment with a folder per run and expe
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,12 +154,22 @@ class RunFolder:
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError(f"{file} was changed")
 
-    def cut(self, steps: int) -> None:
+    def cut(self, steps: int, marks: Mapping[str, Sequence[Any]] | None = None) -> None:
         """Drop what was recorded after a step, since later steps are taken again.
+
+        Args:
+            marks: of that step, where its checkpoint has them; without, the lines are read.
 
         Raises:
             ValueError: what was recorded until then is not whole; the message names the file, and its line.
         """
+        if marks:
+            for name in RECORDS:
+                file, length = self.path / name, marks.get(name, (0, ""))[0]
+                if file.exists() and file.stat().st_size > length:
+                    with disk_errors(file):
+                        os.truncate(file, length)
+            return
         advice = "restore it, or start another run"
         for name in RECORDS:
             file, damaged = self.path / name, 0
@@ -174,9 +185,7 @@ class RunFolder:
             if name == "metrics.jsonl":
                 for number in range(1, max(steps, len(kept)) + 1):
                     if number > min(steps, len(kept)) or kept[number - 1][0] != number:
-                        raise ValueError(
-                            f"train: {file} line {number} should be of step {number}, and is not; {advice}"
-                        )
+                        raise ValueError(f"train: {file} line {number} is not of step {number}; {advice}")
             if name == "samples.jsonl" and steps and file.exists() and (not kept or kept[-1][0] != steps):
                 raise ValueError(f"train: {file} has lost lines: it has none of step {steps}; {advice}")
             content = b"".join(line for _, line in kept)
@@ -222,8 +231,8 @@ def config_from(settings: Mapping[str, Any], where: Path, version: str | None) -
         return Config(**settings)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"train: {where} was written by {writer(version)} of rl-advantages, but this is {__version__} ({error}); use "
-            "that version, or start another run"
+            f"train: {where} was written by {writer(version)} of rl-advantages, but this is {__version__} ({error}); "
+            "use that version, or start another run"
         ) from None
 
 

@@ -4,11 +4,11 @@ import copy
 import dataclasses
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ def _run_one(
     if world.device.type == "cpu":
         torch.set_num_threads(config.threads)
     source = open_source(config)
-    checkpoint, notes = world.on_main(lambda: _resume_point(config, disk))
+    checkpoint, records, notes = world.on_main(lambda: _resume_point(config, disk))
     for note in notes:
         report("note", config=config, text=note)
     model, tokenizer = _start(config, world, starts, report, warm=checkpoint is None)
@@ -146,7 +146,7 @@ def _run_one(
     world.on_main(lambda: record(disk, config))
     if checkpoint is not None:
         restore(training, checkpoint)
-    world.on_main(lambda: disk.cut(training.done))
+    world.on_main(lambda: disk.cut(training.done, records))
     problems = source.held_out(config.evaluation)
 
     def evaluate() -> None:
@@ -184,8 +184,19 @@ def _run_one(
     world.on_main(export)
 
 
-def _resume_point(config: Config, disk: RunFolder) -> tuple[Path | None, list[str]]:
-    """The last checkpoint that is whole, and that the records go with; and what else should be said.
+class _ResumePoint(NamedTuple):
+    """Where a run goes on."""
+
+    checkpoint: Path | None
+    """None: at the start."""
+    records: Mapping[str, Any]
+    """Marks of the records at that checkpoint."""
+    notes: list[str]
+    """What else should be said."""
+
+
+def _resume_point(config: Config, disk: RunFolder) -> _ResumePoint:
+    """The last checkpoint that is whole, and that the records go with.
 
     Raises:
         ValueError: there were checkpoints, and none can be used.
@@ -207,7 +218,7 @@ def _resume_point(config: Config, disk: RunFolder) -> tuple[Path | None, list[st
             continue
         if reasons:
             notes.append(f"{'; '.join(reasons)}; going on from {checkpoint}")
-        return checkpoint, notes
+        return _ResumePoint(checkpoint, facts.get("records", {}), notes)
     if reasons:
         raise ValueError(
             f"train: {'; '.join(reasons)}; no other checkpoint can be used: restore what was damaged, or start another "
@@ -218,7 +229,7 @@ def _resume_point(config: Config, disk: RunFolder) -> tuple[Path | None, list[st
             f"train: {disk.checkpoints} holds no checkpoint, but {disk.path / 'metrics.jsonl'} has "
             f"{disk.recorded()} steps; restore the checkpoints, or start another run"
         )
-    return None, notes
+    return _ResumePoint(None, {}, notes)
 
 
 def _start(
@@ -265,8 +276,8 @@ def _outcome(config: Config, disk: RunFolder) -> Outcome:
         return Outcome(**{**found, "folder": str(disk.path)})
     except TypeError as error:
         raise ValueError(
-            f"train: {disk.path / 'result.json'} was written by {writer(version)} of rl-advantages ({error}); remove it, "
-            "and resume"
+            f"train: {disk.path / 'result.json'} was written by {writer(version)} of rl-advantages ({error}); "
+            "remove it, and resume"
         ) from None
 
 
