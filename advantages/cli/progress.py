@@ -59,6 +59,8 @@ class Display:
                 f"informative {m['informative']:.0%}  length {m['length']:.0f}  {m['tokens_per_second']:,.0f} tok/s"
             )
             self._show((f"seed {config.seed}: {config.label}", ""), m["step"], config.steps, shown, every=10)
+        elif event == "note":
+            self.console.print(facts["text"], markup=False, soft_wrap=True)
 
     def _show(self, key: tuple[str, str], step: int, total: int | None, shown: str, *, every: int) -> None:
         if not self.console.is_terminal:

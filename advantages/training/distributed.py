@@ -1,18 +1,20 @@
 """The processes that train together, and how they share a step."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from ..policy.rollout import Rollout, joined
 
-__all__ = ["World"]
+__all__ = ["Distributed"]
+
+T = TypeVar("T")
 
 
-class World:
+class Distributed:
     """A thin hold on accelerate: one process or many, with replicated (DDP) or sharded (FSDP) weights."""
 
     def __init__(self, *, device: str, precision: str) -> None:
@@ -78,6 +80,31 @@ class World:
         from accelerate.utils import gather_object
 
         return list(gather_object([x]))
+
+    def on_main(self, function: Callable[[], T]) -> T:
+        """What a function gives in the main process, handed to all.
+
+        Raises:
+            ValueError: in all processes, where it does in the main one.
+        """
+        found: Any = None
+        refused: str | None = None
+        if self.main:
+            try:
+                found = function()
+            except ValueError as error:
+                refused = str(error)
+        found, refused = self.everyones((found, refused))[0]
+        if refused is not None:
+            raise ValueError(refused)
+        result: T = found
+        return result
+
+    @contextmanager
+    def held(self, hold: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
+        """What a context manager yields in the main process, which alone enters it, handed to all."""
+        with ExitStack() as stack:
+            yield self.on_main(lambda: stack.enter_context(hold()))
 
     @contextmanager
     def whole(self, model: Any) -> Iterator[Any]:

@@ -20,7 +20,7 @@ from ..runs.config import Config
 from ..tasks.chain import Procedural
 from ..tasks.problem import Problem, Source
 from .checks import check_estimator
-from .distributed import World
+from .distributed import Distributed
 from .loss import importance_weights, surrogate
 from .scoring import columns_of, make_rewards
 
@@ -47,7 +47,7 @@ class Training:
         TypeError, ValueError: the estimator, a reward component or the data cannot serve such a run.
     """
 
-    def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: World) -> None:
+    def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: Distributed) -> None:
         self.config, self.tokenizer, self.source, self.world = config, tokenizer, source, world
         self.estimator = resolve(config.estimator)
         self.definition = check_estimator(config)

@@ -17,7 +17,7 @@ from advantages.runs.config import Config
 from advantages.runs.record import curve, first_reaching
 from advantages.tasks.chain import TASKS
 from advantages.training.checkpoint import latest, restore, save
-from advantages.training.distributed import World
+from advantages.training.distributed import Distributed
 from advantages.training.loop import Training
 from advantages.training.loss import importance_weights, surrogate
 from advantages.training.scoring import make_rewards
@@ -41,7 +41,7 @@ def new_world(precision="float32"):
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one per process
-    return World(device="cpu", precision=precision)
+    return Distributed(device="cpu", precision=precision)
 
 
 @pytest.fixture
