@@ -334,13 +334,14 @@ class Training:
 
     def _divisor(self, trained: torch.Tensor) -> float:
         """What the summed loss of a minibatch is divided by: over all processes, so that every token weighs alike."""
+        responses = max(1.0, self.world.sum(float(trained.any(1).sum())))
         match self.config.aggregation:
             case "token":
                 return max(1.0, self.world.sum(float(trained.sum())))
             case "sequence":
-                return self.world.sum(float(len(trained)))
+                return responses
             case _:
-                return self.world.sum(float(len(trained))) * self.longest
+                return responses * self.longest
 
     def _rate(self, step: int) -> float:
         return self.config.rate * min(1.0, step / max(1, self.config.warmup))
