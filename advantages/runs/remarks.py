@@ -78,8 +78,10 @@ def _entropy(config: Config, curves: _Curves) -> str | None:
     if end > 0.1 * start or accuracy > 0.8:
         return None
     right = "" if np.isnan(accuracy) else f", at an accuracy of {accuracy:.1%}"
-    return f"The policy has collapsed: its entropy fell from {start:.2f} to {end:.2g} nats a token{right}. "
-        "Lower --rate, or keep it near its start with --kl."
+    return (
+        f"The policy has collapsed: its entropy fell from {start:.2f} to {end:.2g} nats a token{right}. Lower --rate, "
+        "or keep it near its start with --kl."
+    )
 
 
 def _truncated(config: Config, curves: _Curves) -> str | None:
