@@ -12,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reports.comparison import shown
-from ..runs.compare import MEASURES, Comparison, Difference, Variant
+from ..runs.compare import MEASURES, Comparison, Difference, Variant, measures_of
 from ..runs.config import Config
 
 __all__ = ["Display", "tables"]
 
-_RESULTS = ("before", "after", "greedy", "steps_to_90", "samples_to_90", "auc", "seconds")
-_DIFFERENCES = ("auc", "after", "samples_to_90", "gradient_variation", "gradient_change")
+_ACCURACIES = ("before", "after", "greedy", "steps_to_90", "samples_to_90", "auc")
+_REWARDS = ("reward_before", "reward_after", "reward_greedy", "reward")
+_DIFFERENCES = ("auc", "after", "samples_to_90")
+_REWARD_DIFFERENCES = ("reward", "reward_after")
 
 
 class Display:
@@ -47,16 +49,17 @@ class Display:
 
     def __call__(self, event: str, *, config: Config, **facts: Any) -> None:
         if event == "warm start":
-            word = "pass@1" if facts["phase"] == "work" else "loss"
+            word = "accuracy" if facts["phase"] == "work" else "loss"
             shown = f"{facts['phase']}: step {facts['step']:3d}, {word} {facts['value']:.2f}"
             total = 80 if facts["phase"] == "habits" else None
             self._show((f"seed {config.seed}: warm start", facts["phase"]), facts["step"], total, shown, every=80)
         elif event == "step":
             m = facts["metrics"]
             shown = (
-                f"reward {m['reward']:.2f}  accuracy {m['accuracy']:.2f}  entropy {m['entropy']:.2f}  "
-                f"clipped {m['clip_fraction']:.1%}  "
-                f"informative {m['informative']:.0%}  length {m['length']:.0f}  {m['tokens_per_second']:,.0f} tok/s"
+                f"reward {_known(m['reward'], '.2f')}  accuracy {_known(m['accuracy'], '.2f')}  "
+                f"entropy {m['entropy']:.2f}  clipped {_known(m['clip_fraction'], '.1%')}  "
+                f"informative {_known(m['informative'], '.0%')}  length {m['length']:.0f}  "
+                f"{m['tokens_per_second']:,.0f} tok/s"
             )
             self._show((f"seed {config.seed}: {config.label}", ""), m["step"], config.steps, shown, every=10)
         elif event == "note":
@@ -85,20 +88,24 @@ class Display:
 def tables(comparison: Comparison) -> list[Table]:
     """The results, a row per variant, and the differences from the baseline where there are pairs of runs."""
     counts = sorted({len(variant.seeds) for variant in comparison.variants})
-    caption = "Accuracies are of held-out problems; the area under the curve is the mean accuracy of all steps."
+    accurate = "auc" in measures_of(comparison)
+    caption = (
+        "Accuracies are of held-out problems; the area under the curve is the mean accuracy of all steps."
+        if accurate
+        else "The first reward is no verdict of 0 or 1, and has no accuracy; these are mean rewards, - where unscored."
+    )
     if counts[-1] > 1:
         seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
         caption = f"Means over {seeds} seeds, ± 95% intervals of Student's t. {caption}"
-    levels = {v.name: [_level(v, name) for name in _RESULTS] for v in comparison.variants}
-    results = _table(_RESULTS, levels, caption=caption)
-    if all(len(found["auc"].seeds) < 2 for found in comparison.differences.values()):
+    columns = (*(_ACCURACIES if accurate else _REWARDS), "seconds")
+    levels = {v.name: [_level(v, name) for name in columns] for v in comparison.variants}
+    results = _table(columns, levels, caption=caption)
+    if all(len(found["seconds"].seeds) < 2 for found in comparison.differences.values()):
         return [results]
+    keys = (*(_DIFFERENCES if accurate else _REWARD_DIFFERENCES), "gradient_variation", "gradient_change")
     differences = _table(
-        _DIFFERENCES,
-        {
-            name: [_difference(key, found[key]) for key in _DIFFERENCES]
-            for name, found in comparison.differences.items()
-        },
+        keys,
+        {name: [_difference(key, found[key]) for key in keys] for name, found in comparison.differences.items()},
         title=f"Differences from {comparison.baseline}, paired by seed",
         caption="* the interval excludes zero. Differences of percentages are in percentage points.",
     )
@@ -125,6 +132,10 @@ def _table(names: Sequence[str], rows: Mapping[str, Sequence[Text]], *, title: s
     for name, cells in rows.items():
         table.add_row(Text(", ".join(part.strip() for part in name.split(","))), *cells)  # may break after commas
     return table
+
+
+def _known(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _level(variant: Variant, name: str) -> Text:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import numpy as np
+
 from ..files import write_json, write_whole
-from ..runs.compare import LEVEL, MEASURES, Comparison, Difference, Interval, Run, band, compare
+from ..runs.compare import LEVEL, MEASURES, Comparison, Difference, Interval, Run, band, compare, measures_of
 from ..runs.config import Config
-from ..runs.record import Record, find_runs, read_record
+from ..runs.record import Record, find_runs, has_verdicts, read_record
 from .charts import Line, chart
 from .page import Markup, cell, chip, figure, legend, page, section, table
 from .run import settings, written
@@ -21,8 +23,16 @@ _SAME = ("task", "data", "model", "arch", "random_init", "system", "thinking", "
 """Settings that decide what an accuracy means."""
 _ASIDE = {"estimator", "options", "seed", "threads", "save_every"}
 """Settings that are in the name already, or that nobody compares."""
-_KEY = ("auc", "after", "samples_to_50", "samples_to_90", "gradient_variation", "gradient_peak", "gradient_change")
+_KEY = (
+    *("auc", "after", "reward", "reward_after", "samples_to_50", "samples_to_90"),
+    *("gradient_variation", "gradient_peak", "gradient_change"),
+)
 """Measures whose differences are shown."""
+_SINGLE = (
+    *("auc", "after", "greedy", "reward", "reward_after", "reward_greedy", "samples_to_50", "samples_to_90"),
+    *("gradient_variation", "seconds"),
+)
+"""Measures that are shown of every run."""
 _BANDS = 3
 """Seeds from which on a curve's interval is drawn: that of two is 12.7 standard errors wide, and hides the curves."""
 
@@ -192,11 +202,12 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
             for record, run in zip(compared.records, compared.runs, strict=True)
             if (run.variant, run.seed) == (variant["name"], seed)
         ]
-        accuracy = band(runs, "accuracy", 5)
+        what = learning_measure(runs)
+        learned = band(runs, what, 5)
         variant["curve"] = {
-            "samples": accuracy.samples.tolist(),
-            "accuracy": accuracy.mean.tolist(),
-            "half": accuracy.half.tolist() if len(runs) > 1 else None,
+            "samples": learned.samples.tolist(),
+            what: _known(learned.mean),
+            "half": _known(learned.half) if len(runs) > 1 else None,
         }
     return {"interval": f"{LEVEL:.0%}, Student's t over seeds", **found, "notes": compared.notes}
 
@@ -211,13 +222,14 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     if compared.notes:
         said = "".join(f"<li>{cell(note)}</li>" for note in compared.notes)
         parts.append(section("Before you read it", Markup(f'<ul class="notes">{said}</ul>')))
-    note = "Accuracy of the step's samples, mean of five steps, averaged over seeds"
+    learned = learning_measure(compared.runs)
+    note = f"{learned.capitalize()} of the step's samples, mean of five steps, averaged over seeds"
     several = all(len(runs) >= _BANDS for runs in by_name.values())
     parts.append(
         section(
             "Learning",
             legend(names),
-            _figure(by_name, "accuracy", "Accuracy", percent=True, tall=True),
+            _figure(by_name, learned, learned.capitalize(), percent=learned == "accuracy", tall=True),
             note=note + (", with 95% intervals." if several else f"; intervals are drawn from {_BANDS} seeds on."),
         )
     )
@@ -248,6 +260,15 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     return page(title, "advantages compare-runs", subtitle, parts)
 
 
+def learning_measure(runs: Sequence[Run]) -> str:
+    """What learning curves are of: "accuracy", or "reward" where a run has none."""
+    return "accuracy" if all(has_verdicts(run.metrics) for run in runs) else "reward"
+
+
+def _known(values: Any) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in values]
+
+
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {name: [run for run in runs if run.variant == name] for name in dict.fromkeys(run.variant for run in runs)}
 
@@ -260,12 +281,14 @@ def _figure(
         Line(one.samples, one.mean, one.half if len(runs) >= _BANDS else None, color)
         for color, (one, runs) in enumerate(zip(bands, by_name.values(), strict=True))
     ]
+    if all(np.isnan(line.y).all() for line in lines):
+        return figure(title, "not measured", "")
     svg = chart(lines, what=f"{title} against samples", x="samples", percent=percent, log=log, tall=tall)
     return figure(title, "", svg)
 
 
 def _levels(comparison: Comparison) -> Markup:
-    columns = [name for name in MEASURES if not name.startswith("steps_to")]
+    columns = [name for name in measures_of(comparison) if not name.startswith("steps_to")]
     rows = [
         (chip(variant.name, color), *(_level(variant.without(name), len(variant.seeds), name, variant.means[name])
                                       for name in columns))
@@ -286,17 +309,18 @@ def _level(without: Sequence[int], seeds: int, name: str, mean: Interval | None)
 
 def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
     rows = []
+    keys = [key for key in _KEY if key in measures_of(comparison)]
     for name, differences in comparison.differences.items():
-        cells = [_difference(key, differences[key]) for key in _KEY]
-        rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
-    head = ("", "pairs", *(MEASURES[key].title for key in _KEY))
+        cells = [_difference(key, differences[key]) for key in keys]
+        rows.append((chip(name, names.index(name)), len(differences["seconds"].seeds), *cells))
+    head = ("", "pairs", *(MEASURES[key].title for key in keys))
     note = (
         "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Bold where the "
         "interval excludes zero; green for the better, red for the worse. Differences of percentages are in points."
     )
-    bars = [(chip(name, names.index(name)), d["auc"]) for name, d in comparison.differences.items()]
+    bars = [(chip(name, names.index(name)), d[keys[0]]) for name, d in comparison.differences.items()]
     return section(
-        f"Differences from {comparison.baseline}", table(head, rows), _forest(bars, MEASURES["auc"].title), note=note
+        f"Differences from {comparison.baseline}", table(head, rows), _forest(bars, MEASURES[keys[0]].title), note=note
     )
 
 
@@ -331,7 +355,7 @@ def _forest(rows: Sequence[tuple[Markup, Difference]], title: str) -> Markup:
 
 
 def _every_run(compared: Compared, folder: Path) -> Markup:
-    columns = ("auc", "after", "greedy", "samples_to_50", "samples_to_90", "gradient_variation", "seconds")
+    columns = [name for name in _SINGLE if name in measures_of(compared.comparison)]
     paths = {(run.variant, run.seed): record.path for run, record in zip(compared.runs, compared.records, strict=True)}
     rows = [
         (

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..runs.compare import MEASURES, Run, measure
 from ..runs.config import GROUPS, Config
-from ..runs.record import Record, curve, read_record
+from ..runs.record import Record, curve, has_verdicts, read_record
 from ..runs.remarks import remarks
 from .charts import COLORS, Line, chart
 from .page import Markup, cell, figure, page, section, table
@@ -29,7 +31,7 @@ class Panel(NamedTuple):
 
 PANELS = (
     Panel("reward", "Reward", ".2f", "mean total of the scored responses"),
-    Panel("accuracy", "Accuracy", ".0%", "mean of the first reward component"),
+    Panel("accuracy", "Accuracy", ".0%", "mean of the first reward, where that is a verdict of 0 or 1"),
     Panel("informative", "Informative groups", ".0%", "share of the prompts whose responses earned different rewards"),
     Panel("entropy", "Entropy", ".2f", "of the choice of a token, in nats"),
     Panel("length", "Response length", ".0f", "tokens, the end of the text included"),
@@ -69,7 +71,8 @@ def run_report(record: Record) -> str:
         else section("What stands out", note="Nothing: no dead steps, no collapse, no truncation, no failed rewards.")
     )
     if metrics:
-        panels = [_panel(panel, metrics) for panel in PANELS]
+        hidden = () if has_verdicts(metrics) else ("accuracy",)
+        panels = [_panel(panel, metrics) for panel in PANELS if panel.name not in hidden]
         curves = Markup(f'<div class="charts">{"".join(panels)}</div>')
         note = "Thin: each step. Thick: the mean of five steps, whose last value stands at the right."
         parts += [section("Curves", curves, note=note), _times(metrics)]
@@ -107,11 +110,21 @@ def _tiles(record: Record) -> Markup:
         return missing if value is None else format(value, MEASURES[name].form)
 
     tokens = sum(step["tokens"] for step in record.metrics)
-    tiles = [
-        (f"{shown('before')} → {shown('after')}", f"pass@1, {record.config.evaluation} held-out problems"),
-        (shown("greedy"), "pass@1, greedy"),
+    held_out = f"{record.config.evaluation} held-out problems"
+    learned = [
+        (f"{shown('before')} → {shown('after')}", f"accuracy, {held_out}"),
+        (shown("greedy"), "accuracy, greedy"),
         (shown("auc"), "mean accuracy of all steps"),
         (shown("samples_to_90", "never"), "responses to 90% accuracy"),
+    ]
+    if not has_verdicts(record.metrics):
+        learned = [
+            (f"{shown('reward_before')} → {shown('reward_after')}", f"reward, {held_out}"),
+            (shown("reward_greedy"), "reward, greedy"),
+            (shown("reward"), "mean reward of all steps"),
+        ]
+    tiles = [
+        *learned,
         (f"{shown('seconds')} s", f"training, {tokens:,} tokens"),
     ]
     boxes = "".join(f'<div class="tile"><b>{cell(value)}</b><span>{cell(name)}</span></div>' for value, name in tiles)
@@ -120,15 +133,18 @@ def _tiles(record: Record) -> Markup:
 
 def _panel(panel: Panel, metrics: Sequence[Mapping[str, Any]]) -> Markup:
     steps = [step["step"] for step in metrics]
-    values = [step[panel.name] for step in metrics]
-    mean = curve(values)
+    values = np.array([step[panel.name] for step in metrics], np.float64)  # None becomes NaN, a gap
+    if np.isnan(values).all():
+        return figure(panel.title, "not measured", "")
+    mean = curve(values.tolist())
+    last = "not measured" if np.isnan(mean[-1]) else format(mean[-1], panel.form)
     svg = chart(
         [Line(steps, values, faint=True), Line(steps, mean)],
-        what=f"{panel.title} over the steps, at the end {mean[-1]:{panel.form}}",
+        what=f"{panel.title} over the steps, at the end {last}",
         percent=panel.form.endswith("%"),
         log=panel.log,
     )
-    return figure(panel.title, format(mean[-1], panel.form), svg)
+    return figure(panel.title, last, svg)
 
 
 def _times(metrics: Sequence[Mapping[str, Any]]) -> Markup:

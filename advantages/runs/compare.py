@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from .record import curve, first_reaching
+from .record import curve, first_reaching, has_verdicts, mean_known
 
 __all__ = [
     "MEASURES",
@@ -27,6 +27,7 @@ __all__ = [
     "compare",
     "interval",
     "measure",
+    "measures_of",
 ]
 
 LEVEL = 0.95
@@ -45,10 +46,14 @@ class Measure(NamedTuple):
 
 _REACHED = "at the first step where the mean accuracy of the last five steps is at least"
 MEASURES: Mapping[str, Measure] = {
-    "before": Measure("pass@1 before", ".1%", 0, "held-out problems answered rightly before training, sampling"),
-    "after": Measure("pass@1 after", ".1%", 1, "held-out problems answered rightly after training, sampling"),
+    "before": Measure("accuracy before", ".1%", 0, "held-out problems answered rightly before training, sampling"),
+    "after": Measure("accuracy after", ".1%", 1, "held-out problems answered rightly after training, sampling"),
     "greedy": Measure("greedy after", ".1%", 1, "the same, taking the likeliest token each time"),
-    "auc": Measure("area under curve", ".3f", 1, "mean accuracy of the samples of all training steps"),
+    "auc": Measure("area under curve", ".3f", 1, "mean accuracy of the scored samples of all training steps"),
+    "reward_before": Measure("reward before", ".3g", 0, "mean reward on held-out problems before training, sampling"),
+    "reward_after": Measure("reward after", ".3g", 1, "mean reward on held-out problems after training, sampling"),
+    "reward_greedy": Measure("reward, greedy", ".3g", 1, "the same, taking the likeliest token each time"),
+    "reward": Measure("mean reward", ".3g", 1, "mean reward of the scored samples of all training steps"),
     "steps_to_50": Measure("steps to 50%", ",.0f", -1, f"steps taken {_REACHED} 0.5"),
     "samples_to_50": Measure("samples to 50%", ",.0f", -1, f"responses sampled {_REACHED} 0.5"),
     "steps_to_90": Measure("steps to 90%", ",.0f", -1, f"steps taken {_REACHED} 0.9"),
@@ -72,7 +77,7 @@ class Run:
     Args:
         variant: what it is compared under, such as the estimator's name; runs of one variant differ in the seed alone.
         metrics: one mapping per step, as in metrics.jsonl, with `samples`, `accuracy`, `grad_norm` and `seconds`.
-        evaluation: held-out accuracies, under `before`, `after` and `greedy`, as far as they were measured.
+        evaluation: of held-out problems, as `runs.record.evaluated` says, as far as it was measured.
     """
 
     variant: str
@@ -172,6 +177,11 @@ def _halves(x: Any) -> Any:
     return stdtrit(n - 1, (1 + LEVEL) / 2) * x.std(0, ddof=1) / np.sqrt(n)
 
 
+_REWARDS = ("reward_before", "reward_after", "reward_greedy", "reward")
+_ACCURACIES = ("before", "after", "greedy", "auc", "steps_to_50", "samples_to_50", "steps_to_90", "samples_to_90")
+_EVALUATED = ("before", "after", "greedy", "reward_before", "reward_after", "reward_greedy")
+
+
 def measure(run: Run) -> dict[str, float | None]:
     """Every measure of one run; None where it has none, as for a threshold that was never reached.
 
@@ -180,8 +190,10 @@ def measure(run: Run) -> dict[str, float | None]:
     """
     if not run.metrics:
         raise ValueError(f"compare: {run.variant}, seed {run.seed}, has no step; leave it out")
-    found: dict[str, float | None] = {name: run.evaluation.get(name) for name in ("before", "after", "greedy")}
-    found["auc"] = float(np.mean([step["accuracy"] for step in run.metrics]))
+    found: dict[str, float | None] = {name: run.evaluation.get(name) for name in _EVALUATED}
+    verdicts = has_verdicts(run.metrics)
+    found["auc"] = mean_known([step["accuracy"] for step in run.metrics]) if verdicts else None
+    found["reward"] = mean_known([step.get("reward") for step in run.metrics])
     for percent in (50, 90):
         reached = first_reaching(run.metrics, percent / 100)
         for what, key in (("steps", "step"), ("samples", "samples")):
@@ -190,8 +202,17 @@ def measure(run: Run) -> dict[str, float | None]:
     return {**found, "seconds": float(sum(step["seconds"] for step in run.metrics))}
 
 
-def _gradient(norms: Sequence[float]) -> dict[str, float | None]:
-    g = np.asarray(norms, np.float64)
+def measures_of(comparison: Comparison) -> list[str]:
+    """The measures that say something of a comparison: accuracies, or rewards where no run has an accuracy."""
+    accurate = any(variant.means["auc"] is not None for variant in comparison.variants)
+    apart = _REWARDS if accurate else _ACCURACIES
+    return [name for name in MEASURES if name not in apart]
+
+
+def _gradient(norms: Sequence[float | None]) -> dict[str, float | None]:
+    g = np.array([norm for norm in norms if norm is not None], np.float64)
+    if not len(g):
+        return dict.fromkeys(("gradient", "gradient_variation", "gradient_peak", "gradient_change"))
     mean, median = float(g.mean()), float(np.median(g))
     sums = g[1:] + g[:-1]
     changes = np.divide(2 * np.abs(np.diff(g)), sums, out=np.zeros(len(sums)), where=sums > 0)

@@ -4,7 +4,7 @@ runs/NAME/              one run, or an experiment with a folder per run and expe
     config.json         every setting, the version that wrote them, and fingerprints of the files that the run reads
     metrics.jsonl       a line per step
     samples.jsonl       a few responses of every step, with their rewards
-    evaluations.jsonl   accuracy on held-out problems, at step 0 and at the end
+    evaluations.jsonl   what held-out problems earn, at step 0 and at the end
     checkpoint/step-N/  what is needed to go on
     model/              the trained model, for transformers
     result.json         the run in a few numbers; written last, so that it marks a finished run
@@ -44,8 +44,11 @@ __all__ = [
     "RunFolder",
     "config_from",
     "curve",
+    "evaluated",
     "find_runs",
     "first_reaching",
+    "has_verdicts",
+    "mean_known",
     "new_folder",
     "read_config",
     "read_record",
@@ -258,7 +261,7 @@ class Record(NamedTuple):
     config: Config
     metrics: list[dict[str, Any]]
     evaluation: dict[str, float | None]
-    """Held-out accuracy: `before` and `after` training, sampling, and afterwards `greedy`; None where not measured."""
+    """What held-out problems earned, see `evaluated`."""
     samples: list[dict[str, Any]]
 
     @property
@@ -297,19 +300,59 @@ def read_record(path: Path) -> Record:
         before, after = (disk.evaluation(step) or {} for step in (0, config.steps))
     except ValueError as error:
         raise ValueError(f"{path} holds a line that is no JSON ({error}); restore it, or leave the run out") from None
-    evaluation = {"before": before.get("pass@1"), "after": after.get("pass@1"), "greedy": after.get("greedy")}
-    return Record(path, config, metrics, evaluation, samples)
+    return Record(path, config, metrics, evaluated(before, after), samples)
 
 
-def curve(values: Sequence[float], window: int = 5) -> Any:
-    """Values of steps, each averaged with the up to `window - 1` before it."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    counts = np.minimum(np.arange(1, len(values) + 1), window)
-    return (sums[1:] - sums[np.arange(1, len(values) + 1) - counts]) / counts
+def evaluated(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float | None]:
+    """What held-out problems earned `before` and `after` training, sampling, and afterwards `greedy`.
+
+    These three are accuracies, None where the first reward is no verdict of 0 or 1; under `reward_before`,
+    `reward_after` and `reward_greedy` stand the mean totals of all rewards. None where not measured.
+    """
+    before, after = _renamed(before), _renamed(after)
+    accuracies = {name: one.get(key) for name, one, key in _places(before, after, "accuracy")}
+    rewards = {f"reward_{name}": one.get(key) for name, one, key in _places(before, after, "reward")}
+    if any(x is None and rewards[f"reward_{name}"] is not None for name, x in accuracies.items()):
+        accuracies = dict.fromkeys(accuracies)  # one is no verdict, so that the others are none, either
+    return {**accuracies, **rewards}
+
+
+def _places(before: Mapping[str, Any], after: Mapping[str, Any], what: str) -> list[tuple[str, Mapping[str, Any], str]]:
+    return [("before", before, what), ("after", after, what), ("greedy", after, f"greedy_{what}")]
+
+
+def _renamed(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An evaluation of an older version, which called the mean of the first reward pass@1, whatever it was."""
+    if "pass@1" not in evaluation:
+        return evaluation
+    found = {"": evaluation["pass@1"], "greedy_": evaluation.get("greedy")}
+    what = "accuracy" if all(x is None or 0 <= x <= 1 for x in found.values()) else "reward"
+    return {prefix + what: x for prefix, x in found.items()}
+
+
+def has_verdicts(metrics: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the first reward is a verdict of 0 or 1 wherever it is scored, so that its mean is an accuracy."""
+    scored = [step["accuracy"] for step in metrics if step["accuracy"] is not None or step.get("reward") is not None]
+    return bool(scored) and all(x is not None and 0 <= x <= 1 for x in scored)
+
+
+def curve(values: Sequence[float | None], window: int = 5) -> Any:
+    """Values of steps, each averaged with the up to `window - 1` before it; NaN where all of these are None."""
+    x = np.array(values, np.float64)  # None becomes NaN
+    windows = [x[max(0, k - window) : k] for k in range(1, len(x) + 1)]
+    return np.array([np.mean(some) if len(some := w[np.isfinite(w)]) else np.nan for w in windows])
+
+
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """The mean of what was measured; None where nothing was."""
+    known = [x for x in values if x is not None]
+    return float(np.mean(known)) if known else None
 
 
 def first_reaching(metrics: Sequence[Mapping[str, Any]], threshold: float) -> Mapping[str, Any] | None:
-    """The metrics of the first step at which the averaged accuracy reaches a threshold."""
+    """The metrics of the first step at which the averaged accuracy reaches a threshold; None where there is none."""
+    if not has_verdicts(metrics):
+        return None
     reached = np.flatnonzero(curve([step["accuracy"] for step in metrics]) >= threshold)
     return metrics[reached[0]] if len(reached) else None
 

@@ -64,10 +64,11 @@ class Distributed:
         """The sum of a number over all processes."""
         return float(sum(self.everyones(x)))
 
-    def mean(self, x: dict[str, float]) -> dict[str, float]:
-        """Each number's mean over all processes."""
+    def mean(self, x: dict[str, float | None]) -> dict[str, float | None]:
+        """Each number's mean over the processes that know it; None where none does."""
         everyone = self.everyones(x)
-        return {name: float(np.mean([one[name] for one in everyone])) for name in x}
+        known = {name: [one[name] for one in everyone if one[name] is not None] for name in x}
+        return {name: float(np.mean(some)) if some else None for name, some in known.items()}
 
     def any(self, flag: bool) -> bool:
         """Whether it holds on some process."""

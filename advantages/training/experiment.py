@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from transformers.utils.logging import disable_progress_bar
@@ -19,7 +18,7 @@ from ..files import disk_errors, read_json, read_lines, write_json, writer
 from ..policy.load import pick_device
 from ..runs.config import Config
 from ..runs.inputs import check, fingerprints
-from ..runs.record import RunFolder, config_from, first_reaching, read_runs
+from ..runs.record import RunFolder, config_from, first_reaching, has_verdicts, mean_known, read_record, read_runs
 from ..tasks.chain import TASKS
 from .checkpoint import check_finite, checkpoints, read_facts, restore, save, tensor_errors
 from .distributed import Distributed
@@ -40,16 +39,20 @@ class Outcome:
     seed: int
     folder: str
     before: float | None
-    """Accuracy on held-out problems before reinforcement learning, sampling."""
+    """Accuracy on held-out problems before reinforcement learning, sampling; see `runs.record.evaluated`."""
     after: float | None
     greedy: float | None
     """Accuracy afterwards, taking the likeliest token each time."""
-    auc: float
-    """Mean accuracy over the steps' samples: how early the curve rises."""
+    auc: float | None
+    """Mean accuracy over the steps' samples: how early the curve rises; None where no reward is a verdict."""
     steps_to_90: int | None
     samples_to_90: int | None
     seconds: float
-    accuracies: list[float]
+    accuracies: list[float | None]
+    rewards: list[float | None] = dataclasses.field(default_factory=list)
+    reward_before: float | None = None
+    reward_after: float | None = None
+    reward_greedy: float | None = None
 
 
 class Stopped(Exception):
@@ -165,6 +168,7 @@ def _run_one(
         if world.main:
             disk.log(metrics, training.examples)
         report("step", config=config, metrics=metrics)
+        training.check_scored()
         stopping = world.any(bool(stop))
         if stopping or training.done % config.save_every == 0 or training.done == config.steps:
             save(training, disk.checkpoints, keep=config.keep, records=disk.marks)
@@ -252,19 +256,17 @@ def _start(
 def _finish(config: Config, disk: RunFolder) -> None:
     metrics = read_lines(disk.path / "metrics.jsonl")
     reached = first_reaching(metrics, 0.9) or {}
-    before, after = (disk.evaluation(step) or {} for step in (0, config.steps))
     outcome = Outcome(
         estimator=config.label,
         seed=config.seed,
         folder=str(disk.path),
-        before=before.get("pass@1"),
-        after=after.get("pass@1"),
-        greedy=after.get("greedy"),
-        auc=float(np.mean([step["accuracy"] for step in metrics])),
+        auc=mean_known([step["accuracy"] for step in metrics]) if has_verdicts(metrics) else None,
+        **read_record(disk.path).evaluation,
         steps_to_90=reached.get("step"),
         samples_to_90=reached.get("samples"),
         seconds=sum(step["seconds"] for step in metrics),
         accuracies=[step["accuracy"] for step in metrics],
+        rewards=[step["reward"] for step in metrics],
     )
     write_json(disk.path / "result.json", dataclasses.asdict(outcome), sealed=True)
 

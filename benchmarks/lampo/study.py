@@ -130,9 +130,9 @@ def _runs(job: Job) -> Iterator[dict[str, Any]]:
             "variant": variant,
             "rate": rate,
             "auc": round(sum(step["accuracy"] for step in steps) / STEPS, 5),
-            "before": round(before["pass@1"], 4),
-            "after": round(after["pass@1"], 4),
-            "greedy": round(after["greedy"], 4),
+            "before": round(before["accuracy"], 4),
+            "after": round(after["accuracy"], 4),
+            "greedy": round(after["greedy_accuracy"], 4),
             **{name: [float(f"{step[name]:.4g}") for step in steps] for name in RECORDED},
         }
 

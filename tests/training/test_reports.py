@@ -84,6 +84,10 @@ def test_measures_by_hand():
             "after": 0.9,
             "greedy": None,
             "auc": 0.625,
+            "reward_before": None,
+            "reward_after": None,
+            "reward_greedy": None,
+            "reward": None,
             "steps_to_50": 3,  # the mean of 0, 0.5 and 1
             "samples_to_50": 384,
             "steps_to_90": None,
@@ -489,7 +493,7 @@ def test_tables_fit_the_terminal_and_say_everything(columns, tmp_path, capsys, m
     tables = printed[: printed.index("seed 3 of grpo has no partner")]
     assert max(map(len, tables.splitlines())) <= columns
     assert "…" not in tables
-    for words in ("seconds", "change", "pass@1", "± ", "Means over 3 to 4 seeds", "Differences from grpo", "3 of 4"):
+    for words in ("seconds", "change", "accuracy", "± ", "Means over 3 to 4 seeds", "Differences from grpo", "3 of 4"):
         assert words in tables
     assert "grpo never reached 90% with seed 3" in printed
     assert (tmp_path / "out" / "compare.json").exists()

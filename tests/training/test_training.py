@@ -264,6 +264,7 @@ def test_every_estimator_that_can_takes_a_step(name, world, short):
     before = torch.cat([p.detach().flatten().clone() for p in training.model.parameters()])
     for _ in range(3):
         metrics = training.step()
+    assert metrics.pop("accuracy") is None  # a length is no verdict
     assert all(np.isfinite(value) for value in metrics.values())
     assert metrics["step"] == 3
     assert metrics["samples"] == 48
@@ -308,6 +309,28 @@ def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, 
     assert found == expected
     for p, q in zip(whole.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(p, q)
+
+
+def test_gradients_that_are_not_finite_are_skipped_counted_and_end_the_run(world, short):
+    training = start(Config(prompts=2, samples=4, rate=1e-2, rewards=short), world)
+    before = [p.detach().clone() for p in training.model.parameters()]
+    poisoned = next(training.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    metrics = training.step()
+    assert (metrics["skipped_updates"], metrics["grad_norm"], metrics["loss"]) == (2, None, None)
+    training.step()
+    with pytest.raises(ValueError, match="the gradients of 5 updates in a row were not finite"):
+        training.step()
+    assert all(torch.equal(p, q) for p, q in zip(training.model.parameters(), before, strict=True))
+    poisoned.remove()
+    assert training.step()["skipped_updates"] == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.7}, {"ratio": "sequence"}, {"kl": 0.1}], ids=str)
+def test_the_ratio_of_the_first_update_is_one(settings, world, short):
+    training = start(Config(prompts=2, samples=4, minibatches=1, rate=1e-2, rewards=short, **settings), world)
+    for _ in range(2):
+        metrics = training.step()
+        assert (metrics["kl_step"], metrics["clip_fraction"]) == (0.0, 0.0)  # 0 where every ratio is exactly 1
 
 
 def test_micro_batches_change_no_gradient(world, short):
