@@ -15,6 +15,7 @@ from ..ops import masked_mean, sequence_logprobs
 from ..policy.chat import render
 from ..policy.rollout import Rollout, joined, read, sample
 from ..rewards import Rewards, Scores
+from ..rewards.answers import reasoning_of
 from ..runs.config import Config
 from ..tasks.chain import Problem
 from ..tasks.files import Procedural, Source
@@ -237,7 +238,9 @@ class Training:
 
     def _score(self, problems: Sequence[Problem], rollout: Rollout) -> Scores:
         prompts = [problem.prompt for problem in problems]
-        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout), step=self.done)
+        template = self.tokenizer.chat_template
+        reasoning = [reasoning_of(template, prompt) for prompt in self._prompts(problems)]
+        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=self.done)
 
     # Estimating
 
