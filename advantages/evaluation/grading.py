@@ -70,7 +70,7 @@ class Mathematics:
     def grade(
         self, completions: Sequence[str], answers: Sequence[str], reasoning: Sequence[Reasoning] | None = None
     ) -> list[Grade]:
-        parts = answer_parts(completions, {"reasoning": reasoning})
+        parts = answer_parts(completions, {"reasoning_tags": reasoning})
         return [Grade(None, None) if row is None else Grade(*row) for row in self._graded(parts, answers)]
 
     def same(self, one: str, other: str) -> bool:
@@ -88,7 +88,7 @@ class Letter:
     def grade(
         self, completions: Sequence[str], answers: Sequence[str], reasoning: Sequence[Reasoning] | None = None
     ) -> list[Grade]:
-        letters = [find_letter(part) for part in answer_parts(completions, {"reasoning": reasoning})]
+        letters = [find_letter(part) for part in answer_parts(completions, {"reasoning_tags": reasoning})]
         return [Grade(letter == answer, letter) for letter, answer in zip(letters, answers, strict=True)]
 
     def same(self, one: str, other: str) -> bool:
@@ -103,7 +103,7 @@ class Marked:
     def grade(
         self, completions: Sequence[str], answers: Sequence[str], reasoning: Sequence[Reasoning] | None = None
     ) -> list[Grade]:
-        marks = {"reasoning": reasoning}
+        marks = {"reasoning_tags": reasoning}
         right = Exact(marker=self.mark, strict=True)(completions=completions, answer=list(answers), **marks)
         texts = [marked(part, self.mark) for part in answer_parts(completions, marks)]
         return [Grade(bool(score), plain(text) if text else None) for score, text in zip(right, texts, strict=True)]

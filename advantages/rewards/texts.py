@@ -58,13 +58,13 @@ def reasoning_part(text: str, marker: str | None = None) -> str:
 
 
 def answer_parts(completions: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
-    """The answer part of each completion, by the column `reasoning` where the data have it.
+    """The answer part of each completion, by the column `reasoning_tags` where the data have it.
 
     Args:
         completions: texts or chats.
-        columns: with `reasoning`, how each response marks it: see `answers.reasoning_of`.
+        columns: with `reasoning_tags`, how each response marks it: see `answers.reasoning_of`.
     """
-    marks = columns.get("reasoning") or [None] * len(completions)
+    marks = columns.get("reasoning_tags") or [None] * len(completions)
     return [
         (mark if isinstance(mark, Reasoning) else Reasoning()).answer(text_of(completion))
         for completion, mark in zip(completions, marks, strict=True)

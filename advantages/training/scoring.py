@@ -59,7 +59,7 @@ def columns_of(
         **{name: [problem.columns.get(name) for problem in problems] for name in named},
         "answer": [problem.answer for problem in problems],
         "solution": [problem.solution for problem in problems],
-        **({} if reasoning is None else {"reasoning": list(reasoning)}),
+        **({} if reasoning is None else {"reasoning_tags": list(reasoning)}),
         "completion_ids": [ids[on].tolist() for ids, on in zip(rollout.tokens[:, -steps:], rollout.mask, strict=True)],
     }
 

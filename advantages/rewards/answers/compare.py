@@ -1,6 +1,7 @@
 """Whether two answers are equal: exactly where both are exact, relatively where a decimal is given."""
 
 from fractions import Fraction
+from typing import Any
 
 from .engine import TOLERANCE, TooLargeError, UnreadableAnswerError, expression, proportional, same_value
 from .forms import Chain, Collection, Expression, Form, Matrix, Named, Number, Percent, Quantity, Words, read
@@ -72,6 +73,10 @@ def _opened(form: Form, other: Form) -> Form:
         return _opened(form.value, other)
     if isinstance(form, Chain) and isinstance(other, Collection) and other.kind not in ("list", "set", "ratio"):
         return _interval(form) or form
+    if isinstance(form, Collection) and form.kind == "list" and isinstance(other, Collection) and other.kind == "union":
+        parts = [_interval(item) for item in form.items if isinstance(item, Chain)]
+        if len(parts) == len(form.items) and None not in parts:
+            return Collection("union", tuple(part for part in parts if part is not None))
     return form
 
 
@@ -130,7 +135,9 @@ def _same_percents(a: Form, b: Form) -> bool:
 
 def _same_collections(a: Collection, b: Collection) -> bool:
     kinds = {a.kind, b.kind}
-    if kinds <= {"list", "set"} or kinds == {"union"}:
+    if kinds == {"list"} and len(a.items) != len(b.items):
+        return False
+    if kinds <= {"list", "set"} or kinds in ({"union"}, {"both"}):
         return _paired(a.items, b.items)
     if kinds == {r"()", r"\langle\rangle"}:
         return _all_same(a.items, b.items)
@@ -211,7 +218,7 @@ def _infinite(sign: int) -> Form:
     return Expression(sign * oo, decimal=False)
 
 
-def _value(form: Form):  # type: ignore[no-untyped-def]
+def _value(form: Form) -> Any:
     from sympy import Rational
 
     if isinstance(form, Number):

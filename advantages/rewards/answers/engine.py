@@ -106,7 +106,7 @@ def proportional(one: Any, other: Any, decimal: bool) -> bool:
 _REFUSED = re.compile(
     r"'|\^\s*\{[^{}]*\}\s*\^|\\(?:overline|underline|overset|underset|stackrel|substack|begin|end|not|pm|mp|vdots|ddots|mid|parallel|perp|"
     r"cong|sim|equiv|triangle|angle|widehat|overrightarrow|subset|subseteq|cap|setminus|Rightarrow|to|rightarrow|"
-    r"forall|exists|color|textcolor|boxed|mod|pmod)(?![a-z])|[?!]{2}|\.\.|#|&|@|:|;|\"|\$|°|[^\x00-\x7f]"
+    r"forall|exists|color|textcolor|boxed|mod|pmod|land|lor|wedge|vee|neg|lnot)(?![a-z])|\d\s*_|\bmod\b|[?!]{2}|\.\.|#|&|@|:|;|\"|\$|°|[^\x00-\x7f]"
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 
@@ -118,7 +118,8 @@ def _spelled(latex: str) -> str:
     """
     pieces = re.split(r"(\\[A-Za-z]+)", latex)
     pieces = [
-        piece if piece.startswith("\\") else re.sub(r"([A-Z])(?:_\{?(\w+)\}?)?", _capital, piece) for piece in pieces
+        piece if piece.startswith("\\") else re.sub(r"([A-Z])(?:_(?:\{(\w+)\}|(\w)))?", _capital, piece)
+        for piece in pieces
     ]
     written = "".join(pieces)
     written = re.sub(r"(?<![\w}])(\d+)\s+(\d+)\s*/\s*(\d+)(?!\d)", r"(\1+\\frac{\2}{\3})", written)
@@ -132,7 +133,7 @@ def _times(found: re.Match[str]) -> str:
 
 
 def _capital(found: re.Match[str]) -> str:
-    return "z_{77" + "".join(f"{ord(sign):03d}" for sign in found[1] + (found[2] or "")) + "}"
+    return "z_{77" + "".join(f"{ord(sign):03d}" for sign in found[1] + (found[2] or found[3] or "")) + "}"
 
 
 @functools.cache

@@ -1,11 +1,10 @@
 r"""Where the answer stands: the last box, an answer tag, the mark `####`, an announcement; else nowhere."""
 
 import re
-from collections.abc import Iterator
 
 __all__ = ["boxes", "find_answers"]
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:(\{)|(\d|[A-Za-z])(?!\w))")
+_BRACES = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(\d|[A-Za-z])(?!\w))|\\.|[{}]", re.DOTALL)
 _TAG = re.compile(r"<(answer|final_answer|solution)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _IS = r"(?:is|are|was|will be|should be|must be|would be|equals?|est|es|ist|=|:)"
 _ANNOUNCED = re.compile(
@@ -18,7 +17,7 @@ _ANNOUNCED = re.compile(
 _SENTENCE_ENDS = re.compile(
     r"(?<=[^.])\.(?=\s|\*|$)|[。\n]|,?\s+(?:because|since|which|as required|so that|where we)\b|\s+I hope"
 )
-_MATH = r"(?:\$\$.+?\$\$|\$[^$\n]+\$|\\\(.+?\\\)|\\\[.+?\\\])"
+_MATH = r"(?:\$\$.+?\$\$|\$(?:\\\$|[^$\n])+\$|\\\(.+?\\\)|\\\[.+?\\\])"
 _LATEX = re.compile(rf"{_MATH}(?:\s*(?:,\s*(?:and|or)?|and|or)\s*{_MATH})*", re.DOTALL)
 _LEAD = re.compile(r"(?:so|thus|hence|therefore|it is|it's|that is|=)[\s,:]+(?=[^A-Za-z\s])", re.IGNORECASE)
 LONGEST = 400
@@ -38,7 +37,7 @@ def find_answers(text: str, marker: str | None = "####", *, strict: bool = False
     >>> find_answers("First compute 6*7 = 42 and then we subtract")
     []
     """
-    found = [box for box in boxes(text) if box.strip(" {}~$\\,;.")]
+    found = [box for box in boxes(text) if re.sub(r"\\[,;:! ]|[\s{}~$.,]", "", box)]
     if found:
         return found[-1:]
     if not strict:
@@ -61,30 +60,22 @@ def boxes(text: str) -> list[str]:
     >>> boxes(r"\boxed {\frac{1}{2}} and \boxed{\boxed{x}} and \fbox{\{1} \boxed{")
     ['\\frac{1}{2}', '\\boxed{x}', '\\{1']
     """
-    return list(_boxes(text))
-
-
-def _boxes(text: str) -> Iterator[str]:
-    at = 0
-    while found := _BOX.search(text, at):
-        at = found.end()
-        if found[2]:
-            yield found[2]
-            continue
-        end = _closing(text, at)
-        if end is None:
-            continue
-        yield text[at:end]
-        at = end + 1
-
-
-def _closing(text: str, start: int) -> int | None:
-    depth = 1
-    for brace in re.finditer(r"\\.|[{}]", text[start : start + 20_000], re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if depth == 0:
-            return start + brace.start()
-    return None
+    opened: list[int | None] = []  # where the content of each open brace's box starts; None: it is no box's
+    found: list[tuple[int, int]] = []
+    for token in _BRACES.finditer(text):
+        if token[0].startswith("\\") and token[0].endswith("{") and len(token[0]) > 2:
+            opened.append(token.end())
+        elif token[1]:
+            found.append(token.span(1))
+        elif token[0] == "{":
+            opened.append(None)
+        elif token[0] == "}" and opened:
+            start = opened.pop()
+            if start is not None:
+                while found and found[-1][0] >= start:
+                    found.pop()
+                found.append((start, token.start()))
+    return [text[start:end] for start, end in found]
 
 
 def _announced(text: str, strict: bool) -> list[str]:
@@ -102,9 +93,14 @@ def _announced(text: str, strict: bool) -> list[str]:
     if latex:
         tail = rest[latex.end() :]
         unit = re.match(r"\s*(?:\\?%|°|[A-Za-z]+(?:[ ^/][A-Za-z0-9]+){0,2})(?=\s*[.\n]|\s*$)", tail)
-        return [rest, line, latex[0] + (unit[0] if unit else "")]
+        return [_unstarred(rest), _unstarred(line), latex[0] + (unit[0] if unit else "")]
     end = _SENTENCE_ENDS.search(rest)
-    return [rest, line, rest[: end.start()] if end else rest]
+    return [_unstarred(reading) for reading in (rest, line, rest[: end.start()] if end else rest)]
+
+
+def _unstarred(text: str) -> str:
+    """Without the stars that close what was opened before the announcement, as in **Answer: 42**."""
+    return re.sub(r"\*{1,3}(\.?)\s*$", r"\1", text) if text.count("**") % 2 else text
 
 
 def _whole(text: str) -> list[str]:

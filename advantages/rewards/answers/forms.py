@@ -64,7 +64,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Collection:
-    """Several answers: "list" and "set" without order, "union" of sets, "ratio", or the brackets of a tuple or interval."""
+    """Several answers.
+
+    The kind is "list", "set", "union" or "both" (inequalities that hold at once), which have no order; "ratio" or
+    "range"; or the brackets of a tuple or an interval.
+    """
 
     kind: str
     items: "tuple[Form, ...]"
@@ -102,8 +106,8 @@ def read(text: str) -> Form:
     Raises:
         UnreadableAnswerError: it is in no notation that can be read whole.
 
-    >>> read("9 (apples)"), read("1 000"), read(r"\\frac12").value
-    (Quantity(value=Number(value=Fraction(9, 1), decimal=False), unit=None), Number(value=Fraction(1000, 1), decimal=False), Fraction(1, 2))
+    >>> read("9 (apples)").value, read("1 000"), read(r"\\frac12").value
+    (Number(value=Fraction(9, 1), decimal=False), Number(value=Fraction(1000, 1), decimal=False), Fraction(1, 2))
     """
     if len(text) > 4 * LONGEST or _too_deep(text):
         raise UnreadableAnswerError(f"an answer of {len(text)} characters is too long or too deep to be read")
@@ -122,7 +126,8 @@ def _too_deep(text: str) -> bool:
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|notin)(?![A-Za-z])|[<>=]")
 _NAME = re.compile(
     r"(?:\\(?:angle|triangle|overline|vec|hat|bar|widehat|sin|cos|tan|ln|log)\s*)?"
-    r"(?:\{?\\?[A-Za-z]+\}?(?:_\{?\w+\}?)?'*(?:\s*\([A-Za-z0-9, ]{1,12}\))?(?:\^\{?-1\}?\([a-z]\))?)|\(?[a-z](?:\s*,\s*[a-z])+\)?"
+    r"(?:\{?\\?[A-Za-z]+\}?(?:_\{?\w+\}?)?'*(?:\s*\([A-Za-z0-9, ]{1,12}\))?(?:\^\{?-1\}?\([a-z]\))?)"
+    r"|\(?[a-z](?:\s*,\s*[a-z])+\)?"
 )
 
 
@@ -181,12 +186,23 @@ def _number(text: str) -> Number | None:
 
 _CLOCK = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(a\.?m\.?|p\.?m\.?|o'clock)?", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})\s*(a\.?m\.?|p\.?m\.?)", re.IGNORECASE)
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?"
+_DAY = re.compile(
+    rf"(?:(\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+({_MONTH})|({_MONTH})\s+(\d{{1,2}})(?:st|nd|rd|th)?),?(?:\s*(\d{{4}}))?",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}\.\d{1,2}\.\d{4}")
 
 
 def _clock_or_date(text: str) -> Form | None:
     if _DATE.fullmatch(text):
         return Words(text)
+    if found := _DAY.fullmatch(text):
+        day, month, year = found[1] or found[4], found[2] or found[3], found[5]
+        return Words(" ".join(part for part in (month[:3].casefold(), str(int(day)), year) if part))
+    if (found := _RANGE.fullmatch(text)) and int(found[1]) < int(found[2]):
+        return Collection("range", (_form(found[1]), _form(found[2])))
     if (found := _HOUR.fullmatch(text)) or (
         (found := _CLOCK.fullmatch(text))
         and (found[4] or found[3] or len(found[1]) == 2 or found[2] == "00" or found[2][0] != "0")
@@ -274,7 +290,7 @@ def _matrix(text: str) -> Form | None:
 
 
 _CUP = re.compile(r"\\cup(?![A-Za-z])|(?<=[)\]}])\s*(?:or|U)\s*(?=[(\[\\])")
-_COMMA = re.compile(r"(?:[,;]\s*(?:and|or)?|\b(?:and|or)\b|\\land|\\lor|\\wedge|\\vee)(?=[\W\d]|\s|[A-Za-z])")
+_COMMA = re.compile(r"(?:[,;]\s*(?:and|or)?|\b(?:and|or)\b)(?=[\W\d]|\s|[A-Za-z])")
 
 
 def _joined(text: str) -> Form | None:
@@ -288,11 +304,17 @@ def _joined(text: str) -> Form | None:
         return Collection("union", tuple(_form(part) for part in parts))
     if re.fullmatch(r"\(?[a-z](?:\s*,\s*[a-z])+\)?\s*=[^=]*", text):
         return _form(text.partition("=")[2])
-    parts = _split(text, _COMMA)
-    if len(parts) > 1:
-        kept = [part for part in parts if part.strip()]
-        forms = tuple(_form(part) for part in kept)
-        return forms[0] if len(forms) == 1 else Collection("list", forms)
+    separators: list[str] = []
+    forms = (
+        tuple(_form(part) for part in _split(text, _COMMA, separators) if part.strip()) if _COMMA.search(text) else ()
+    )
+    if not separators:
+        return None
+    both = any("and" in separator for separator in separators) and any(isinstance(form, Chain) for form in forms)
+    if len(forms) > 1:
+        return Collection("both" if both else "list", forms)
+    if forms:
+        return forms[0]
     return None
 
 
@@ -318,6 +340,17 @@ def _related(text: str) -> Form | None:
         flipped = {">": "<", r"\ge": r"\le"}
         return Chain(tuple(flipped[sign] for sign in reversed(signs)), tuple(reversed(forms)))
     return Chain(tuple(signs), forms)
+
+
+_BRACKETS = (
+    (r"\{", r"\}"),
+    ("(", ")"),
+    ("[", "]"),
+    ("(", "]"),
+    ("[", ")"),
+    (r"\langle", r"\rangle"),
+    ("{", "}"),
+)
 
 
 def _bracketed(text: str) -> Form | None:
@@ -426,7 +459,11 @@ _NAMES_IN_MATHS = frozenset(
 
 
 def _words(text: str) -> Words | None:
-    """A text: words, which are no products of letters."""
+    """A text: words, which are no products of letters, and ordinals."""
+    if re.fullmatch(r"\d+(?:st|nd|rd|th)", text):
+        return Words(text)
+    if re.fullmatch(r"[a-z]{3}", text) and re.search(r"[aeiou]", text) and text not in _NAMES_IN_MATHS:
+        return Words(text)
     if _is_prose(text):
         return Words(_spelling(text))
     return None

@@ -48,7 +48,7 @@ _DENIED = re.compile(
 )
 _WRONG = re.compile(
     rf"{_SHUT}\s*(?:is|was|seems|would be)\s+(?:not|incorrect|wrong|false|n['’]t)|{_SHUT}\s*isn", re.IGNORECASE
-)  # noqa: RUF001
+)
 _GOES_ON = re.compile(
     r"\s*(?:$|[^\w\s]|\n|(?:because|since|as|is|for|due|with|which|where|given|by|based|that|i hope|in|from|therefore|and|or|has|follows)\b)",
     re.IGNORECASE,

@@ -2,6 +2,7 @@ r"""One notation for what is written in many: signs of Unicode, of keyboards and
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 __all__ = ["normalised", "same_text"]
 
@@ -12,7 +13,7 @@ _SIGNS = {
     **dict.fromkeys("×✕⋅·∙•", r"\cdot "),  # noqa: RUF001
     "÷": "/",
     "∕": "/",  # noqa: RUF001
-    "⁄": "/",
+    "⁄": "/",  # noqa: RUF001
     "≤": r"\le ",
     "⩽": r"\le ",
     "≥": r"\ge ",
@@ -35,9 +36,9 @@ _SIGNS = {
     "∓": r"\mp ",
     "∠": r"\angle ",
     "º": "°",
-    "ℝ": r"\mathbb{R}",
-    "ℤ": r"\mathbb{Z}",
-    "ℕ": r"\mathbb{N}",
+    "ℝ": r"\mathbb{R}",  # noqa: RUF001
+    "ℤ": r"\mathbb{Z}",  # noqa: RUF001
+    "ℕ": r"\mathbb{N}",  # noqa: RUF001
     "“": '"',
     "”": '"',
     "’": "'",  # noqa: RUF001
@@ -75,7 +76,9 @@ _FONTS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mathbf|mathit|mathsf|bold|boldsymbol|bm|mbox|hbox|"
     r"emph|operatorname\*?|underline|boxed|fbox)\s*\{([^{}]*)\}"
 )
-_SPACES = re.compile(r"\\[,;:!> ]|\\(?:quad|qquad|thinspace|enspace|hspace\{[^{}]*\})(?![a-z])|(?<!\\)~|\\(?=\s)")
+_SPACES = re.compile(
+    r"(?<!\\)\\[,;:!> ]|\\(?:quad|qquad|thinspace|enspace|hspace\{[^{}]*\})(?![a-z])|(?<!\\)~|(?<!\\)\\(?=\s)"
+)
 _GROUPS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:[ '_\u2009\u202f\u00a0]\d{3})+)(?![\d'_])")
 _FUNCTIONS = "arcsin|arccos|arctan|arcsec|arccsc|arccot|sinh|cosh|tanh|coth|sin|cos|tan|sec|csc|cot|ln|log|exp|min|max|gcd|lcm|det"
 
@@ -97,6 +100,7 @@ def normalised(text: str) -> str:
     text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
     text = re.sub(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?=$|[^\d,])", _thousands(text), text)
     text = _keyboard(text)
+    text = re.sub(r"^(?:approximately|approx\.?|about|roughly|around)\s+(?=[\d.\\$-])", "", text, flags=re.IGNORECASE)
     return " ".join(text.split())
 
 
@@ -106,6 +110,8 @@ def same_text(text: str) -> str:
     >>> same_text(r"$\text{Evelyn}$."), same_text("evelyn "), same_text("E") == same_text("e")
     ('evelyn', 'evelyn', False)
     """
+    if len(text) > 10_000:
+        return text.strip()
     text = re.sub(r"\s+", "", normalised(text))
     return re.sub(r"(?<![\\A-Za-z])[A-Za-z]*[A-Za-z]{3}[A-Za-z]*", lambda word: word[0].casefold(), text)
 
@@ -118,13 +124,12 @@ def _plain_signs(text: str) -> str:
         if sign in _SIGNS:
             written.append(_SIGNS[sign])
         elif unicodedata.decomposition(sign).startswith("<fraction>"):
-            above, _, below = unicodedata.normalize("NFKC", sign).partition("⁄")
+            above, _, below = unicodedata.normalize("NFKC", sign).partition("\u2044")
             written.append(rf"\frac{{{above}}}{{{below}}}" if below else sign)
         else:
             written.append(sign)
     text = unicodedata.normalize("NFKC", "".join(written)).replace("\u2212", "-")
-    text = re.sub(r"([∛∜√])\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]))", _root, text)
-    return text
+    return re.sub(r"([∛∜√])\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]))", _root, text)
 
 
 def _root(found: re.Match[str]) -> str:
@@ -138,11 +143,11 @@ def _undressed(text: str) -> str:
     while before != text:
         before = text
         text = text.strip()
-        text = re.sub(r"(?<!\.)(?:\\?[.;,:]|\\\\)$", "", text) if not text.endswith("...") else text
+        text = re.sub(r"(?:\\?[.;,:]|\\\\)$", "", text) if not text.endswith("...") else text
         for opens, closes in _DRESS:
             if len(text) > len(opens) + len(closes) and text.startswith(opens) and text.endswith(closes):
                 inside = text[len(opens) : -len(closes)]
-                if opens not in inside and closes not in inside:
+                if opens not in (bare := inside.replace(r"\$", "")) and closes not in bare:
                     text = inside
     return re.sub(r"(?<!\\)\$(?=[^$]*[^$\s\d][^$]*\$)([^$]*)\$", r"\1", text) if text.count("$") > 1 else text
 
@@ -173,7 +178,7 @@ def _without_fonts(text: str) -> str:
     return text
 
 
-def _thousands(text: str):  # type: ignore[no-untyped-def]
+def _thousands(text: str) -> Callable[[re.Match[str]], str]:
     """Commas before three digits group digits, unless brackets around them, or other commas, make a list of it."""
     listed = re.search(r",\d{1,2}(?!\d)|,\d{4}", text) is not None
     bracketed = re.match(r"\s*(?:[(\[]|\\\{)", text) is not None and re.search(r",\s", text) is None
@@ -200,5 +205,4 @@ def _keyboard(text: str) -> str:
     text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\\frac\s*(\d|[a-z])\s*\{", r"\\frac{\1}{", text)
     text = re.sub(r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-z](?![a-z]))", r"\1{\2}", text)
-    text = re.sub(r"\\sqrt\s*(\d+|[a-z](?![a-z]))", r"\\sqrt{\1}", text)
-    return text
+    return re.sub(r"\\sqrt\s*(\d+|[a-z](?![a-z]))", r"\\sqrt{\1}", text)
