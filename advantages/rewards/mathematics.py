@@ -142,4 +142,4 @@ class Grader:
         return equal(answer, "") if answer.strip() else False
 
     def _last(self, found: list[str]) -> str | None:
-        return found[-1].strip() if found else None
+        return found[-1].strip().strip("$").strip() if found else None

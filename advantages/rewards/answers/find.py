@@ -105,6 +105,8 @@ def _unstarred(text: str) -> str:
 
 def _whole(text: str) -> list[str]:
     text = text.strip()
+    if re.search(r"\\(?:boxed|fbox)", text):  # one that was cut off
+        return []
     if not text or len(text) > LONGEST or "\n" in text:
         return [text] if _LATEX.fullmatch(text) else []
     lead = _LEAD.match(text)
@@ -112,4 +114,5 @@ def _whole(text: str) -> list[str]:
     inside = _LATEX.fullmatch(bare.rstrip(". "))
     prose = re.sub(r"\\[A-Za-z]+|\([^()]*\)", " ", bare)
     words = re.findall(r"[^\W\d_]{2,}", prose)
-    return [bare] if inside or len(words) <= 3 else []
+    most = 3 if re.search(r"[\d\\]", bare) else 1
+    return [bare] if inside or len(words) <= most else []

@@ -305,11 +305,10 @@ def _joined(text: str) -> Form | None:
     if re.fullmatch(r"\(?[a-z](?:\s*,\s*[a-z])+\)?\s*=[^=]*", text):
         return _form(text.partition("=")[2])
     separators: list[str] = []
-    forms = (
-        tuple(_form(part) for part in _split(text, _COMMA, separators) if part.strip()) if _COMMA.search(text) else ()
-    )
-    if not separators:
+    parts = _split(text, _COMMA, separators)
+    if len(parts) < 2:
         return None
+    forms = tuple(_form(part) for part in parts if part.strip())
     both = any("and" in separator for separator in separators) and any(isinstance(form, Chain) for form in forms)
     if len(forms) > 1:
         return Collection("both" if both else "list", forms)

@@ -47,10 +47,12 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _WRONG = re.compile(
-    rf"{_SHUT}\s*(?:is|was|seems|would be)\s+(?:not|incorrect|wrong|false|n['’]t)|{_SHUT}\s*isn", re.IGNORECASE
+    rf"{_SHUT}\s*(?:is|was|seems|would be)\s+(?:not|incorrect|wrong|false|n['’]t)|{_SHUT}\s*isn",  # noqa: RUF001
+    re.IGNORECASE,
 )
 _GOES_ON = re.compile(
-    r"\s*(?:$|[^\w\s]|\n|(?:because|since|as|is|for|due|with|which|where|given|by|based|that|i hope|in|from|therefore|and|or|has|follows)\b)",
+    r"\s*(?:$|[^\w\s]|\n|(?:because|since|as|is|for|due|with|which|where|given|by|based|that|i hope|"
+    r"in|from|therefore|and|or|has|follows)\b)",
     re.IGNORECASE,
 )
 _LINE = re.compile(

@@ -80,7 +80,9 @@ _SPACES = re.compile(
     r"(?<!\\)\\[,;:!> ]|\\(?:quad|qquad|thinspace|enspace|hspace\{[^{}]*\})(?![a-z])|(?<!\\)~|(?<!\\)\\(?=\s)"
 )
 _GROUPS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:[ '_\u2009\u202f\u00a0]\d{3})+)(?![\d'_])")
-_FUNCTIONS = "arcsin|arccos|arctan|arcsec|arccsc|arccot|sinh|cosh|tanh|coth|sin|cos|tan|sec|csc|cot|ln|log|exp|min|max|gcd|lcm|det"
+_NEARLY = re.compile(r"^\s*(?:approximately|approx\.?|about|roughly|around)\s+(?=[\d.\\$-])", re.IGNORECASE)
+_FUNCTIONS = "arcsin|arccos|arctan|arcsec|arccsc|arccot|sinh|cosh|tanh|coth|sin|cos|tan|sec|csc|cot|"
+    "ln|log|exp|min|max|gcd|lcm|det"
 
 
 def normalised(text: str) -> str:
@@ -100,12 +102,11 @@ def normalised(text: str) -> str:
     text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
     text = re.sub(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?=$|[^\d,])", _thousands(text), text)
     text = _keyboard(text)
-    text = re.sub(r"^(?:approximately|approx\.?|about|roughly|around)\s+(?=[\d.\\$-])", "", text, flags=re.IGNORECASE)
-    return " ".join(text.split())
+    return " ".join(_NEARLY.sub("", text).split())
 
 
 def same_text(text: str) -> str:
-    """What is left of a text where white space, capitals of words, and dress do not count.
+    r"""What is left of a text where white space, capitals of words, and dress do not count.
 
     >>> same_text(r"$\text{Evelyn}$."), same_text("evelyn "), same_text("E") == same_text("e")
     ('evelyn', 'evelyn', False)
