@@ -81,8 +81,10 @@ _SPACES = re.compile(
 )
 _GROUPS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:[ '_\u2009\u202f\u00a0]\d{3})+)(?![\d'_])")
 _NEARLY = re.compile(r"^\s*(?:approximately|approx\.?|about|roughly|around)\s+(?=[\d.\\$-])", re.IGNORECASE)
-_FUNCTIONS = "arcsin|arccos|arctan|arcsec|arccsc|arccot|sinh|cosh|tanh|coth|sin|cos|tan|sec|csc|cot|"
+_FUNCTIONS = (
+    "arcsin|arccos|arctan|arcsec|arccsc|arccot|sinh|cosh|tanh|coth|sin|cos|tan|sec|csc|cot|"
     "ln|log|exp|min|max|gcd|lcm|det"
+)
 
 
 def normalised(text: str) -> str:
