@@ -222,11 +222,11 @@ def _measured(text: str) -> Form | None:
         value = _form(found[1] + found[3])
         return Quantity(value.value if isinstance(value, Quantity) else value, unit_of(found[2]))
     if found := re.fullmatch(r"(.*[\d})])\s*\(([A-Za-z][^()\d=]*)\)", text):
-        value = _simple(found[1])
-        return value and Quantity(value, unit_of(found[2]))
+        counted = _simple(found[1])
+        return counted and Quantity(counted, unit_of(found[2]))
     if found := re.fullmatch(r"(.*[\d}\w)])\s*°\s*([CFK])?", text):
-        value = _simple(found[1])
-        return value and Quantity(value, unit_of("°" + (found[2] or "")))
+        counted = _simple(found[1])
+        return counted and Quantity(counted, unit_of("°" + (found[2] or "")))
     if found := re.fullmatch(
         r"(.*?[\d})a-z])(\s*)([$€£¥₹₽₩¢₿µμΩ]|[A-Za-zµμΩ一-鿿가-힣ぁ-ヿ][^\d=<>+*^(){}\\,]*(?:\^?\{?[23]\}?)?(?:\s*/\s*[A-Za-z]+(?:\^?\{?-?\d\}?)?)*)",
         text,
