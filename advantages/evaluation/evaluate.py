@@ -80,7 +80,9 @@ def _evaluate(
         seed = _seed(settings.seed, *batch[0])
         found = sampler.sample([prompts[problem] for problem, _ in batch], seed)
         grades = grading.grade(
-            [completion.graded for completion in found], [questions[problem].answer for problem, _ in batch]
+            [completion.text for completion in found],
+            [questions[problem].answer for problem, _ in batch],
+            [completion.reasoning for completion in found],
         )
         rows = [
             {

@@ -14,6 +14,7 @@ from ..policy.chat import render
 from ..policy.engine import sample, token_logprobs
 from ..policy.rollout import Rollout
 from ..rewards import Rewards, Scores
+from ..rewards.answers import reasoning_of
 from ..runs.config import Config
 from ..tasks.chain import Procedural
 from ..tasks.problem import Problem, Source
@@ -257,7 +258,9 @@ class Training:
 
     def _score(self, problems: Sequence[Problem], rollout: Rollout) -> Scores:
         prompts = [problem.prompt for problem in problems]
-        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout), step=self.done)
+        template = self.tokenizer.chat_template
+        reasoning = [reasoning_of(template, prompt) for prompt in self._prompts(problems)]
+        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=self.done)
 
     # Estimating
 
