@@ -187,9 +187,10 @@ def _check(runs: Sequence[tuple[Path, Config]]) -> None:
 def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
     from ..files import write_json
     from ..reports.charts import plot_curves
-    from ..reports.comparison import compare_records, write_comparison
+    from ..reports.comparison import write_comparison
     from ..reports.run import write_report
     from ..runs.record import RunFolder, as_dicts, read_record
+    from ..runs.select import compare_records
     from ..training.experiment import Stopped, run
     from .progress import Display
 
@@ -237,9 +238,10 @@ def compare_runs(options: argparse.Namespace) -> int:
     """Compare recorded runs; the exit status."""
     from rich.console import Console
 
-    from ..reports.comparison import compare_records, read_records, write_comparison
+    from ..reports.comparison import write_comparison
+    from ..reports.tables import tables
     from ..runs.record import free_folder
-    from .progress import tables
+    from ..runs.select import compare_records, read_records
 
     try:
         records, unfinished = read_records(options.folders, finished_only=options.finished_only)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..runs.record import curve
+from ..runs.measures import curve
 
 __all__ = ["COLORS", "Line", "chart", "plot_curves"]
 

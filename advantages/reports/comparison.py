@@ -1,162 +1,24 @@
-"""Recorded runs compared: which belong together, what must be said of them, and compare.html and compare.json."""
+"""Runs compared, on a page and as a record: compare.html and compare.json."""
 
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from ..files import write_json, write_whole
-from ..runs.compare import LEVEL, MEASURES, Comparison, Difference, Interval, Run, band, compare
-from ..runs.config import Config
-from ..runs.record import Record, find_runs, read_record
+from ..runs.compare import KEY, LEVEL, Comparison, Difference, Interval, band
+from ..runs.measures import MEASURES, Run
+from ..runs.select import Compared, seeds_of
 from .charts import Line, chart
 from .page import Markup, cell, chip, figure, legend, page, section, table
-from .run import settings, written
+from .settings import settings
 
-__all__ = ["Compared", "compare_records", "read_records", "shown", "write_comparison"]
+__all__ = ["shown", "write_comparison"]
 
-_SAME = ("task", "data", "model", "arch", "random_init", "system", "thinking", "evaluation")
-"""Settings that decide what an accuracy means."""
-_ASIDE = {"estimator", "options", "seed", "threads", "save_every"}
-"""Settings that are in the name already, or that nobody compares."""
-_KEY = ("auc", "after", "samples_to_50", "samples_to_90", "gradient_variation", "gradient_peak", "gradient_change")
-"""Measures whose differences are shown."""
 _BANDS = 3
 """Seeds from which on a curve's interval is drawn: that of two is 12.7 standard errors wide, and hides the curves."""
-
-
-class Compared(NamedTuple):
-    """Runs, what they are compared as, and the result."""
-
-    records: list[Record]
-    runs: list[Run]
-    """In the order of the records."""
-    comparison: Comparison
-    notes: list[str]
-    """What must be known to read it, in plain words."""
-
-
-def read_records(folders: Sequence[Path], *, finished_only: bool = False) -> tuple[list[Record], list[Path]]:
-    """The runs in some folders, and those that were left out because they are not finished.
-
-    Raises:
-        ValueError: a folder holds no run, or an unfinished one that is not to be left out.
-    """
-    paths = {path.resolve(): path for folder in folders for path in find_runs(folder)}
-    records, unfinished = [], []
-    for path in paths.values():
-        if (path / "result.json").exists():
-            records.append(read_record(path))
-        else:
-            unfinished.append(path)
-    if unfinished and not finished_only:
-        raise ValueError(
-            f"compare: {_few([str(path) for path in unfinished])} {'is' if len(unfinished) == 1 else 'are'} not "
-            "finished; go on with advantages train --resume FOLDER, or pass --finished-only to leave out what is not"
-        )
-    if not records:
-        raise ValueError("compare: no run is finished; go on with one by advantages train --resume FOLDER")
-    return records, unfinished
-
-
-def compare_records(
-    records: Sequence[Record],
-    *,
-    baseline: str | None = None,
-    different_tasks: bool = False,
-    unfinished: Sequence[Path] = (),
-) -> Compared:
-    """Compare finished runs: those that differ in the seed alone are one variant.
-
-    Args:
-        records: of the runs; the first one's variant is the baseline unless another is named.
-        baseline: the name of a variant.
-        different_tasks: allow runs whose accuracies mean different things.
-        unfinished: runs that were left out.
-
-    Raises:
-        ValueError: runs do not compare, two share variant and seed, or there is no such baseline.
-    """
-    first = records[0]
-    for record in records:
-        for name in ("steps", *(() if different_tasks else _SAME)):
-            ours, theirs = getattr(first.config, name), getattr(record.config, name)
-            if ours != theirs:
-                advice = "compare runs of one length" if name == "steps" else (
-                    "their accuracies are of different things; compare them apart, or pass --different-tasks"
-                )  # fmt: skip
-                raise ValueError(
-                    f"compare: {first.path} has {name}={written(ours)} but {record.path} has {name}={written(theirs)}; "
-                    f"{advice}"
-                )
-    names = _names([record.config for record in records])
-    runs = [Run(name, r.config.seed, r.metrics, r.evaluation) for name, r in zip(names, records, strict=True)]
-    _refuse_twins(records, names)
-    comparison = compare(runs, baseline)
-    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished))
-
-
-def _names(configs: Sequence[Config]) -> list[str]:
-    """The estimator with its settings, and what else differs between the runs."""
-    fields = [field.name for field in dataclasses.fields(Config) if field.name not in _ASIDE]
-    differing = [name for name in fields if any(getattr(c, name) != getattr(configs[0], name) for c in configs)]
-    return [", ".join([c.label, *(f"{name}={written(getattr(c, name))}" for name in differing)]) for c in configs]
-
-
-def _refuse_twins(records: Sequence[Record], names: Sequence[str]) -> None:
-    seen: dict[tuple[str, int], Path] = {}
-    for record, name in zip(records, names, strict=True):
-        other = seen.setdefault((name, record.config.seed), record.path)
-        if other != record.path:
-            raise ValueError(
-                f"compare: {other} and {record.path} are both {name} with seed {record.config.seed}; leave one out"
-            )
-
-
-def _notes(comparison: Comparison, records: Sequence[Record], unfinished: Sequence[Path]) -> list[str]:
-    base = comparison.baseline
-    notes = [f"{path} is not finished, and was left out." for path in unfinished]
-    for name, seeds in comparison.unpaired.items():
-        if seeds:
-            ours = [seed for seed in seeds if seed in comparison[name].seeds]
-            theirs = [seed for seed in seeds if seed not in ours]
-            said = [f"{_seeds(ours)} of {name}" if ours else "", f"{_seeds(theirs)} of {base}" if theirs else ""]
-            notes.append(
-                f"{' and '.join(filter(None, said))} {'has' if len(seeds) == 1 else 'have'} no partner, and "
-                f"{'counts' if len(seeds) == 1 else 'count'} in no difference between {name} and {base}."
-            )
-    for variant in comparison.variants:
-        for percent in (50, 90):
-            if never := variant.without(f"samples_to_{percent}"):
-                who = "any seed" if len(never) == len(variant.seeds) else _seeds(never)
-                notes.append(
-                    f"{variant.name} never reached {percent}% with {who}"
-                    + ("." if who == "any seed" else "; its mean is over the other seeds, and flatters it.")
-                )
-    fewest = min(len(variant.seeds) for variant in comparison.variants)
-    if fewest == 1:
-        notes.append("One seed has no interval, and ranks nothing.")
-    elif fewest < 5:
-        notes.append(f"{fewest} seeds make wide intervals; take at least five to rank anything.")
-    if len({(r.config.prompts, r.config.samples) for r in records}) > 1:
-        notes.append("The runs sample different numbers of responses a step: compare them by samples, not by steps.")
-    if count := len(_KEY) * len(comparison.differences):
-        notes.append(
-            f"Each interval holds by itself. Of {count} differences that were all zero, about {count / 20:.2g} would "
-            "exclude zero by chance."
-        )
-    return notes
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def _few(items: Sequence[str], most: int = 3) -> str:
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + rest
 
 
 def shown(name: str, interval: Interval | None, *, sign: bool = False) -> tuple[str, str]:
@@ -244,7 +106,7 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     ]
     title = " and ".join(names) if len(names) < 3 else f"{len(names)} variants compared"
     task = config.data or config.task
-    subtitle = f"{task} · {config.steps} steps · {_seeds(seeds)} · {len(compared.runs)} runs"
+    subtitle = f"{task} · {config.steps} steps · {seeds_of(seeds)} · {len(compared.runs)} runs"
     return page(title, "advantages compare-runs", subtitle, parts)
 
 
@@ -287,9 +149,9 @@ def _level(without: Sequence[int], seeds: int, name: str, mean: Interval | None)
 def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
     rows = []
     for name, differences in comparison.differences.items():
-        cells = [_difference(key, differences[key]) for key in _KEY]
+        cells = [_difference(key, differences[key]) for key in KEY]
         rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
-    head = ("", "pairs", *(MEASURES[key].title for key in _KEY))
+    head = ("", "pairs", *(MEASURES[key].title for key in KEY))
     note = (
         "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Bold where the "
         "interval excludes zero; green for the better, red for the worse. Differences of percentages are in points."

@@ -1,19 +1,19 @@
 """The report of one run: report.html in its folder."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..runs.compare import MEASURES, Run, measure
-from ..runs.config import GROUPS, Config
-from ..runs.record import Record, curve, read_record
+from ..runs.config import Config
+from ..runs.measures import MEASURES, Run, curve, measure
+from ..runs.record import Record, read_record
 from ..runs.remarks import remarks
 from .charts import COLORS, Line, chart
-from .page import Markup, cell, figure, page, section, table
+from .page import Markup, cell, figure, page, section
+from .settings import settings, words
 
-__all__ = ["Panel", "described", "run_report", "settings", "write_report", "written"]
+__all__ = ["Panel", "described", "run_report", "write_report"]
 
 
 class Panel(NamedTuple):
@@ -77,7 +77,7 @@ def run_report(record: Record) -> str:
         parts.append(_samples(record.samples))
     parts.append(section("Settings", settings(config), note="Those that are not the default."))
     meanings = [(panel.title, panel.meaning) for panel in PANELS]
-    parts.append(Markup(f"<details><summary>What the curves show</summary>{_words(meanings)}</details>"))
+    parts.append(Markup(f"<details><summary>What the curves show</summary>{words(meanings)}</details>"))
     return page(config.label, f"advantages train · {record.path.name}", described(config) + _ended(record), parts)
 
 
@@ -167,39 +167,3 @@ def _response(sample: Mapping[str, Any]) -> Markup:
     facts += [f"{sample['tokens']} tokens{', cut off' if sample['truncated'] else ''}"]
     line = f"<b>reward {cell(reward)}</b> · {cell(' · '.join(facts))}"
     return Markup(f'<div class="response"><p>{line}</p><pre>{cell(sample["response"])}</pre></div>')
-
-
-def settings(config: Config) -> Markup:
-    """The settings that are not the default, and all of them on demand."""
-    fields = dataclasses.fields(Config)
-    changed = [row(field, config) for field in fields if getattr(config, field.name) != _default(field)]
-    shown = _words(changed) if changed else Markup('<p class="soft">All are the default.</p>')
-    groups = {
-        title: [row(field, config) for field in fields if field.metadata["group"] == group]
-        for group, title in GROUPS.items()
-    }
-    everything = "".join(f"<h3>{cell(title.capitalize())}</h3>{_words(rows)}" for title, rows in groups.items())
-    return Markup(f"{shown}<details><summary>All settings</summary>{everything}</details>")
-
-
-def row(field: "dataclasses.Field[Any]", config: Config) -> tuple[str, str, Markup]:
-    """A setting's name, value and meaning."""
-    meaning = Markup(f'<span class="soft">{cell(field.metadata["meaning"])}</span>')
-    return field.name, written(getattr(config, field.name)), meaning
-
-
-def written(value: Any) -> str:
-    """A setting's value as a person writes it."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={x}" for key, x in value.items()) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    return {} if field.default is dataclasses.MISSING else field.default
-
-
-def _words(rows: Sequence[Sequence[object]]) -> Markup:
-    return table((), rows, numbers=False)

@@ -16,17 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..files import append_line, read_lines, write_whole
 from .config import Config
 
 __all__ = [
     "Record",
     "RunFolder",
-    "curve",
     "find_runs",
-    "first_reaching",
     "free_folder",
     "read_record",
 ]
@@ -151,19 +147,6 @@ def read_record(path: Path) -> Record:
         raise ValueError(f"{path} holds a line that is no JSON ({error}); restore it, or leave the run out") from None
     evaluation = {"before": before.get("pass@1"), "after": after.get("pass@1"), "greedy": after.get("greedy")}
     return Record(path, config, metrics, evaluation, samples)
-
-
-def curve(values: Sequence[float], window: int = 5) -> Any:
-    """Values of steps, each averaged with the up to `window - 1` before it."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    counts = np.minimum(np.arange(1, len(values) + 1), window)
-    return (sums[1:] - sums[np.arange(1, len(values) + 1) - counts]) / counts
-
-
-def first_reaching(metrics: Sequence[Mapping[str, Any]], threshold: float) -> Mapping[str, Any] | None:
-    """The metrics of the first step at which the averaged accuracy reaches a threshold."""
-    reached = np.flatnonzero(curve([step["accuracy"] for step in metrics]) >= threshold)
-    return metrics[reached[0]] if len(reached) else None
 
 
 def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:

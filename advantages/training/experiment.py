@@ -19,7 +19,8 @@ from transformers.utils.logging import disable_progress_bar
 from ..files import read_lines, write_json
 from ..policy.load import load, pick_device
 from ..runs.config import Config
-from ..runs.record import RunFolder, first_reaching
+from ..runs.measures import first_reaching
+from ..runs.record import RunFolder
 from ..tasks.chain import TASKS
 from ..tasks.files import open_source
 from .checkpoint import latest, restore, save

@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from study import HERE, RATES, SEEDS, SETTINGS, TUNING_SEED, VARIANTS, read
 
-from advantages.runs.compare import Comparison, Interval, Run, band, compare
+from advantages.runs.compare import Comparison, Interval, band, compare
+from advantages.runs.measures import Run
 
 IMAGES = HERE.parents[1] / "docs" / "images"
 SAMPLES_PER_STEP, LAST = 128, 10

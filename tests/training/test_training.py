@@ -15,7 +15,7 @@ from advantages.policy.load import load
 from advantages.policy.rollout import read, sample
 from advantages.policy.tiny import ARCHITECTURES, character_tokenizer, tiny_model
 from advantages.runs.config import Config
-from advantages.runs.record import curve, first_reaching
+from advantages.runs.measures import curve, first_reaching
 from advantages.tasks.chain import TASKS
 from advantages.tasks.files import open_source
 from advantages.training.checkpoint import latest, restore, save

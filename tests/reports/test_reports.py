@@ -15,12 +15,14 @@ for library in ("scipy", "matplotlib", "rich"):
 
 from advantages.cli import main
 from advantages.files import read_lines, write_json
-from advantages.reports.comparison import compare_records, read_records, write_comparison
+from advantages.reports.comparison import write_comparison
 from advantages.reports.run import PANELS, run_report, write_report
-from advantages.runs.compare import MEASURES, Interval, Run, band, compare, interval, measure
+from advantages.runs.compare import Interval, band, compare, interval
 from advantages.runs.config import Config
+from advantages.runs.measures import MEASURES, Run, measure
 from advantages.runs.record import RunFolder, find_runs, read_record
 from advantages.runs.remarks import remarks
+from advantages.runs.select import compare_records, read_records
 
 FINITE = st.floats(-1e6, 1e6)
 NORMS = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=30)
@@ -179,9 +181,14 @@ def test_a_threshold_that_is_never_reached_is_said_and_not_dropped():
     runs += [learning("stuck", seed, best=0.3) for seed in range(3)]
     found = compare(runs)
     assert found["rloo"].without("samples_to_90") == (1,)
-    assert found["rloo"].means["samples_to_90"].n == 2
-    assert found.differences["rloo"]["samples_to_90"].left_out == (1,)
-    assert found.differences["rloo"]["samples_to_90"].seeds == (0, 2)
+    assert found["rloo"].values["samples_to_90"][1] is None
+    assert found["rloo"].means["samples_to_90"].n == 3  # the one that never did counts as a step beyond its twenty
+    known = [x for x in found["rloo"].values["samples_to_90"] if x is not None]
+    assert found["rloo"].means["samples_to_90"].mean == pytest.approx((sum(known) + 128 * 21) / 3)
+    assert found["rloo"].medians["steps_to_90"] == np.median([*(x / 128 for x in known), 21])
+    assert found.differences["rloo"]["samples_to_90"].censored == (1,)
+    assert found.differences["rloo"]["samples_to_90"].left_out == ()
+    assert found.differences["rloo"]["samples_to_90"].seeds == (0, 1, 2)
     assert found["stuck"].means["samples_to_90"] is None
     assert found.differences["stuck"]["samples_to_90"].mean is None
     assert found["stuck"].means["auc"].n == 3
@@ -471,7 +478,11 @@ def test_notes_name_partners_that_are_missing_and_thresholds_never_reached(tmp_p
     assert notes[0] == "seed 7 of rloo and seeds 0, 1 of grpo have no partner, and count in no difference between " + (
         "rloo and grpo."
     )
-    assert "rloo never reached 90% with seed 2; its mean is over the other seeds, and flatters it." in notes
+    assert (
+        "rloo never reached 90% with seed 2; it counts as one step beyond the last, so that its mean is too low."
+        in notes
+    )
+    assert "rloo never learned with seed 2: its accuracy did not rise by 0.02." in notes
     assert "2 seeds make wide intervals; take at least five to rank anything." in notes
 
 

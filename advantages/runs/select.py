@@ -1,0 +1,169 @@
+"""Recorded runs that belong together: read, named, refused, and what must be said of them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .compare import KEY, Comparison, compare
+from .config import Config
+from .measures import Run
+from .record import Record, find_runs, read_record
+
+__all__ = ["Compared", "compare_records", "read_records", "seeds_of", "written"]
+
+_SAME = ("task", "data", "model", "arch", "random_init", "system", "thinking", "evaluation")
+"""Settings that decide what an accuracy means."""
+_ASIDE = {"estimator", "options", "seed", "threads", "save_every"}
+"""Settings that are in the name already, or that nobody compares."""
+
+
+class Compared(NamedTuple):
+    """Runs, what they are compared as, and the result."""
+
+    records: list[Record]
+    runs: list[Run]
+    """In the order of the records."""
+    comparison: Comparison
+    notes: list[str]
+    """What must be known to read it, in plain words."""
+
+
+def read_records(folders: Sequence[Path], *, finished_only: bool = False) -> tuple[list[Record], list[Path]]:
+    """The runs in some folders, and those that were left out because they are not finished.
+
+    Raises:
+        ValueError: a folder holds no run, or an unfinished one that is not to be left out.
+    """
+    paths = {path.resolve(): path for folder in folders for path in find_runs(folder)}
+    records, unfinished = [], []
+    for path in paths.values():
+        if (path / "result.json").exists():
+            records.append(read_record(path))
+        else:
+            unfinished.append(path)
+    if unfinished and not finished_only:
+        raise ValueError(
+            f"compare: {_few([str(path) for path in unfinished])} {'is' if len(unfinished) == 1 else 'are'} not "
+            "finished; go on with advantages train --resume FOLDER, or pass --finished-only to leave out what is not"
+        )
+    if not records:
+        raise ValueError("compare: no run is finished; go on with one by advantages train --resume FOLDER")
+    return records, unfinished
+
+
+def compare_records(
+    records: Sequence[Record],
+    *,
+    baseline: str | None = None,
+    different_tasks: bool = False,
+    unfinished: Sequence[Path] = (),
+) -> Compared:
+    """Compare finished runs: those that differ in the seed alone are one variant.
+
+    Args:
+        records: of the runs; the first one's variant is the baseline unless another is named.
+        baseline: the name of a variant.
+        different_tasks: allow runs whose accuracies mean different things.
+        unfinished: runs that were left out.
+
+    Raises:
+        ValueError: runs do not compare, two share variant and seed, or there is no such baseline.
+    """
+    first = records[0]
+    for record in records:
+        for name in ("steps", *(() if different_tasks else _SAME)):
+            ours, theirs = getattr(first.config, name), getattr(record.config, name)
+            if ours != theirs:
+                advice = "compare runs of one length" if name == "steps" else (
+                    "their accuracies are of different things; compare them apart, or pass --different-tasks"
+                )  # fmt: skip
+                raise ValueError(
+                    f"compare: {first.path} has {name}={written(ours)} but {record.path} has {name}={written(theirs)}; "
+                    f"{advice}"
+                )
+    names = _names([record.config for record in records])
+    runs = [Run(name, r.config.seed, r.metrics, r.evaluation) for name, r in zip(names, records, strict=True)]
+    _refuse_twins(records, names)
+    comparison = compare(runs, baseline)
+    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished))
+
+
+def _names(configs: Sequence[Config]) -> list[str]:
+    """The estimator with its settings, and what else differs between the runs."""
+    fields = [field.name for field in dataclasses.fields(Config) if field.name not in _ASIDE]
+    differing = [name for name in fields if any(getattr(c, name) != getattr(configs[0], name) for c in configs)]
+    return [", ".join([c.label, *(f"{name}={written(getattr(c, name))}" for name in differing)]) for c in configs]
+
+
+def _refuse_twins(records: Sequence[Record], names: Sequence[str]) -> None:
+    seen: dict[tuple[str, int], Path] = {}
+    for record, name in zip(records, names, strict=True):
+        other = seen.setdefault((name, record.config.seed), record.path)
+        if other != record.path:
+            raise ValueError(
+                f"compare: {other} and {record.path} are both {name} with seed {record.config.seed}; leave one out"
+            )
+
+
+def _notes(comparison: Comparison, records: Sequence[Record], unfinished: Sequence[Path]) -> list[str]:
+    base = comparison.baseline
+    notes = [f"{path} is not finished, and was left out." for path in unfinished]
+    for name, seeds in comparison.unpaired.items():
+        if seeds:
+            ours = [seed for seed in seeds if seed in comparison[name].seeds]
+            theirs = [seed for seed in seeds if seed not in ours]
+            said = [f"{seeds_of(ours)} of {name}" if ours else "", f"{seeds_of(theirs)} of {base}" if theirs else ""]
+            notes.append(
+                f"{' and '.join(filter(None, said))} {'has' if len(seeds) == 1 else 'have'} no partner, and "
+                f"{'counts' if len(seeds) == 1 else 'count'} in no difference between {name} and {base}."
+            )
+    for variant in comparison.variants:
+        for percent in (50, 90):
+            if never := variant.without(f"samples_to_{percent}"):
+                who = "any seed" if len(never) == len(variant.seeds) else seeds_of(never)
+                counts = "it counts" if len(never) == 1 else "they count"
+                notes.append(
+                    f"{variant.name} never reached {percent}% with {who}"
+                    + (
+                        "."
+                        if who == "any seed"
+                        else f"; {counts} as one step beyond the last, so that its mean is too low."
+                    )
+                )
+    for variant in comparison.variants:
+        if variant.unlearned:
+            who = "any seed" if len(variant.unlearned) == len(variant.seeds) else seeds_of(variant.unlearned)
+            notes.append(f"{variant.name} never learned with {who}: its accuracy did not rise by 0.02.")
+    fewest = min(len(variant.seeds) for variant in comparison.variants)
+    if fewest == 1:
+        notes.append("One seed has no interval, and ranks nothing.")
+    elif fewest < 5:
+        notes.append(f"{fewest} seeds make wide intervals; take at least five to rank anything.")
+    if len({(r.config.prompts, r.config.samples) for r in records}) > 1:
+        notes.append("The runs sample different numbers of responses a step: compare them by samples, not by steps.")
+    if count := len(KEY) * len(comparison.differences):
+        notes.append(
+            f"Each interval holds by itself: of {count} differences that were all zero, about {count / 20:.2g} would "
+            "exclude zero by chance (*). Those that hold among all of these, by Benjamini and Hochberg at 5%, have **."
+        )
+    return notes
+
+
+def seeds_of(seeds: Sequence[int]) -> str:
+    """Seeds in words."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _few(items: Sequence[str], most: int = 3) -> str:
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + rest
+
+
+def written(value: Any) -> str:
+    """A setting's value as a person writes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={x}" for key, x in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
