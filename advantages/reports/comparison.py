@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..files import write_json, write_whole
-from ..runs.compare import KEY, LEVEL, Comparison, Difference, Interval, band
+from ..runs.compare import KEY, LEVEL, Comparison, Difference, Interval, Variant, band
 from ..runs.measures import MEASURES, Run
 from ..runs.select import Compared, seeds_of
 from .charts import Line, chart
@@ -28,6 +28,27 @@ def shown(name: str, interval: Interval | None, *, sign: bool = False) -> tuple[
         return "-", ""
     half = "" if interval.half is None else f"± {interval.half:{form}}"
     return format(interval.mean, ("+" if sign else "") + form), half
+
+
+def median_of(name: str, variant: Variant) -> str:
+    """The median over seeds, from three on."""
+    median = variant.medians[name]
+    return f"med {median:{MEASURES[name].form}}" if median is not None and len(variant.seeds) >= 3 else ""
+
+
+def mark_of(difference: Difference) -> str:
+    """Two stars where the difference holds among all, one where its interval alone excludes zero."""
+    return "**" if difference.holds else "*" if difference.mean and difference.mean.excludes_zero else ""
+
+
+def behind(name: str, difference: Difference) -> list[str]:
+    """What a mean difference may hide: the median, how many seeds are ahead, and seeds that were left out."""
+    pairs = len(difference.seeds)
+    form, better = MEASURES[name].form, MEASURES[name].better
+    ahead = difference.below if better < 0 else difference.above
+    said = [f"med {difference.median:+{form}}"] if pairs >= 3 else []
+    said += [f"{ahead} of {pairs} {'ahead' if better else 'more'}"] if pairs >= 2 else []
+    return said + ([f"{pairs} pairs"] if difference.left_out else [])
 
 
 # What is written

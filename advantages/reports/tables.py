@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..runs.compare import Comparison, Difference, Variant
 from ..runs.measures import MEASURES
-from .comparison import shown
+from .comparison import behind, mark_of, median_of, shown
 
 __all__ = ["tables"]
 
@@ -34,7 +34,8 @@ def tables(comparison: Comparison) -> list[Table]:
             for name, found in comparison.differences.items()
         },
         title=f"Differences from {comparison.baseline}, paired by seed",
-        caption="* the interval excludes zero. Differences of percentages are in percentage points.",
+        caption="* the interval excludes zero; ** and the difference holds among all that are shown, by Benjamini and "
+        "Hochberg at 5%. Differences of percentages are in percentage points.",
     )
     return [results, differences]
 
@@ -66,13 +67,13 @@ def _level(variant: Variant, name: str) -> Text:
     if mean is None:
         return Text("never" if "_to_" in name else "-")
     value, half = shown(name, mean)
-    return Text(f"{value}\n{f'{mean.n} of {len(variant.seeds)}' if without else half}".rstrip())
+    reached = f"{len(variant.seeds) - len(without)} of {len(variant.seeds)}" if without else ""
+    return Text("\n".join(filter(None, (value, half, median_of(name, variant), reached))))
 
 
 def _difference(name: str, difference: Difference) -> Text:
     if difference.mean is None:
         return Text("-")
     value, half = shown(name, difference.mean, sign=True)
-    left = f"\n{len(difference.seeds)} pairs" if difference.left_out else ""
-    clear = difference.mean.excludes_zero
-    return Text(f"{value}{'*' if clear else ''}\n{half}{left}".rstrip(), style="bold" if clear else "")
+    lines = (value + mark_of(difference), half, *behind(name, difference))
+    return Text("\n".join(filter(None, lines)), style="bold" if difference.mean.excludes_zero else "")

@@ -128,7 +128,7 @@ def _notes(comparison: Comparison, records: Sequence[Record], unfinished: Sequen
                     + (
                         "."
                         if who == "any seed"
-                        else f"; {counts} as one step beyond the last, so that its mean is too low."
+                        else f"; {counts} as one step beyond the last, and its mean is too low."
                     )
                 )
     for variant in comparison.variants:

@@ -479,8 +479,7 @@ def test_notes_name_partners_that_are_missing_and_thresholds_never_reached(tmp_p
         "rloo and grpo."
     )
     assert (
-        "rloo never reached 90% with seed 2; it counts as one step beyond the last, so that its mean is too low."
-        in notes
+        "rloo never reached 90% with seed 2; it counts as one step beyond the last, and its mean is too low." in notes
     )
     assert "rloo never learned with seed 2: its accuracy did not rise by 0.02." in notes
     assert "2 seeds make wide intervals; take at least five to rank anything." in notes
