@@ -12,7 +12,7 @@ from ..runs.compare import KEY, LEVEL, Comparison, Difference, Interval, Variant
 from ..runs.measures import MEASURES, Run
 from ..runs.select import Compared, seeds_of
 from .charts import Line, chart
-from .page import Markup, cell, chip, figure, legend, page, section, table
+from .page import Markup, chip, figure, legend, page, part, section, table
 from .settings import settings
 
 __all__ = ["shown", "write_comparison"]
@@ -78,10 +78,14 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
         accuracy = band(runs, "accuracy", 5)
         variant["curve"] = {
             "samples": accuracy.samples.tolist(),
-            "accuracy": accuracy.mean.tolist(),
-            "half": accuracy.half.tolist() if len(runs) > 1 else None,
+            "accuracy": _json(accuracy.mean),
+            "half": _json(accuracy.half) if len(runs) > 1 else None,
         }
     return {"interval": f"{LEVEL:.0%}, Student's t over seeds", **found, "notes": compared.notes}
+
+
+def _json(values: Any) -> list[float | None]:
+    return [None if x != x else x for x in values.tolist()]
 
 
 def comparison_report(compared: Compared, folder: Path) -> str:
@@ -92,8 +96,7 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     by_name = _by_name(compared.runs)
     parts = []
     if compared.notes:
-        said = "".join(f"<li>{cell(note)}</li>" for note in compared.notes)
-        parts.append(section("Before you read it", Markup(f'<ul class="notes">{said}</ul>')))
+        parts.append(section("Before you read it", part("notes", compared.notes)))
     note = "Accuracy of the step's samples, mean of five steps, averaged over seeds"
     several = all(len(runs) >= _BANDS for runs in by_name.values())
     parts.append(
@@ -108,7 +111,7 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     parts.append(_levels(comparison))
     if comparison.differences:
         parts.append(_differences(comparison, names))
-    charts = "".join(
+    charts = [
         _figure(by_name, name, title, percent=percent, log=log)
         for name, title, percent, log in (
             ("reward", "Reward", False, False),
@@ -118,8 +121,8 @@ def comparison_report(compared: Compared, folder: Path) -> str:
             ("length", "Response length", False, False),
             ("tokens_per_second", "Tokens per second", False, False),
         )
-    )
-    parts.append(section("Along the way", legend(names), Markup(f'<div class="charts">{charts}</div>'), note=along))
+    ]
+    parts.append(section("Along the way", legend(names), part("charts", charts), note=along))
     parts += [
         _every_run(compared, folder),
         section("Settings", settings(config), note="Of the first run."),
@@ -149,22 +152,26 @@ def _figure(
 
 def _levels(comparison: Comparison) -> Markup:
     columns = [name for name in MEASURES if not name.startswith("steps_to")]
+    head = ("", *(MEASURES[name].title for name in columns), "never learned")
     rows = [
-        (chip(variant.name, color), *(_level(variant.without(name), len(variant.seeds), name, variant.means[name])
-                                      for name in columns))
-        for color, variant in enumerate(comparison.variants)
-    ]  # fmt: skip
-    note = "Means over seeds, with 95% intervals."
-    return section("Results", table(("", *(MEASURES[name].title for name in columns)), rows), note=note)
+        (chip(v.name, k), *(_level(v, name) for name in columns), f"{len(v.unlearned)} of {len(v.seeds)}")
+        for k, v in enumerate(comparison.variants)
+    ]
+    note = (
+        "Means over seeds, with 95% intervals and medians. A seed that never reached a threshold counts as one step "
+        "beyond its last; one whose accuracy did not rise by 0.02 never learned."
+    )
+    return section("Results", table(head, rows), note=note)
 
 
-def _level(without: Sequence[int], seeds: int, name: str, mean: Interval | None) -> Markup:
+def _level(variant: Variant, name: str) -> Markup:
+    mean, without = variant.means[name], variant.without(name)
     if mean is None:
-        return cell("never" if "_to_" in name else "-")
+        return part("number", "never" if "_to_" in name else "-", "", "", [])
     value, half = shown(name, mean)
-    if without:
-        half = f"{mean.n} of {seeds} seeds"
-    return Markup(f"{value}<small>{half}</small>")
+    count = len(variant.seeds)
+    lines = [half, median_of(name, variant), f"{count - len(without)} of {count} seeds" if without else ""]
+    return part("number", value, "", "", list(filter(None, lines)))
 
 
 def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
@@ -174,43 +181,41 @@ def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
         rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
     head = ("", "pairs", *(MEASURES[key].title for key in KEY))
     note = (
-        "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Bold where the "
-        "interval excludes zero; green for the better, red for the worse. Differences of percentages are in points."
+        "Each seed's run less the baseline's of the same seed: mean, 95% interval and median over pairs, and in how many "
+        "the variant is ahead. * and bold: the interval excludes zero. ** and green for the better, red for the worse: "
+        "it holds among all that the table shows, by Benjamini and Hochberg at 5%. Differences of percentages are in "
+        "points."
     )
+    title = MEASURES["auc"].title
     bars = [(chip(name, names.index(name)), d["auc"]) for name, d in comparison.differences.items()]
-    return section(
-        f"Differences from {comparison.baseline}", table(head, rows), _forest(bars, MEASURES["auc"].title), note=note
-    )
+    return section(f"Differences from {comparison.baseline}", table(head, rows), _forest(bars, title), note=note)
 
 
 def _difference(name: str, difference: Difference) -> Markup:
     mean = difference.mean
     if mean is None:
-        return cell("-")
+        return part("number", "-", "", "", [])
     value, half = shown(name, mean, sign=True)
-    left = f"<small>{len(difference.seeds)} pairs</small>" if difference.left_out else ""
-    kind = ""
-    if mean.excludes_zero:
-        gain = mean.mean * MEASURES[name].better
-        kind = "better" if gain > 0 else "worse" if gain < 0 else "differs"
-    return Markup(f'<span class="{kind}">{value}</span><small>{half}</small>{left}')
+    gain = mean.mean * MEASURES[name].better if difference.holds else 0
+    kind = "better" if gain > 0 else "worse" if gain < 0 else "differs" if mean.excludes_zero else ""
+    return part("number", value, kind, mark_of(difference), list(filter(None, (half, *behind(name, difference)))))
 
 
 def _forest(rows: Sequence[tuple[Markup, Difference]], title: str) -> Markup:
-    """A bar per variant: the difference's interval, its mean, and zero."""
-    known = [(name, d.mean.mean, d.mean.half) for name, d in rows if d.mean and d.mean.half is not None]
+    """A bar per variant: the difference's interval, its mean, and zero; and the numbers."""
+    known = [(name, d, d.mean.mean, d.mean.half) for name, d in rows if d.mean and d.mean.half is not None]
     if not known:
         return Markup("")
-    reach = 1.1 * max(abs(mean) + half for _, mean, half in known) or 1.0
-    lines = []
-    for name, mean, half in known:
-        low, middle, high = (50 + 50 * x / reach for x in (mean - half, mean, mean + half))
-        bar = (
-            f'<i class="zero"></i><i class="range" style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
-            f'<i class="dot" style="left:{middle:.2f}%"></i>'
+    reach = 1.1 * max(abs(mean) + half for _, _, mean, half in known) or 1.0
+    bars = [
+        (
+            name,
+            *(50 + 50 * x / reach for x in (mean - half, mean, mean + half)),
+            f"{mean:+.3f} ± {half:.3f}{mark_of(d)}",
         )
-        lines.append(f'<div class="name">{name}</div><div class="track">{bar}</div>')
-    return Markup(f'<h3>Difference of the {cell(title)}</h3><div class="forest">{"".join(lines)}</div>')
+        for name, d, mean, half in known
+    ]
+    return part("forest", f"Difference of the {title}", bars)
 
 
 def _every_run(compared: Compared, folder: Path) -> Markup:
@@ -226,14 +231,14 @@ def _every_run(compared: Compared, folder: Path) -> Markup:
         for place, seed in enumerate(variant.seeds)
     ]
     head = ("", "seed", *(MEASURES[name].title for name in columns))
-    return Markup(f"<details><summary>Every run</summary>{table(head, rows)}</details>")
+    return part("details", "Every run", table(head, rows))
 
 
-def _link(name: str, report: Path, folder: Path) -> Markup:
+def _link(name: str, report: Path, folder: Path) -> Markup | str:
     if not report.exists():
-        return cell(name)
+        return name
     address = quote(os.path.relpath(report, folder).replace(os.sep, "/"))
-    return Markup(f'<a href="{address}">{cell(name)}</a>')
+    return part("link", address, name)
 
 
 def _single(name: str, value: float | None) -> str:
@@ -244,4 +249,4 @@ def _single(name: str, value: float | None) -> str:
 
 def _meanings() -> Markup:
     rows = [(measure.title, measure.meaning) for measure in MEASURES.values()]
-    return Markup(f"<details><summary>What the numbers mean</summary>{table((), rows, numbers=False)}</details>")
+    return part("details", "What the numbers mean", table((), rows, numbers=False))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..runs.config import GROUPS, Config
 from ..runs.select import written
-from .page import Markup, cell, table
+from .page import Markup, part, table
 
 __all__ = ["settings", "words"]
 
@@ -15,18 +15,18 @@ def settings(config: Config) -> Markup:
     """The settings that are not the default, and all of them on demand."""
     fields = dataclasses.fields(Config)
     changed = [row(field, config) for field in fields if getattr(config, field.name) != _default(field)]
-    shown = words(changed) if changed else Markup('<p class="soft">All are the default.</p>')
+    shown = words(changed) if changed else part("soft", "All are the default.")
     groups = {
         title: [row(field, config) for field in fields if field.metadata["group"] == group]
         for group, title in GROUPS.items()
     }
-    everything = "".join(f"<h3>{cell(title.capitalize())}</h3>{words(rows)}" for title, rows in groups.items())
-    return Markup(f"{shown}<details><summary>All settings</summary>{everything}</details>")
+    everything = Markup("").join(part("group", title.capitalize(), words(rows)) for title, rows in groups.items())
+    return shown + part("details", "All settings", everything)
 
 
 def row(field: "dataclasses.Field[Any]", config: Config) -> tuple[str, str, Markup]:
     """A setting's name, value and meaning."""
-    meaning = Markup(f'<span class="soft">{cell(field.metadata["meaning"])}</span>')
+    meaning = part("soft", field.metadata["meaning"])
     return field.name, written(getattr(config, field.name)), meaning
 
 
