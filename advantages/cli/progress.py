@@ -63,11 +63,13 @@ class Display:
             self._tasks[key] = self._bar.add_task(key[0], total=total, shown="")
         self._bar.update(self._tasks[key], completed=step, shown=shown)
 
-    def results(self, comparison: Comparison) -> None:
-        """What came out, in tables."""
+    def results(self, comparison: Comparison, legend: Mapping[str, str]) -> None:
+        """What came out, in tables, and what short names stand for."""
         for table in tables(comparison):
             self.console.print()
             self.console.print(table)
+        for name, whole in legend.items():
+            self.console.print(f"{name} is {whole}", markup=False, soft_wrap=True)
 
     def paths(self, paths: Mapping[str, Path]) -> None:
         for name, path in paths.items():

@@ -204,7 +204,7 @@ def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
         return 128 + stopped.signal_number
     if display.main:
         compared = compare_records([read_record(path) for path, _ in runs])
-        display.results(compared.comparison)
+        display.results(compared.comparison, compared.legend)
         write_json(folder / "results.json", as_dicts(outcomes))
         plot_curves(as_dicts(outcomes), folder / "curves.png")
         reports = [write_report(path) for path, _ in runs]
@@ -257,6 +257,8 @@ def compare_runs(options: argparse.Namespace) -> int:
     for table in tables(compared.comparison):
         console.print(table)
         console.print()
+    for name, whole in compared.legend.items():
+        console.print(f"{name} is {whole}", markup=False, soft_wrap=True)
     for note in compared.notes:
         console.print(note, markup=False, soft_wrap=True)
     for name, path in paths.items():

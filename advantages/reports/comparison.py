@@ -81,7 +81,12 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
             "accuracy": _json(accuracy.mean),
             "half": _json(accuracy.half) if len(runs) > 1 else None,
         }
-    return {"interval": f"{LEVEL:.0%}, Student's t over seeds", **found, "notes": compared.notes}
+    return {
+        "interval": f"{LEVEL:.0%}, Student's t over seeds",
+        **found,
+        "notes": compared.notes,
+        "legend": compared.legend,
+    }
 
 
 def _json(values: Any) -> list[float | None]:
@@ -97,6 +102,10 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     parts = []
     if compared.notes:
         parts.append(section("Before you read it", part("notes", compared.notes)))
+    if compared.legend:
+        rows = [(chip(name, names.index(name)), whole) for name, whole in compared.legend.items()]
+        note = "Settings that are the default are left out; all runs share those of the section Settings."
+        parts.append(section("Names", table((), rows, numbers=False), note=note))
     note = "Accuracy of the step's samples, mean of five steps, averaged over seeds"
     several = all(len(runs) >= _BANDS for runs in by_name.values())
     parts.append(
@@ -181,8 +190,8 @@ def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
         rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
     head = ("", "pairs", *(MEASURES[key].title for key in KEY))
     note = (
-        "Each seed's run less the baseline's of the same seed: mean, 95% interval and median over pairs, and in how many "
-        "the variant is ahead. * and bold: the interval excludes zero. ** and green for the better, red for the worse: "
+        "Each seed's run less the baseline's of the same seed: mean, 95% interval and median over pairs, and in how "
+        "many it is ahead. * and bold: the interval excludes zero. ** and green for the better, red for the worse: "
         "it holds among all that the table shows, by Benjamini and Hochberg at 5%. Differences of percentages are in "
         "points."
     )

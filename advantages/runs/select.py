@@ -16,6 +16,10 @@ _SAME = ("task", "data", "model", "arch", "random_init", "system", "thinking", "
 """Settings that decide what an accuracy means."""
 _ASIDE = {"estimator", "options", "seed", "threads", "save_every"}
 """Settings that are in the name already, or that nobody compares."""
+_SPEED = {"device", "micro_batch", "gradient_checkpointing", "engine", "engine_memory", "max_prompt_tokens"}
+"""Settings that change how fast a run is, not what it learns."""
+LONGEST = 40
+"""Characters of a name that a table and a phone can show."""
 
 
 class Compared(NamedTuple):
@@ -27,6 +31,8 @@ class Compared(NamedTuple):
     comparison: Comparison
     notes: list[str]
     """What must be known to read it, in plain words."""
+    legend: dict[str, str]
+    """What the names stand for that do not say all themselves."""
 
 
 def read_records(folders: Sequence[Path], *, finished_only: bool = False) -> tuple[list[Record], list[Path]]:
@@ -82,18 +88,56 @@ def compare_records(
                     f"compare: {first.path} has {name}={written(ours)} but {record.path} has {name}={written(theirs)}; "
                     f"{advice}"
                 )
-    names = _names([record.config for record in records])
+    names, legend = _names([record.config for record in records])
     runs = [Run(name, r.config.seed, r.metrics, r.evaluation) for name, r in zip(names, records, strict=True)]
     _refuse_twins(records, names)
-    comparison = compare(runs, baseline)
-    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished))
+    comparison = compare(runs, next((name for name, whole in legend.items() if whole == baseline), baseline))
+    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished), legend)
 
 
-def _names(configs: Sequence[Config]) -> list[str]:
-    """The estimator with its settings, and what else differs between the runs."""
+def _names(configs: Sequence[Config]) -> tuple[list[str], dict[str, str]]:
+    """The estimator with its settings and what else differs between the runs, and what short ones stand for.
+
+    Where that is longer than `LONGEST`, defaults are left out, then settings of mere speed; where it is still longer,
+    or would no longer tell runs apart, a letter stands for it.
+    """
     fields = [field.name for field in dataclasses.fields(Config) if field.name not in _ASIDE]
     differing = [name for name in fields if any(getattr(c, name) != getattr(configs[0], name) for c in configs)]
-    return [", ".join([c.label, *(f"{name}={written(getattr(c, name))}" for name in differing)]) for c in configs]
+    full = [_name(c, differing) for c in configs]
+    if max(map(len, full)) <= LONGEST:
+        return full, {}
+    telling = [[name for name in differing if not _is_default(c, name)] for c in configs]
+    short = [_name(c, names) for c, names in zip(configs, telling, strict=True)]
+    brief = [_name(c, [n for n in names if n not in _SPEED]) for c, names in zip(configs, telling, strict=True)]
+    chosen: dict[str, str] = {}
+    for one, options in zip(full, zip(short, brief, strict=True), strict=True):
+        others = {other for whole, *some in zip(full, short, brief, strict=True) if whole != one for other in some}
+        fitting = [name for name in options if len(name) <= LONGEST and name not in others]
+        chosen.setdefault(one, fitting[0] if fitting else "")
+    lettered = [one for one, name in chosen.items() if not name]
+    estimators = {one: c.estimator.rpartition(":")[2].rpartition(".")[2] for one, c in zip(full, configs, strict=True)}
+    for number, one in enumerate(lettered):
+        chosen[one] = f"{_letter(number)}: {estimators[one]}"
+    wholes = dict(zip(full, short, strict=True))  # defaults need no word in the legend, either
+    legend = {name: wholes[one] for one, name in chosen.items() if name != wholes[one]}
+    if len(set(legend.values())) < len(legend):
+        legend = {name: one for one, name in chosen.items() if name != one}
+    return [chosen[one] for one in full], legend
+
+
+def _name(config: Config, names: Sequence[str]) -> str:
+    return ", ".join([config.label, *(f"{name}={written(getattr(config, name))}" for name in names)])
+
+
+def _is_default(config: Config, name: str) -> bool:
+    field = next(field for field in dataclasses.fields(Config) if field.name == name)
+    default = {} if field.default is dataclasses.MISSING else field.default
+    return bool(getattr(config, name) == default)
+
+
+def _letter(number: int) -> str:
+    """A to Z, then AA, AB ..."""
+    return (_letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
 def _refuse_twins(records: Sequence[Record], names: Sequence[str]) -> None:
@@ -166,4 +210,6 @@ def written(value: Any) -> str:
         return ", ".join(f"{key}={x}" for key, x in value.items()) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
     return "none" if value is None else str(value)
