@@ -31,6 +31,8 @@ class Compared(NamedTuple):
     comparison: Comparison
     notes: list[str]
     """What must be known to read it, in plain words."""
+    against_rloo: Comparison | None
+    """The same with RLOO as the baseline, which is unbiased; None where it is the baseline already, or absent."""
     legend: dict[str, str]
     """What the names stand for that do not say all themselves."""
 
@@ -92,7 +94,9 @@ def compare_records(
     runs = [Run(name, r.config.seed, r.metrics, r.evaluation) for name, r in zip(names, records, strict=True)]
     _refuse_twins(records, names)
     comparison = compare(runs, next((name for name, whole in legend.items() if whole == baseline), baseline))
-    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished), legend)
+    rloo = next((name for name, record in zip(names, records, strict=True) if record.config.estimator == "rloo"), None)
+    against = compare(runs, rloo) if rloo not in (None, comparison.baseline) else None
+    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished), against, legend)
 
 
 def _names(configs: Sequence[Config]) -> tuple[list[str], dict[str, str]]:

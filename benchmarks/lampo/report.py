@@ -67,8 +67,8 @@ def _table(setting: str, meaning: str, found: Comparison, records: list[dict[str
         f"Pass@1 before: {_mean(before, '.3f')}. A seed that never reached 90% counts as step 41. "
         "Never learned: the accuracy of the last five steps is no 0.02 above that of the first five.",
         "",
-        "| variant | rate | AUC | AUC, median | steps to 90% | reached by | pass@1 after | after, median | greedy after | "
-        f"never learned | gradient norm | its mean over the last {LAST} steps |",
+        "| variant | rate | AUC | AUC, median | steps to 90% | reached by | pass@1 after | after, median | "
+        f"greedy after | never learned | gradient norm | its mean over the last {LAST} steps |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in VARIANTS:
