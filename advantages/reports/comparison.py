@@ -86,7 +86,13 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
         **found,
         "notes": compared.notes,
         "legend": compared.legend,
+        "rloo": _rloo(compared),
     }
+
+
+def _rloo(compared: Compared) -> dict[str, Any] | None:
+    against = compared.against_rloo
+    return None if against is None else dict(dataclasses.asdict(against)["differences"])
 
 
 def _json(values: Any) -> list[float | None]:
@@ -120,6 +126,8 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     parts.append(_levels(comparison))
     if comparison.differences:
         parts.append(_differences(comparison, names))
+    if compared.against_rloo and len(names) > 2:  # of two, one is the other's negative
+        parts.append(_differences(compared.against_rloo, names))
     charts = [
         _figure(by_name, name, title, percent=percent, log=log)
         for name, title, percent, log in (
