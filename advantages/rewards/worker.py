@@ -87,7 +87,7 @@ class _Keeper:
     def _answer(self, token: bytes) -> bytes:
         """What the judge says to a request; everything else that it says is nothing."""
         said = b""
-        sources = [self.parent, self.socket, *([] if self.alive is None else [self.alive])]
+        sources: list[Any] = [self.parent, self.socket, *([] if self.alive is None else [self.alive])]
         while True:
             ready = wait(sources)
             if self.parent in ready:  # it speaks only to a keeper that is idle
