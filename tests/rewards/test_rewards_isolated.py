@@ -555,6 +555,7 @@ def test_a_keeper_that_is_killed_leaves_nothing(judges):
     with pytest.warns(UserWarning, match="its process was ended from outside"):
         assert reward(completions=[code], answer=[1]) == [None]
     killer.join()
+    until(lambda: not left_over(mark))  # they were killed one after another, by one who is not their parent
     assert left_over(mark) == []
     assert reward(completions=["found = 1"], answer=[1]) == [1.0]
 
