@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
             raise
         raise SystemExit(_out_of_memory(reason, settings, folder)) from None
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"advantages eval: {str(error).removeprefix('eval: ')}") from None
+        raise SystemExit(f"advantages eval: {error}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

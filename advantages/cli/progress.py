@@ -5,22 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
-from ..reports.comparison import shown
-from ..runs.compare import MEASURES, Comparison, Difference, Variant, measures_of
+from ..reports.tables import tables
+from ..runs.compare import Comparison
 from ..runs.config import Config
 
-__all__ = ["Display", "tables"]
-
-_ACCURACIES = ("before", "after", "greedy", "steps_to_90", "samples_to_90", "auc")
-_REWARDS = ("reward_before", "reward_after", "reward_greedy", "reward")
-_DIFFERENCES = ("auc", "after", "samples_to_90")
-_REWARD_DIFFERENCES = ("reward", "reward_after")
+__all__ = ["Display"]
 
 
 class Display:
@@ -74,82 +66,18 @@ class Display:
             self._tasks[key] = self._bar.add_task(key[0], total=total, shown="")
         self._bar.update(self._tasks[key], completed=step, shown=shown)
 
-    def results(self, comparison: Comparison) -> None:
-        """What came out, in tables."""
+    def results(self, comparison: Comparison, legend: Mapping[str, str]) -> None:
+        """What came out, in tables, and what short names stand for."""
         for table in tables(comparison):
             self.console.print()
             self.console.print(table)
+        for name, whole in legend.items():
+            self.console.print(f"{name} is {whole}", markup=False, soft_wrap=True)
 
     def paths(self, paths: Mapping[str, Path]) -> None:
         for name, path in paths.items():
             self.console.print(f"{name:<8} {path}", soft_wrap=True)
 
 
-def tables(comparison: Comparison) -> list[Table]:
-    """The results, a row per variant, and the differences from the baseline where there are pairs of runs."""
-    counts = sorted({len(variant.seeds) for variant in comparison.variants})
-    accurate = "auc" in measures_of(comparison)
-    caption = (
-        "Accuracies are of held-out problems; the area under the curve is the mean accuracy of all steps."
-        if accurate
-        else "The first reward is no verdict of 0 or 1, and has no accuracy; these are mean rewards, - where unscored."
-    )
-    if counts[-1] > 1:
-        seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-        caption = f"Means over {seeds} seeds, ± 95% intervals of Student's t. {caption}"
-    columns = (*(_ACCURACIES if accurate else _REWARDS), "seconds")
-    levels = {v.name: [_level(v, name) for name in columns] for v in comparison.variants}
-    results = _table(columns, levels, caption=caption)
-    if all(len(found["seconds"].seeds) < 2 for found in comparison.differences.values()):
-        return [results]
-    keys = (*(_DIFFERENCES if accurate else _REWARD_DIFFERENCES), "gradient_variation", "gradient_change")
-    differences = _table(
-        keys,
-        {name: [_difference(key, found[key]) for key in keys] for name, found in comparison.differences.items()},
-        title=f"Differences from {comparison.baseline}, paired by seed",
-        caption="* the interval excludes zero. Differences of percentages are in percentage points.",
-    )
-    return [results, differences]
-
-
-def _table(names: Sequence[str], rows: Mapping[str, Sequence[Text]], *, title: str = "", caption: str) -> Table:
-    """A table of measures, as narrow as its numbers allow, so that 80 columns hold it with a long name."""
-    table = Table(
-        box=SIMPLE_HEAD,
-        header_style="bold",
-        title=Text(title) if title else None,
-        title_justify="left",
-        title_style="bold",
-        caption=caption,
-        caption_justify="left",
-        caption_style="dim",
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("", overflow="fold")
-    for place, name in enumerate(names):
-        words = MEASURES[name].title.split() + [line for row in rows.values() for line in row[place].plain.splitlines()]
-        table.add_column(MEASURES[name].title, justify="right", width=max(map(len, words)))
-    for name, cells in rows.items():
-        table.add_row(Text(", ".join(part.strip() for part in name.split(","))), *cells)  # may break after commas
-    return table
-
-
 def _known(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _level(variant: Variant, name: str) -> Text:
-    mean, without = variant.means[name], variant.without(name)
-    if mean is None:
-        return Text("never" if "_to_" in name else "-")
-    value, half = shown(name, mean)
-    return Text(f"{value}\n{f'{mean.n} of {len(variant.seeds)}' if without else half}".rstrip())
-
-
-def _difference(name: str, difference: Difference) -> Text:
-    if difference.mean is None:
-        return Text("-")
-    value, half = shown(name, difference.mean, sign=True)
-    left = f"\n{len(difference.seeds)} pairs" if difference.left_out else ""
-    clear = difference.mean.excludes_zero
-    return Text(f"{value}{'*' if clear else ''}\n{half}{left}".rstrip(), style="bold" if clear else "")

@@ -213,9 +213,10 @@ def _check(runs: Sequence[tuple[str, Config]]) -> list[tuple[str, Config]]:
 def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
     from ..files import disk_errors, write_json
     from ..reports.charts import plot_curves
-    from ..reports.comparison import compare_records, write_comparison
+    from ..reports.comparison import write_comparison
     from ..reports.run import write_report
     from ..runs.record import RunFolder, as_dicts, read_record
+    from ..runs.select import compare_records
     from ..training.experiment import Stopped, processes, run
     from .progress import Display
 
@@ -232,7 +233,7 @@ def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
             return 128 + stopped.signal_number
         if world.main:
             compared = compare_records([read_record(path) for path, _ in runs])
-            display.results(compared.comparison)
+            display.results(compared.comparison, compared.legend)
             write_json(folder / "results.json", as_dicts(outcomes))
             plot_curves(as_dicts(outcomes), folder / "curves.png")
             reports = [write_report(path) for path, _ in runs]
@@ -267,8 +268,9 @@ def compare_runs(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ..files import claim_free
-    from ..reports.comparison import compare_records, read_records, write_comparison
-    from .progress import tables
+    from ..reports.comparison import write_comparison
+    from ..reports.tables import tables
+    from ..runs.select import compare_records, read_records
 
     try:
         records, unfinished = read_records(options.folders, finished_only=options.finished_only)
@@ -276,7 +278,7 @@ def compare_runs(options: argparse.Namespace) -> int:
             records, baseline=options.baseline, different_tasks=options.different_tasks, unfinished=unfinished
         )
     except ValueError as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"advantages compare-runs: {error}") from None
     alone = options.folders[0] if len(options.folders) == 1 else None
     chosen = options.out or alone
     with nullcontext(chosen) if chosen else claim_free(Path("runs"), "compare") as folder:
@@ -285,6 +287,8 @@ def compare_runs(options: argparse.Namespace) -> int:
     for table in tables(compared.comparison):
         console.print(table)
         console.print()
+    for name, whole in compared.legend.items():
+        console.print(f"{name} is {whole}", markup=False, soft_wrap=True)
     for note in compared.notes:
         console.print(note, markup=False, soft_wrap=True)
     for name, path in paths.items():

@@ -47,7 +47,7 @@ class Record:
         file = folder / "config.json"
         found = read_json(file).get("settings") if file.exists() else None
         if not isinstance(found, dict):
-            raise ValueError(f"eval: {folder} holds no evaluation that could be resumed; pass the folder of one")
+            raise ValueError(f"{folder} holds no evaluation that could be resumed; pass the folder of one")
         return found
 
     @staticmethod
@@ -64,20 +64,20 @@ class Record:
         file = self.folder / "config.json"
         if not file.exists():
             if self.folder.exists() and any(path.name != LOCK for path in self.folder.iterdir()):
-                raise ValueError(f"eval: {self.folder} holds other files; pass another --output")
+                raise ValueError(f"{self.folder} holds other files; pass another --output")
             return
         was = self.settings(self.folder)
         for name in dict.fromkeys([*was, *settings]):
             if name not in MAY_CHANGE and was.get(name) != settings.get(name):
                 raise ValueError(
-                    f"eval: {self.folder} was started with {name}={was.get(name)!r} but now it is "
+                    f"{self.folder} was started with {name}={was.get(name)!r} but now it is "
                     f"{settings.get(name)!r}; resume it as it was, or pass another --output"
                 )
         written = read_json(file)
         for name, value in fingerprints.items():
             if (name in written or "version" in written) and written.get(name) != value:
                 raise ValueError(
-                    f"eval: the {name} are not those that {self.folder} was started with; restore them, or pass "
+                    f"the {name} are not those that {self.folder} was started with; restore them, or pass "
                     "another --output"
                 )
 
@@ -141,7 +141,7 @@ class Record:
                 complete = len(batch) == batch[0]["batch"]["size"]
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise ValueError(
-                    f"eval: {self._file} line {number} is damaged; remove it and all lines below, and resume"
+                    f"{self._file} line {number} is damaged; remove it and all lines below, and resume"
                 ) from None
             self._sum.update(line)
             total += len(line) + 1

@@ -45,12 +45,10 @@ def check(found: Mapping[str, str], folder: Path) -> None:
     """
     for name, was in found.items():
         if not Path(name).is_file():
-            raise ValueError(
-                f"train: {name} is gone, which {folder} was started with; restore it, or start another run"
-            )
+            raise ValueError(f"{name} is gone, which {folder} was started with; restore it, or start another run")
         if sha256(Path(name)) != was:
             raise ValueError(
-                f"train: {name} is not the file that {folder} was started with, but has other content; restore it, "
+                f"{name} is not the file that {folder} was started with, but has other content; restore it, "
                 "or start another run"
             )
 

@@ -19,8 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..files import (
     LOCK,
     append_lines,
@@ -43,12 +41,8 @@ __all__ = [
     "Record",
     "RunFolder",
     "config_from",
-    "curve",
     "evaluated",
     "find_runs",
-    "first_reaching",
-    "has_verdicts",
-    "mean_known",
     "new_folder",
     "read_config",
     "read_record",
@@ -72,7 +66,7 @@ def new_folder(root: Path, name: str | None) -> Iterator[Path]:
     with claim(root / name) as folder:
         if any(file.name != LOCK for file in folder.iterdir()):
             raise ValueError(
-                f"train: {folder} already holds a run; pass another --name, or --resume {folder} to go on with it"
+                f"{folder} already holds a run; pass another --name, or --resume {folder} to go on with it"
             )
         yield folder
 
@@ -112,7 +106,7 @@ class RunFolder:
                 was, now = getattr(found, field.name), getattr(config, field.name)
                 if was != now:
                     raise ValueError(
-                        f"train: {self.path} was started with {field.name}={was!r} but now it is {now!r}; "
+                        f"{self.path} was started with {field.name}={was!r} but now it is {now!r}; "
                         "resume it as it was, or start another run"
                     )
             return
@@ -182,15 +176,15 @@ class RunFolder:
                 if step is None:
                     damaged = damaged or number
                 elif step <= steps and damaged:
-                    raise ValueError(f"train: {file} line {damaged} is damaged; {advice}")
+                    raise ValueError(f"{file} line {damaged} is damaged; {advice}")
                 elif step <= steps:
                     kept.append((step, line))
             if name == "metrics.jsonl":
                 for number in range(1, max(steps, len(kept)) + 1):
                     if number > min(steps, len(kept)) or kept[number - 1][0] != number:
-                        raise ValueError(f"train: {file} line {number} is not of step {number}; {advice}")
+                        raise ValueError(f"{file} line {number} is not of step {number}; {advice}")
             if name == "samples.jsonl" and steps and file.exists() and (not kept or kept[-1][0] != steps):
-                raise ValueError(f"train: {file} has lost lines: it has none of step {steps}; {advice}")
+                raise ValueError(f"{file} has lost lines: it has none of step {steps}; {advice}")
             content = b"".join(line for _, line in kept)
             if file.exists() and file.read_bytes() != content:
                 write_whole(file, content.decode())
@@ -234,7 +228,7 @@ def config_from(settings: Mapping[str, Any], where: Path, version: str | None) -
         return Config(**settings)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"train: {where} was written by {writer(version)} of rl-advantages, but this is {__version__} ({error}); "
+            f"{where} was written by {writer(version)} of rl-advantages, but this is {__version__} ({error}); "
             "use that version, or start another run"
         ) from None
 
@@ -328,33 +322,6 @@ def _renamed(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
     found = {"": evaluation["pass@1"], "greedy_": evaluation.get("greedy")}
     what = "accuracy" if all(x is None or 0 <= x <= 1 for x in found.values()) else "reward"
     return {prefix + what: x for prefix, x in found.items()}
-
-
-def has_verdicts(metrics: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the first reward is a verdict of 0 or 1 wherever it is scored, so that its mean is an accuracy."""
-    scored = [step["accuracy"] for step in metrics if step["accuracy"] is not None or step.get("reward") is not None]
-    return bool(scored) and all(x is not None and 0 <= x <= 1 for x in scored)
-
-
-def curve(values: Sequence[float | None], window: int = 5) -> Any:
-    """Values of steps, each averaged with the up to `window - 1` before it; NaN where all of these are None."""
-    x = np.array(values, np.float64)  # None becomes NaN
-    windows = [x[max(0, k - window) : k] for k in range(1, len(x) + 1)]
-    return np.array([np.mean(some) if len(some := w[np.isfinite(w)]) else np.nan for w in windows])
-
-
-def mean_known(values: Sequence[float | None]) -> float | None:
-    """The mean of what was measured; None where nothing was."""
-    known = [x for x in values if x is not None]
-    return float(np.mean(known)) if known else None
-
-
-def first_reaching(metrics: Sequence[Mapping[str, Any]], threshold: float) -> Mapping[str, Any] | None:
-    """The metrics of the first step at which the averaged accuracy reaches a threshold; None where there is none."""
-    if not has_verdicts(metrics):
-        return None
-    reached = np.flatnonzero(curve([step["accuracy"] for step in metrics]) >= threshold)
-    return metrics[reached[0]] if len(reached) else None
 
 
 def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .config import Config
-from .record import has_verdicts
+from .measures import has_verdicts
 
 __all__ = ["remarks"]
 

@@ -38,9 +38,7 @@ def save(
             _write(tensors, {**facts, "records": dict(records()) if records is not None else {}}, folder, keep)
         except ValueError as error:
             last = latest(folder)
-            raise ValueError(
-                f"train: {error}" + (f"; the last checkpoint, {last}, is as it was" if last else "")
-            ) from None
+            raise ValueError(f"{error}" + (f"; the last checkpoint, {last}, is as it was" if last else "")) from None
 
     training.world.on_main(write)
 
@@ -176,10 +174,10 @@ def restore(training: Training, checkpoint: Path) -> None:
         facts = read_facts(checkpoint)
         tensors = load_file(checkpoint / "state.safetensors")
     except (SafetensorError, ValueError) as error:
-        raise ValueError(f"train: {checkpoint} is damaged: {error}; restore it, or start another run") from None
+        raise ValueError(f"{checkpoint} is damaged: {error}; restore it, or start another run") from None
     if facts["processes"] != training.world.size:
         raise ValueError(
-            f"train: {checkpoint} was written by {facts['processes']} processes but there are {training.world.size}; "
+            f"{checkpoint} was written by {facts['processes']} processes but there are {training.world.size}; "
             "start as many"
         )
     _check_names(training, tensors, checkpoint)
@@ -200,9 +198,7 @@ def restore(training: Training, checkpoint: Path) -> None:
             options=StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True, strict=False),
         )
     except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"train: {checkpoint} does not fit this model ({' '.join(str(error).split())[:200]})"
-        ) from None
+        raise ValueError(f"{checkpoint} does not fit this model ({' '.join(str(error).split())[:200]})") from None
     training.done = facts["done"]
     training.source.restore(facts["source"])
     _set_random_state(training, tensors)
@@ -247,13 +243,10 @@ def _check_names(training: Training, tensors: Mapping[str, torch.Tensor], checkp
         if name.startswith("random.") and not name.endswith(".cpu"):
             continue  # written on another device
         if name not in tensors:
-            raise ValueError(
-                f"train: {checkpoint / 'state.safetensors'} has no {name}; restore it, or start another run"
-            )
+            raise ValueError(f"{checkpoint / 'state.safetensors'} has no {name}; restore it, or start another run")
         if tensors[name].shape != x.shape:
             raise ValueError(
-                f"train: {checkpoint} does not fit this model ({name} is {tuple(tensors[name].shape)}, not "
-                f"{tuple(x.shape)})"
+                f"{checkpoint} does not fit this model ({name} is {tuple(tensors[name].shape)}, not {tuple(x.shape)})"
             )
 
 

@@ -21,7 +21,7 @@ class Distributed:
         try:
             from accelerate import Accelerator
         except ImportError:
-            raise ValueError("train: needs accelerate; pip install 'rl-advantages[train]'") from None
+            raise ValueError("needs accelerate; pip install 'rl-advantages[train]'") from None
         mixed = precision == "mixed" or (precision == "auto" and not device.startswith("cpu"))
         self.accelerator = Accelerator(mixed_precision="bf16" if mixed else "no", cpu=device.startswith("cpu"))
         self.rank: int = self.accelerator.process_index
@@ -40,9 +40,7 @@ class Distributed:
             ValueError: the rows do not divide.
         """
         if rows % self.size:
-            raise ValueError(
-                f"train: {rows} responses do not divide among {self.size} processes; change prompts or samples"
-            )
+            raise ValueError(f"{rows} responses do not divide among {self.size} processes; change prompts or samples")
         each = rows // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 

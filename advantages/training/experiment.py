@@ -18,7 +18,8 @@ from ..files import disk_errors, read_json, read_lines, write_json, writer
 from ..policy.load import pick_device
 from ..runs.config import Config
 from ..runs.inputs import check, fingerprints
-from ..runs.record import RunFolder, config_from, first_reaching, has_verdicts, mean_known, read_record, read_runs
+from ..runs.measures import first_reaching, has_verdicts, mean_known
+from ..runs.record import RunFolder, config_from, read_record, read_runs
 from ..tasks.chain import TASKS
 from .checkpoint import check_finite, checkpoints, read_facts, restore, save, tensor_errors
 from .distributed import Distributed
@@ -80,7 +81,7 @@ def read_experiment(folder: Path) -> list[tuple[str, Config]]:
     """
     record = folder / "experiment.json"
     if not record.exists():
-        raise ValueError(f"train: {folder} holds no run that could be resumed; pass the folder of one")
+        raise ValueError(f"{folder} holds no run that could be resumed; pass the folder of one")
     about = read_json(record)
     check(about.get("files", {}), folder)
     return [
@@ -178,7 +179,7 @@ def _run_one(
     whole = world.accelerator.get_state_dict(training.model)
 
     def export() -> None:
-        check_finite(whole, f"train: after step {training.done}")
+        check_finite(whole, f"after step {training.done}")
         bare = world.accelerator.unwrap_model(training.model)
         with tensor_errors(disk.model):
             bare.save_pretrained(disk.model, state_dict=whole, safe_serialization=True)
@@ -225,12 +226,11 @@ def _resume_point(config: Config, disk: RunFolder) -> _ResumePoint:
         return _ResumePoint(checkpoint, facts.get("records", {}), notes)
     if reasons:
         raise ValueError(
-            f"train: {'; '.join(reasons)}; no other checkpoint can be used: restore what was damaged, or start another "
-            "run"
+            f"{'; '.join(reasons)}; no other checkpoint can be used: restore what was damaged, or start another run"
         )
     if disk.recorded() > config.save_every:
         raise ValueError(
-            f"train: {disk.checkpoints} holds no checkpoint, but {disk.path / 'metrics.jsonl'} has "
+            f"{disk.checkpoints} holds no checkpoint, but {disk.path / 'metrics.jsonl'} has "
             f"{disk.recorded()} steps; restore the checkpoints, or start another run"
         )
     return _ResumePoint(None, {}, notes)
@@ -278,7 +278,7 @@ def _outcome(config: Config, disk: RunFolder) -> Outcome:
         return Outcome(**{**found, "folder": str(disk.path)})
     except TypeError as error:
         raise ValueError(
-            f"train: {disk.path / 'result.json'} was written by {writer(version)} of rl-advantages ({error}); "
+            f"{disk.path / 'result.json'} was written by {writer(version)} of rl-advantages ({error}); "
             "remove it, and resume"
         ) from None
 

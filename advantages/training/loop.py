@@ -81,15 +81,13 @@ class Training:
             reference = self._read_reference(own) if self.config.kl else None
         if self.world.any(not bool(old[own.mask].isfinite().all())):
             raise ValueError(
-                f"train: after {self.done} steps the policy's log-probabilities are not finite; lower --rate, or keep "
+                f"after {self.done} steps the policy's log-probabilities are not finite; lower --rate, or keep "
                 "the policy near its start with --kl; the last checkpoint is whole"
             )
         clock("reading")
         advantages = self._estimate(batch, old, reference)
         if not bool(advantages.isfinite().all()):
-            raise ValueError(
-                f"train: {self.config.estimator} returned advantages that are not finite; see `advantages check`"
-            )
+            raise ValueError(f"{self.config.estimator} returned advantages that are not finite; see `advantages check`")
         clock("estimating")
         self.done += 1
         self.examples = examples(self.done, batch, advantages)
@@ -130,7 +128,7 @@ class Training:
             return
         causes = [f"{name}: {n} {what}" for name, found in self.rewards.failures.items() for what, n in found.items()]
         raise ValueError(
-            f"train: no response of the last {few} steps got a reward{f' ({chr(59).join(causes)})' if causes else ''}; "
+            f"no response of the last {few} steps got a reward{f' ({chr(59).join(causes)})' if causes else ''}; "
             "see what the reward functions return, with a few responses of samples.jsonl"
         )
 
@@ -193,7 +191,7 @@ class Training:
         context = getattr(model.config, "max_position_embeddings", None)
         if context is not None and self.longest >= context:
             raise ValueError(
-                f"train: responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
+                f"responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
                 f"{context}; lower --max-new-tokens"
             )
         return (
@@ -219,7 +217,7 @@ class Training:
                     else f"lower --max-new-tokens, since the model reads {self.room + self.longest} in all"
                 )
                 raise ValueError(
-                    f"train: {problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
+                    f"{problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
                     "or shorten it"
                 )
         return prompts
@@ -229,7 +227,7 @@ class Training:
             return None
         if self.world.size > 1:
             raise ValueError(
-                "train: engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
+                "engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
             )
         from ..policy.vllm import VLLM
 

@@ -116,7 +116,7 @@ class Updater:
         self._skipped = self._skipped + 1 if skip else 0
         if self._skipped == FEW:
             raise ValueError(
-                f"train: the gradients of {FEW} updates in a row were not finite, and none of them was applied; lower "
+                f"the gradients of {FEW} updates in a row were not finite, and none of them was applied; lower "
                 "--rate, and look at the rewards and at --kl; the last checkpoint is whole"
             )
         return None if skip else norm

@@ -447,7 +447,7 @@ def test_a_disk_that_refuses_is_a_sentence_and_the_run_goes_on_later(number, pla
             patch.setattr(Path, place, refuse)
         said = refusal(run)
     assert f"cannot be written ({os.strerror(number)})" in said
-    assert said.startswith("train: ")
+    assert said.startswith("advantages train: ")
     assert not list(run.rglob("*.partial"))
     if number == errno.ENOSPC:
         assert "make room" in said

@@ -14,7 +14,7 @@ from advantages.cli.train import parse_estimator
 from advantages.policy.engine import sample, token_logprobs
 from advantages.policy.tiny import ARCHITECTURES, character_tokenizer, tiny_model
 from advantages.runs.config import Config
-from advantages.runs.record import curve, first_reaching
+from advantages.runs.measures import curve, first_reaching
 from advantages.tasks.chain import TASKS
 from advantages.training.checkpoint import latest, restore, save
 from advantages.training.distributed import Distributed
@@ -370,9 +370,9 @@ def test_estimators_are_parsed_with_their_settings():
         (["--estimator", "lambo"], "estimator 'lambo': there is none; pass one of"),
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
-        (["--task", "chess"], "train: task is 'chess'; pass one of chain, chain-rare"),
-        (["--samples", "0"], "train: samples is 0; pass a number of at least 1"),
-        (["--minibatches", "3"], "train: 16 prompts of 8 samples do not divide into 3 minibatches"),
+        (["--task", "chess"], "advantages train: task is 'chess'; pass one of chain, chain-rare"),
+        (["--samples", "0"], "advantages train: samples is 0; pass a number of at least 1"),
+        (["--minibatches", "3"], "advantages train: 16 prompts of 8 samples do not divide into 3 minibatches"),
         (["--speed", "9"], "--speed: there is no such option; see advantages train --help"),
         (["--clip-low"], None),
     ],

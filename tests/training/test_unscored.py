@@ -12,7 +12,8 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from advantages.cli import main
 from advantages.policy.load import byte_tokenizer
 from advantages.runs.config import Config
-from advantages.runs.record import curve, evaluated, first_reaching, has_verdicts
+from advantages.runs.measures import curve, first_reaching, has_verdicts
+from advantages.runs.record import evaluated
 from advantages.runs.remarks import remarks
 
 REWARDS = """
