@@ -456,7 +456,7 @@ def test_a_run_report_needs_no_other_file_and_shows_what_was_logged(tmp_path):
 
 def test_everything_in_a_report_is_escaped(tmp_path):
     samples = [sample(1, prompt=HOSTILE, answer=HOSTILE, response=HOSTILE, scores={HOSTILE: 1.0, "b": 0.0})]
-    config = Config(steps=2, options={"x": HOSTILE}, data=HOSTILE, system=HOSTILE)
+    config = Config(steps=2, options={"x": HOSTILE}, data=HOSTILE, model="m", system=HOSTILE)
     folder = write_run(tmp_path / "run", config, samples=samples)
     page = assert_self_contained(run_report(read_record(folder)))
     assert page.text.count(HOSTILE) > 5

@@ -190,13 +190,15 @@ def test_a_file_that_is_not_what_it_was_is_named(name, how, run, started):
 
 def test_paths_to_own_functions_are_made_absolute_and_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("mine.py", "reward.py", "train.jsonl"):
+    names = ("mine.py", "reward.py", "train.jsonl", "held.jsonl")
+    for name in names:
         (tmp_path / name).write_text(name)
-    config = located(Config(data="train.jsonl", estimator="mine.py:f", rewards={"reward.py:g": 1.0, "exact": 1.0}))
-    assert config.data == str(tmp_path / "train.jsonl")
+    data = {"data": "train.jsonl", "eval_data": "held.jsonl", "model": "a/model"}
+    config = located(Config(**data, estimator="mine.py:f", rewards={"reward.py:g": 1.0, "exact": 1.0}))
+    assert (config.data, config.eval_data) == (str(tmp_path / "train.jsonl"), str(tmp_path / "held.jsonl"))
     assert config.estimator == f"{tmp_path / 'mine.py'}:f"
     assert list(config.rewards) == [f"{tmp_path / 'reward.py'}:g", "exact"]
-    assert set(fingerprints([config])) == {str(tmp_path / name) for name in ("mine.py", "reward.py", "train.jsonl")}
+    assert set(fingerprints([config])) == {str(tmp_path / name) for name in names}
     assert located(config) == config
 
 
