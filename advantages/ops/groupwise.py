@@ -118,17 +118,17 @@ class Grouped:
     def mean(self, view: Any) -> Any:
         """The mean of the scored members."""
         if self.scored is None and self.size is not None:
-            return self.backend.reduced("mean", view)
+            return self.backend.reduced("sum", view) / self.size
         return self.sum(view) / at_least(self.count, 1)
 
     def centered(self, view: Any) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
         wherever they are not in float64."""
-        gap = self.gap(view)
-        centered = where(self.scored, gap - self.spread(self.mean(gap)), 0.0)
-        if "64" in str(centered.dtype):
-            return centered
-        return where(self.scored, centered - self.spread(self.mean(centered)), 0.0)
+        centered = self.gap(view)
+        for _ in range(1 if "64" in str(centered.dtype) else 2):
+            centered -= self.spread(self.mean(centered))  # in the memory that the gaps were given
+            centered = where(self.scored, centered, 0.0)
+        return centered
 
     def std(self, centered: Any, ddof: int) -> Any:
         """The deviation of what is centred already; exactly zero in a group of equals."""
@@ -208,7 +208,8 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     std = g.std(centered, ddof)
-    return g.rows(centered / g.spread(where(std > 0, std + epsilon, 1.0)))
+    centered /= g.spread(where(std > 0, std + epsilon, 1.0))
+    return g.rows(centered)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:
