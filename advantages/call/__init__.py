@@ -118,21 +118,23 @@ def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
 def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     call = _bind(d, args, kwargs)
     for key, check in d.checks.items():
-        check.check(d.name, key, call[key])
-    arrays = {name: call[name] for name in d.inputs if INPUTS[name].kind != "ids"}
+        if call[key] is not d.settings[key]:
+            check.check(d.name, key, call[key])
+    arrays = {name: call[name] for name in d.arrays if call[name] is not None}
     sizes = check_arrays(d.name, arrays, d.shapes)
     lead = call[d.lead]
     backend = backend_of(lead)
 
-    inputs = {
-        name: backend.stop_gradient(x) if INPUTS[name].kind != "flag" else x if backend.kind(x) == "b" else x != 0
-        for name, x in arrays.items()
-        if x is not None
-    }
-    given = {name: call[name] for name in d.inputs if INPUTS[name].kind == "ids" and call[name] is not None}
+    inputs = {}
+    for name, x in arrays.items():
+        if INPUTS[name].kind != "flag":
+            inputs[name] = backend.stop_gradient(x)
+        else:
+            inputs[name] = x if backend.kind(x) == "b" else x != 0
+    given = {name: call[name] for name in d.ids if call[name] is not None}
     settings = {key: call[key] for key in d.settings}
     for key, x in settings.items():
-        if getattr(x, "shape", None) == ():  # a number that may be traced
+        if x is not d.settings[key] and getattr(x, "shape", None) == ():  # a number that may be traced
             settings[key] = backend_of(x).stop_gradient(x)
     rows, own = sizes["N"], None
     spans = "groups" in given or "trajectories" in given or d.promises.spans_batch

@@ -394,7 +394,9 @@ def test_a_model_without_pad_or_end_token_is_refused(model_folder, tmp_path, wri
 
     bare = PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer().backend_tokenizer)
     folder = new_model(tmp_path / "bare", bare, seed=0)
-    with pytest.raises(SystemExit, match=r"eval: the tokenizer of .* has neither a pad token nor an end token"):
+    with pytest.raises(
+        SystemExit, match=r"advantages eval: the tokenizer of .* has neither a pad token nor an end token"
+    ):
         main(arguments(folder, written(AIME), tmp_path / "out"))
 
 
@@ -478,10 +480,13 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--benchmark", "chain"], "eval: no model is named; pass --model, or --resume FOLDER"),
-        (["--model", "a/b/c", "--benchmark", "chain"], "eval: model is 'a/b/c', but there is no such folder"),
-        (["--model", "./b", "--benchmark", "chain"], "eval: model is './b', but there is no such folder"),
-        (["--model", "m", "--benchmark", "chess"], "eval: benchmark is 'chess'; pass one of aime24"),
+        (["--benchmark", "chain"], "advantages eval: no model is named; pass --model, or --resume FOLDER"),
+        (
+            ["--model", "a/b/c", "--benchmark", "chain"],
+            "advantages eval: model is 'a/b/c', but there is no such folder",
+        ),
+        (["--model", "./b", "--benchmark", "chain"], "advantages eval: model is './b', but there is no such folder"),
+        (["--model", "m", "--benchmark", "chess"], "advantages eval: benchmark is 'chess'; pass one of aime24"),
         (["--model", "m", "--benchmark", "aime24", "--data", "nix"], "nix', but there is no such file"),
         (["--model", "m", "--benchmark", "chain", "--temperature", "0"], "temperature is 0, so the 8 samples"),
         (["--model", "m", "--benchmark", "chain", "--top-p", "0"], "top_p is 0.0; pass a number of at least 1e-06"),
@@ -540,7 +545,7 @@ def test_running_out_of_memory_says_what_to_lower(model_folder, written, tmp_pat
     monkeypatch.setattr(Sampler, "sample", greedy_for_memory)
     folder = tmp_path / "out"
     with pytest.raises(
-        SystemExit, match=r"eval: out of memory .* advantages eval --resume .*out --batch-size 2, or lower"
+        SystemExit, match=r"advantages eval: out of memory .* advantages eval --resume .*out --batch-size 2, or lower"
     ):
         main(arguments(model_folder, written(AIME), folder))
     assert len(completions(folder)) == 8

@@ -119,7 +119,7 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
         timeout=200,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("train: out of memory (")
+    assert done.stderr.splitlines()[-1].startswith("advantages train: out of memory (")
     assert "lower --micro-batch, --max-new-tokens or --samples" in done.stderr
     assert not list(tmp_path.iterdir())
 
