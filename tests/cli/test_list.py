@@ -69,8 +69,9 @@ def test_show_works_for_every_estimator(name, capsys):
     assert printed.count("{") == printed.count("}")
 
 
-def test_show_takes_an_estimator_of_ones_own(tmp_path, capsys):
-    file = tmp_path / "mine.py"
+def test_show_takes_an_estimator_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)  # and take it away again
+    file = tmp_path / "shown_by_a_test.py"
     file.write_text("def plain(rewards, groups):\n    return rewards\n")
     assert main(["show", f"{file}:plain"]) == 0
     printed = capsys.readouterr().out
