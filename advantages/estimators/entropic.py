@@ -15,7 +15,7 @@ from ..ops.groupwise import Grouped, above_log_mean_exp
 from ..spec import per_group
 
 _LN2 = log(2)
-_LEAST, _MOST, _HALVINGS = log(1e-4), log(1e6), 50
+_LEAST, _MOST, _HALVINGS = log(1e-4), log(1e6), 32
 
 
 @per_group
