@@ -1,4 +1,4 @@
-"""GOPO, advantages from ranks (arXiv:2602.03876)."""
+"""Group ordinal policy optimization (arXiv:2602.03876)."""
 
 from typing import Any, Unpack
 
@@ -21,7 +21,7 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
-    paper=Paper("GOPO", "unknown", 2026, "2602.03876", note="read in the authors' code"),
+    paper=Paper("GOPO: policy optimization using ranked rewards", "unknown", 2026, "2602.03876"),
     promises=Promises(
         zero_sum=True, shift_invariant=True, scale="invariant", monotone=True, bound=Bound("2", lambda n: 2.0)
     ),
