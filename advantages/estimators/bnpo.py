@@ -11,7 +11,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import MinScored, NonNegative, Positive, Range
 from ..core.types import A, BatchOptions, Ids, Singleton, Vector
-from ..ops.elementwise import at_least, log_gamma, namespace, where
+from ..ops.elementwise import log_gamma, namespace, where
 from ..ops.groupwise import group_centered, group_count, group_sum, small_groups
 from ..ops.statistics import moments
 from ..spec import per_batch
@@ -88,9 +88,9 @@ def bnpo(
     >>> import numpy as np
     >>> bnpo(np.array([1.0, 0.0, 0.0, 0.0]), groups=4)
     array([ 0.75, -0.25, -0.25, -0.25])
-    >>> r = np.array([1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0])  # p = 1/2 and 3/4: a' = 4.375, b' = 2.625
+    >>> r = np.array([1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0])  # p = 1/2 and 3/4: a = 2.354, b = 1.813
     >>> bnpo(r, groups=4)[[0, 1, 4, 7]].round(3)
-    array([ 0.315, -0.315,  0.141, -0.424])
+    array([ 0.341, -0.341,  0.173, -0.519])
     """
     xp = namespace(rewards)
     groups: Any = groups
@@ -101,7 +101,7 @@ def bnpo(
     std, mean = found.std(), found.origin + found.mean
     apart = (std > spread) & (found.count > 1.5)
     total = where(apart, mean * (1.0 - mean) / where(apart, std * std, 1.0) - 1.0, 0.0)
-    a, b = at_least(1.0 + total * mean / 3.0, 1.0), at_least(1.0 + total * (1.0 - mean) / 3.0, 1.0)
+    a, b = (xp.clip(1.0 + total * part / 3.0, 1.0, None) for part in (mean, 1.0 - mean))
     log_beta = log_gamma(a) + log_gamma(b) - log_gamma(a + b)
     inside = xp.clip(p, 1e-6, 1.0 - 1e-6)  # at the ends rewards are equal, and get 0
     rarity = log_beta - (a - 1.0) * xp.log(inside) - (b - 1.0) * xp.log1p(-inside)

@@ -1,15 +1,15 @@
 """Distillation by the Jensen-Shannon divergence, as in Trinity-RFT 0.6.0 (Agarwal et al., 2023, arXiv:2306.13649)."""
 
-from typing import Any, Unpack
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
 from ..core.promises import Promises
-from ..core.settings import Fraction, NonNegative
+from ..core.settings import NonNegative, Range
 from ..core.types import A, Array, RowOptions, Vector
-from ..ops.elementwise import namespace
+from ..ops.elementwise import namespace, where
 from ..spec import per_responses
 
 
@@ -24,7 +24,7 @@ def spec(
 ) -> list[Any]:
     rows = []
     for r_i, s, t in zip(r, token_logprobs, teacher_token_logprobs, strict=True):
-        m = np.logaddexp(t, s) - np.log(2)
+        m = np.log(beta * np.exp(t) + (1 - beta) * np.exp(s)) if len(s) else s
         rows.append(r_i - coefficient * (beta * (t - m) + (1 - beta) * (s - m)))
     return rows
 
@@ -48,16 +48,15 @@ def jsd(
     mask: Array,
     *,
     coefficient: NonNegative = 1.0,
-    beta: Fraction = 0.5,
+    beta: Annotated[float, Range(0.01, 0.99)] = 0.5,
     **options: Unpack[RowOptions],
 ) -> A:
     """Minus a one-sample estimate of the Jensen-Shannon divergence from the teacher at each token.
 
         A_it = r_i - coefficient * (beta (log p_teacher - log m) + (1 - beta) (log p - log m))
-        m = (p_teacher + p) / 2
+        m = beta p_teacher + (1 - beta) p
 
-    On one sample it may be positive, where the divergence is not. The framework's code leaves out the half in m, which
-    adds a constant, coefficient * log 2, to every token; here equal policies get the reward alone.
+    On one sample it may be positive, where the divergence is not. Equal policies get the reward alone.
 
     Args:
         rewards: (N,) what each token of a response gets besides; or zeros.
@@ -65,7 +64,7 @@ def jsd(
         teacher_token_logprobs: (N, T) the same under the teacher.
         mask: (N, T) bool, tokens that the policy produced and is trained on.
         coefficient: reward per nat.
-        beta: weight of the teacher's term.
+        beta: weight of the teacher in the mixture, and of its term; at 0 and 1 nothing would be left.
 
     Returns:
         (N, T) advantages of the library, device and floating dtype of `rewards`, 0 where `mask` is False.
@@ -77,5 +76,7 @@ def jsd(
     """
     gap: Any = teacher_token_logprobs - token_logprobs
     xp = namespace(rewards)
-    half: Any = xp.log1p(xp.expm1(-xp.abs(gap)) / 2) + xp.clip(gap, 0.0, None)  # log m - log p
-    return rewards[:, None] - coefficient * (beta * (gap - half) - (1.0 - beta) * half)
+    lower = xp.log1p(beta * xp.expm1(xp.clip(gap, None, 0.0)))
+    upper = xp.clip(gap, 0.0, None) + xp.log1p((1.0 - beta) * xp.expm1(-xp.clip(gap, 0.0, None)))
+    mixed: Any = where(gap < 0, lower, upper)  # log m - log p, from the larger of the two
+    return rewards[:, None] - coefficient * (beta * (gap - mixed) - (1.0 - beta) * mixed)
