@@ -18,6 +18,7 @@ from .gpg import gpg
 from .grpo import grpo
 from .grpo_lead import grpo_lead
 from .grpo_passk import grpo_passk
+from .gtpo import gtpo
 from .hicra import hicra
 from .hierarchical_grpo import hierarchical_grpo
 from .iw_opd import iw_opd
@@ -73,6 +74,7 @@ __all__ = [
     "grpo",
     "grpo_lead",
     "grpo_passk",
+    "gtpo",
     "hicra",
     "hierarchical_grpo",
     "iw_opd",
