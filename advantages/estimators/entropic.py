@@ -15,6 +15,7 @@ from ..ops.groupwise import Grouped, above_log_mean_exp
 from ..spec import per_group
 
 _LN2 = log(2)
+_LARGEST = 88.0  # exp of more is infinite in single precision
 _LEAST, _MOST, _HALVINGS = log(1e-4), log(1e6), 32
 
 
@@ -41,7 +42,7 @@ def spec(
     for i in range(n):
         others = np.delete(x, i)
         ratio = x[i] - others.max() - log(np.mean(np.exp(others - others.max())))
-        a[i] = np.exp(min(ratio, log(cap))) - 1
+        a[i] = np.exp(min(ratio, log(cap), _LARGEST)) - 1
     return a
 
 
@@ -100,7 +101,7 @@ def entropic(
     else:
         g = Grouped(rewards, groups)
         scores = g.rows(g.gap(g.view)) * beta
-    return xp.expm1(xp.clip(above_log_mean_exp(scores, groups, others=True), None, log(cap)))
+    return xp.expm1(xp.clip(above_log_mean_exp(scores, groups, others=True), None, min(log(cap), _LARGEST)))
 
 
 def _tempered(rewards: Any, groups: Ids, divergence: float, reachable: float) -> Any:
