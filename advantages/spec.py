@@ -17,10 +17,11 @@ import numpy as np
 from .core.groups import Groups
 from .core.vocabulary import INPUTS
 
-__all__ = ["per_batch", "per_group", "per_response", "per_responses", "whitened"]
+__all__ = ["per_batch", "per_group", "per_response", "per_responses", "per_tokens_of_group", "whitened"]
 
 _SYMBOLS = {"r": "rewards", "s": "logprobs", "l": "lengths", "b": "baselines"}
 _TOKEN_SYMBOLS = {**_SYMBOLS, "r": "token_rewards", "v": "values"}
+_NAMED = {name for name, word in INPUTS.items() if word.kind == "ids" and not word.per_token}
 _SUMMED = [name for name, word in INPUTS.items() if word.of_trajectory == "sum"]
 
 Formula = Callable[..., Any]
@@ -82,8 +83,7 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
         if not kept:
             return result
         settings = {key: value for key, value in call.items() if key in takes}
-        if "groups" in takes:
-            settings["groups"] = _ids(call, rows, kept)
+        settings |= {name: _ids(call, name, rows, kept) for name in takes & _NAMED if call.get(name) is not None}
         arrays = [None if columns[name] is None else np.array(whole[name]) for name in names]
         for members, advantage in zip(kept, formula(*arrays, **settings), strict=True):
             result[members] = advantage
@@ -127,13 +127,19 @@ def _responses_of(formula: Formula, then: Formula | None) -> Formula:
     return per_responses(responses, like=formula, takes=after)
 
 
-def per_responses(formula: Formula, *, like: Formula | None = None, takes: Iterable[str] = ()) -> Formula:
+def per_responses(
+    formula: Formula,
+    *,
+    like: Formula | None = None,
+    takes: Iterable[str] = (),
+    symbols: dict[str, str] | None = None,
+) -> Formula:
     """Lift `formula(r, ..., groups=, lengths=)`, for the trained tokens of all scored responses, to padded rows.
 
     A column is a list with one entry per response: an array over its trained tokens, or a number. The rows of a
     trajectory are one long response.
     """
-    names, own = _parameters(like or formula, _TOKEN_SYMBOLS if like else _SYMBOLS)
+    names, own = _parameters(like or formula, symbols or (_TOKEN_SYMBOLS if like else _SYMBOLS))
     takes = own.union(takes)
 
     @functools.wraps(like or formula)
@@ -160,8 +166,7 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
                 for name in names:
                     whole[name].append(mine[name])
         settings = {key: value for key, value in call.items() if key in takes}
-        if "groups" in takes:
-            settings["groups"] = _ids(call, rows, kept)
+        settings |= {name: _ids(call, name, rows, kept) for name in takes & _NAMED if call.get(name) is not None}
         if "lengths" in takes:
             settings["lengths"] = [int(on.sum()) for on in tokens]
         result = np.zeros((rows, steps))
@@ -172,6 +177,36 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
         return _only_trained(result, trained)
 
     return spec
+
+
+def per_tokens_of_group(formula: Formula) -> Formula:
+    """Lift `formula(r, h, ...)`, for the scored responses of one group of at least two, to padded rows.
+
+    r is the vector of the group's rewards; every other column is a list of arrays, one per response, over its trained
+    tokens. The formula gives such a list, or one number per response.
+    """
+
+    def responses(
+        *columns: Any,
+        groups: Sequence[Hashable],
+        lengths: Sequence[int],
+        singleton: str = "zero",
+        min_scored: int = 2,
+        **settings: Any,
+    ) -> list[Any]:
+        result: list[Any] = [0.0] * len(groups)
+        for group in dict.fromkeys(groups):
+            rows = [row for row, other in enumerate(groups) if other == group]
+            if len(rows) >= min_scored:
+                some = [[column[row] for row in rows] for column in columns]
+                for row, advantages in zip(rows, formula(np.array(some[0]), *some[1:], **settings), strict=True):
+                    result[row] = advantages
+            elif singleton == "raw":
+                for row in rows:
+                    result[row] = columns[0][row]
+        return [result[row] + np.zeros(lengths[row]) for row in range(len(groups))]
+
+    return per_responses(responses, like=formula, takes=_parameters(responses, {})[1], symbols={"r": "rewards"})
 
 
 def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
@@ -213,8 +248,8 @@ def _rollouts(rows: int, valid: Any, trajectories: Any) -> list[list[int]]:
     return list(rollouts.values())
 
 
-def _ids(call: dict[str, Any], rows: int, kept: list[list[int]]) -> list[Hashable]:
-    groups = call["groups"]
+def _ids(call: dict[str, Any], name: str, rows: int, kept: list[list[int]]) -> list[Hashable]:
+    groups = call[name]
     names = [row // groups for row in range(rows)] if isinstance(groups, int) else _names(groups)
     return [names[members[-1]] for members in kept]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from ..backends import backend_of
-from ..core.definition import Definition, Paper, Shapes, Unit, define
+from ..core.definition import Definition, Paper, Ranges, Shapes, Unit, define
 from ..core.groups import Groups
 from ..core.promises import Promises
 from ..core.settings import nearest
@@ -30,6 +30,7 @@ def estimator(
     promises: Promises | None = None,
     shapes: Shapes | None = None,
     paper: Paper | None = None,
+    ranges: Ranges | None = None,
 ) -> Callable[[F], F]:
     """Make an estimator of a function whose positional parameters are inputs and keyword-only ones settings.
 
@@ -50,6 +51,8 @@ def estimator(
         promises: what holds beyond what all estimators promise; the test kit checks it.
         shapes: inputs with another shape than the vocabulary's: `{"rewards": (("N", "K"),)}`.
         paper: where it was published.
+        ranges: numbers that an input may be, where the formula means nothing for others, as in
+            `{"rewards": Range(0.0, 1.0)}`; others are refused, wherever values can be read without waiting for them.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
@@ -58,7 +61,7 @@ def estimator(
         raise TypeError("estimator: got a function without parentheses; write @estimator() or @estimator(spec=...)")
 
     def decorate(function: F) -> F:
-        definition = define(function, spec, promises, shapes, unit=unit, paper=paper)
+        definition = define(function, spec, promises, shapes, unit=unit, paper=paper, ranges=ranges)
 
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:

@@ -32,6 +32,8 @@ class Bound:
 class _Fields(NamedTuple):
     spans_batch: bool = False
     """Statistics are formed over the whole batch, so that other groups and other responses matter."""
+    equals_get_zero: bool = True
+    """A group of equal rewards gets exactly zero; what all estimators promise, but those that push such groups."""
     zero_sum: bool = False
     """The advantages of a group sum to zero."""
     shift_invariant: bool = False
@@ -72,7 +74,7 @@ class Promises(_Fields):
             if name == "scale":
                 if value is not None and value not in _SCALES:
                     raise ValueError(f"Promises: scale is {value!r}; {_nearest(value, _SCALES)}")
-            elif _Fields._field_defaults[name] is False:
+            elif isinstance(_Fields._field_defaults[name], bool):
                 if not isinstance(value, bool):
                     raise TypeError(f"Promises: {name} is {value!r}; pass True or False")
             elif value is not None:

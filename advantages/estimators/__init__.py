@@ -1,25 +1,113 @@
 """One file per published estimator: its paper, its formula, its spec in numpy, and the function."""
 
+from .asymre import asymre
+from .baselined import baselined
+from .bnpo import bnpo
+from .centered import centered
+from .delightful import delightful
+from .dgpo import dgpo
 from .dr_grpo import dr_grpo
+from .ds_grpo import ds_grpo
+from .entropic import entropic
+from .entropy_shaped_grpo import entropy_shaped_grpo
+from .flash_reinforce import flash_reinforce
 from .gae import gae
 from .gdpo import gdpo
+from .gopo import gopo
+from .gpg import gpg
 from .grpo import grpo
+from .grpo_lead import grpo_lead
+from .grpo_passk import grpo_passk
+from .gtpo import gtpo
+from .hicra import hicra
+from .hierarchical_grpo import hierarchical_grpo
+from .iw_opd import iw_opd
+from .jsd import jsd
 from .lambdapo import lambdapo
 from .lampo import lampo
+from .length_penalized_grpo import length_penalized_grpo
+from .luffy import luffy
+from .maxrl import maxrl
+from .maxrl_of_order import maxrl_of_order
+from .mgpo import mgpo
+from .minillm import minillm
+from .ngrpo import ngrpo
+from .nsr import nsr
+from .on_policy_distillation import on_policy_distillation
+from .one_sided_grpo import one_sided_grpo
+from .opmd import opmd
+from .opo import opo
+from .pass_at_k import pass_at_k
+from .pkpo import pkpo
+from .psr import psr
+from .qae import qae
+from .raft import raft
 from .reinforce import reinforce
+from .reinforce_ada import reinforce_ada
 from .reinforce_plus_plus import reinforce_plus_plus
 from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
+from .reinforce_rej import reinforce_rej
+from .remax import remax
 from .rloo import rloo
+from .rlsd import rlsd
+from .rs_grpo import rs_grpo
+from .unlikeliness import unlikeliness
+from .vr_cond import vr_cond
+from .w_reinforce import w_reinforce
 
 __all__ = [
+    "asymre",
+    "baselined",
+    "bnpo",
+    "centered",
+    "delightful",
+    "dgpo",
     "dr_grpo",
+    "ds_grpo",
+    "entropic",
+    "entropy_shaped_grpo",
+    "flash_reinforce",
     "gae",
     "gdpo",
+    "gopo",
+    "gpg",
     "grpo",
+    "grpo_lead",
+    "grpo_passk",
+    "gtpo",
+    "hicra",
+    "hierarchical_grpo",
+    "iw_opd",
+    "jsd",
     "lambdapo",
     "lampo",
+    "length_penalized_grpo",
+    "luffy",
+    "maxrl",
+    "maxrl_of_order",
+    "mgpo",
+    "minillm",
+    "ngrpo",
+    "nsr",
+    "on_policy_distillation",
+    "one_sided_grpo",
+    "opmd",
+    "opo",
+    "pass_at_k",
+    "pkpo",
+    "psr",
+    "qae",
+    "raft",
     "reinforce",
+    "reinforce_ada",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
+    "reinforce_rej",
+    "remax",
     "rloo",
+    "rlsd",
+    "rs_grpo",
+    "unlikeliness",
+    "vr_cond",
+    "w_reinforce",
 ]
