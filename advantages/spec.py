@@ -55,16 +55,18 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
     """Lift `formula(r, ..., groups=, singleton=)`, for the scored rollouts of a batch, to rows.
 
     Rows that do not count are taken out, the last valid row of a trajectory stands for it (with its
-    log-probabilities and lengths summed), and results are given back to all rows of a trajectory.
+    log-probabilities and lengths summed), and results are given back to all rows of a trajectory. A formula that
+    takes `trajectories=` itself gets every row, and the ids. Keyword-only parameters that are words of ids are lists.
     `like` names the parameters where `formula` itself takes any.
     """
     names, takes = _parameters(like or formula, _SYMBOLS)
     takes |= _parameters(formula, {})[1]
+    ids = [name for name in takes if name in INPUTS]
 
     @functools.wraps(like or formula)
     def spec(*, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         rows = len(call["rewards"])
-        rollouts = _rollouts(rows, valid, trajectories)
+        rollouts = _rollouts(rows, valid, None if "trajectories" in ids else trajectories)
         columns = {name: None if call.get(name) is None else np.asarray(call[name], np.float64) for name in names}
         kept: list[list[int]] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
@@ -82,8 +84,7 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
         if not kept:
             return result
         settings = {key: value for key, value in call.items() if key in takes}
-        if "groups" in takes:
-            settings["groups"] = _ids(call, rows, kept)
+        settings |= {name: _ids({**call, "trajectories": trajectories}, rows, kept, name) for name in ids}
         arrays = [None if columns[name] is None else np.array(whole[name]) for name in names]
         for members, advantage in zip(kept, formula(*arrays, **settings), strict=True):
             result[members] = advantage
@@ -140,7 +141,7 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
     def spec(*, mask: Any, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         mask = np.asarray(mask) != 0
         rows, steps = mask.shape
-        columns = {name: np.asarray(call[name], np.float64) for name in names}
+        columns = {name: np.asarray(call[name], np.float64) for name in names if call.get(name) is not None}
         kept: list[list[int]] = []
         tokens: list[Any] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
@@ -158,10 +159,10 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
                 kept.append(members)
                 tokens.append(on)
                 for name in names:
-                    whole[name].append(mine[name])
+                    whole[name].append(mine.get(name))
         settings = {key: value for key, value in call.items() if key in takes}
         if "groups" in takes:
-            settings["groups"] = _ids(call, rows, kept)
+            settings["groups"] = _ids(call, rows, kept, "groups")
         if "lengths" in takes:
             settings["lengths"] = [int(on.sum()) for on in tokens]
         result = np.zeros((rows, steps))
@@ -213,9 +214,11 @@ def _rollouts(rows: int, valid: Any, trajectories: Any) -> list[list[int]]:
     return list(rollouts.values())
 
 
-def _ids(call: dict[str, Any], rows: int, kept: list[list[int]]) -> list[Hashable]:
-    groups = call["groups"]
-    names = [row // groups for row in range(rows)] if isinstance(groups, int) else _names(groups)
+def _ids(call: dict[str, Any], rows: int, kept: list[list[int]], word: str) -> list[Hashable]:
+    ids = call.get(word)
+    if ids is None:
+        return [members[-1] for members in kept]
+    names = [row // ids for row in range(rows)] if isinstance(ids, int) else _names(ids)
     return [names[members[-1]] for members in kept]
 
 

@@ -1,25 +1,39 @@
 """One file per published estimator: its paper, its formula, its spec in numpy, and the function."""
 
 from .dr_grpo import dr_grpo
+from .finite_horizon_gae import finite_horizon_gae
 from .gae import gae
 from .gdpo import gdpo
 from .grpo import grpo
 from .lambdapo import lambdapo
 from .lampo import lampo
+from .n_step import n_step
 from .reinforce import reinforce
 from .reinforce_plus_plus import reinforce_plus_plus
 from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
+from .retrace import retrace
+from .reward_to_go import reward_to_go
 from .rloo import rloo
+from .td_lambda import td_lambda
+from .v_trace import v_trace
+from .vapo import vapo
 
 __all__ = [
     "dr_grpo",
+    "finite_horizon_gae",
     "gae",
     "gdpo",
     "grpo",
     "lambdapo",
     "lampo",
+    "n_step",
     "reinforce",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
+    "retrace",
+    "reward_to_go",
     "rloo",
+    "td_lambda",
+    "v_trace",
+    "vapo",
 ]
