@@ -133,7 +133,7 @@ class Groups:
             slots, count, _ = _dense_array((names + np.arange(rows)[:, None] * (steps * rows + 1)).reshape(-1))
             return made._fill(slots, count, None, None, (rows, steps))
         xp = backend.xp
-        order = xp.argsort(ids, -1, stable=True)
+        order = xp.argsort(ids, stable=True)
         row = backend.arange(rows, ids)[:, None]
         ids = ids[row, order]
         new = xp.concatenate([xp.ones_like(ids[:, :1], dtype=bool), ids[:, 1:] != ids[:, :-1]], 1)

@@ -1,9 +1,11 @@
 """One file per published estimator: its paper, its formula, its spec in numpy, and the function."""
 
+from .bi_level_gae import bi_level_gae
 from .dr_grpo import dr_grpo
 from .finite_horizon_gae import finite_horizon_gae
 from .gae import gae
 from .gdpo import gdpo
+from .gigpo import gigpo
 from .grpo import grpo
 from .lambdapo import lambdapo
 from .lampo import lampo
@@ -14,15 +16,21 @@ from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
 from .retrace import retrace
 from .reward_to_go import reward_to_go
 from .rloo import rloo
+from .step_reinforce import step_reinforce
 from .td_lambda import td_lambda
+from .turn_gae import turn_gae
+from .turn_returns import turn_returns
 from .v_trace import v_trace
 from .vapo import vapo
+from .vineppo import vineppo
 
 __all__ = [
+    "bi_level_gae",
     "dr_grpo",
     "finite_horizon_gae",
     "gae",
     "gdpo",
+    "gigpo",
     "grpo",
     "lambdapo",
     "lampo",
@@ -33,7 +41,11 @@ __all__ = [
     "retrace",
     "reward_to_go",
     "rloo",
+    "step_reinforce",
     "td_lambda",
+    "turn_gae",
+    "turn_returns",
     "v_trace",
     "vapo",
+    "vineppo",
 ]

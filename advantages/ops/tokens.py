@@ -138,9 +138,9 @@ def scan_to_come(decay: A, x: A, beyond: Any = None) -> A:
     if beyond is None:
         return shifted(reverse_scan(decay, x))
     backend = backend_of(x)
-    beyond = backend.cast(beyond, x.dtype)[:, None]
-    y = reverse_scan(backend.xp.concatenate([decay, 0 * beyond], 1), backend.xp.concatenate([x, beyond], 1))
-    return y[:, 1:]  # type: ignore[no-any-return]
+    last = backend.cast(beyond, backend.result_dtype(x))[:, None]
+    y = reverse_scan(backend.xp.concatenate([decay, 0 * last], 1), backend.xp.concatenate([x, last], 1))
+    return y[:, 1:]
 
 
 def next_trained(x: A, mask: Array, beyond: Any = None) -> A:
@@ -170,7 +170,7 @@ def lambda_returns(
     """
     step = where(mask, (1 - lambda_) * values + lambda_ * token_rewards, 0.0)
     decay = where(mask, 0.0 * values + discount * lambda_, 1.0)
-    return token_rewards + discount * scan_to_come(decay, step, beyond)  # type: ignore[no-any-return]
+    return token_rewards + discount * scan_to_come(decay, step, beyond)
 
 
 def trained_later(x: A, mask: Array, steps: int) -> A:
@@ -182,7 +182,7 @@ def trained_later(x: A, mask: Array, steps: int) -> A:
     """
     xp = backend_of(x).xp
     place = xp.cumsum(mask, 1) - 1 + steps
-    inside = mask & (place < mask.sum(1)[:, None])
+    inside = mask & (place < xp.cumsum(mask, 1)[:, -1:])
     rows = backend_of(x).arange(x.shape[0], x)[:, None]
     columns = trained_columns(mask)[rows, xp.clip(place, None, max(x.shape[1] - 1, 0))]
     return where(inside, x[rows, columns], 0.0)
