@@ -80,7 +80,8 @@ def resolve(advantage: str | Estimator | None) -> Estimator:
 
     Args:
         advantage: a name in `advantages`, with or without "advantages." before it; "package.module:function" or
-            "path/to/file.py:function"; or the function itself.
+            "path/to/file.py:function"; or the function itself. Stages may follow a name:
+            "grpo+entropy_shaped.alpha=0.4+clipped.limit=5", see `advantages.compose`.
 
     Raises:
         TypeError: it is neither a string nor callable.
@@ -94,12 +95,15 @@ def resolve(advantage: str | Estimator | None) -> Estimator:
     if not isinstance(advantage, str):
         raise TypeError(f"advantage is {advantage!r}; pass a name, 'package.module:function' or a function")
     names = importlib.import_module("advantages.estimators").__all__  # by name: it is on a floor above
+    composing = importlib.import_module("advantages.compose")  # so is this
+    advantage, stages = composing.parsed(advantage)
     short = advantage.removeprefix("advantages.")
-    return naming.resolve(
+    found = naming.resolve(
         short if ":" not in advantage else advantage,
         what="estimator",
         built_in={name: f"advantages.estimators:{name}" for name in names},
     )
+    return composing.among(found, stages)  # type: ignore[no-any-return]
 
 
 def check(
