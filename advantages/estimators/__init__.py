@@ -6,6 +6,7 @@ from .gdpo import gdpo
 from .grpo import grpo
 from .lambdapo import lambdapo
 from .lampo import lampo
+from .normalized import normalized
 from .reinforce import reinforce
 from .reinforce_plus_plus import reinforce_plus_plus
 from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
@@ -18,6 +19,7 @@ __all__ = [
     "grpo",
     "lambdapo",
     "lampo",
+    "normalized",
     "reinforce",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
