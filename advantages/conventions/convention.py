@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar, cast, get_type_hints
 
-from ..backends import backend_of
+from ..backends import backend_of, library_of
 from ..call import estimator
 from ..core.definition import Definition, definition_of
 from ..core.promises import Promises
@@ -104,22 +104,25 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
     function.__doc__ = _documented(made, name)
     function.__signature__ = inspect.Signature([*inputs, *words])  # type: ignore[attr-defined]
     function.__annotations__ = hints
-    changed = {key: settings[key] for key in stages if settings[key] != stages[key]}
-    whitens = "whitening" in changed
     made_estimator = estimator(
         unit=d.unit,
-        spec=None if changed or d.spec is None else _spec(d.spec, settings, stages),
-        promises=Promises(spans_batch=True) if whitens else d.promises,
+        spec=None if d.spec is None or "whitening" in stages else _spec(d.spec, settings, stages),
+        promises=Promises(spans_batch=True) if "whitening" in stages else d.promises,
         shapes=d.shapes,
         paper=d.paper,
     )(function)
 
+    takes = list(inspect.signature(made_estimator).parameters)
+
     @functools.wraps(made_estimator)
     def convention(*args: Any, **kwargs: Any) -> Any:
-        if settings.get("unscored") == "zero" or "unscored" in kwargs:
-            args, kwargs = _changed(d, "rewards", args, kwargs, settings, "unscored", "zero", _unscored_as_zero)
-        if settings.get("masked_rewards") == "lost" or "masked_rewards" in kwargs:
-            args, kwargs = _changed(d, "token_rewards", args, kwargs, settings, "masked_rewards", "lost", _lost)
+        given = {**dict(zip(takes, args, strict=False)), **kwargs}
+        if len(args) <= len(d.positional) and len(given) == len(args) + len(kwargs):  # else it is refused below
+            if "unscored" in stages and given.get("unscored", settings["unscored"]) == "zero":
+                given["rewards"] = _unscored_as_zero(given.get("rewards"))
+            if "masked_rewards" in stages and given.get("masked_rewards", settings["masked_rewards"]) == "lost":
+                given["token_rewards"] = _lost(given.get("token_rewards"), given.get("mask"))
+            return made_estimator(**given)
         return made_estimator(*args, **kwargs)
 
     convention.__module__ = f"advantages.conventions.{made.framework}"
@@ -129,48 +132,38 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
 
 
 def _fits(stage: str, d: Definition) -> bool:
-    """Whitening is a stage of its own only where the estimator has none, and holes with it: what whitens reads the mask."""
+    """An estimator that whitens needs no such stage, and reads the mask that holes would change."""
     return stage not in ("whitening", "holes") or not d.promises.spans_batch
 
 
 def _spec(spec: Callable[..., Any], settings: Mapping[str, Any], stages: Mapping[str, Any]) -> Callable[..., Any]:
-    """The estimator's oracle at the framework's settings; no oracle where a stage is on."""
-    defaults = {key: x for key, x in settings.items() if key not in stages}
+    """The estimator's oracle at the framework's settings."""
 
     def at_settings(**call: Any) -> Any:
-        return spec(**{**defaults, **{key: x for key, x in call.items() if key not in stages}})
+        call = {**settings, **call}
+        given = {key: call.pop(key) for key in stages}
+        if given.get("unscored") == "zero":
+            call["rewards"] = _unscored_as_zero(call["rewards"])
+        if given.get("masked_rewards") == "lost":
+            call["token_rewards"] = _lost(call["token_rewards"], call["mask"])
+        return spec(**call)
 
     return at_settings
 
 
-def _changed(
-    d: Definition,
-    word: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    settings: Mapping[str, Any],
-    stage: str,
-    value: str,
-    change: Callable[[Any, Any], Any],
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The call's arguments, with one word changed where a stage says so."""
-    if kwargs.get(stage, settings[stage]) != value:
-        return args, kwargs
-    call = {**dict(zip(d.positional, args, strict=False)), **kwargs}
-    if call.get(word) is None:
-        return args, kwargs
-    more = args[len(d.positional) :]
-    call[word] = change(call[word], call.get("mask"))
-    return (*(call.pop(name) for name in d.positional[: len(args)]), *more), call
-
-
-def _unscored_as_zero(rewards: Any, mask: Any) -> Any:
-    xp = backend_of(rewards).xp
-    return xp.where(xp.isfinite(rewards), rewards, 0.0 * xp.ones_like(rewards))
+def _unscored_as_zero(rewards: Any) -> Any:
+    """A reward that is not finite as 0; what is no array of numbers is left for the estimator to refuse."""
+    if library_of(rewards) is None or backend_of(rewards).kind(rewards) != "f":
+        return rewards
+    return where(backend_of(rewards).xp.isfinite(rewards), rewards, 0.0)
 
 
 def _lost(token_rewards: Any, mask: Any) -> Any:
-    return where(mask != 0, token_rewards, 0.0)
+    """A reward on a masked token as 0; what is no pair of arrays of one shape is left for the estimator to refuse."""
+    shapes = {getattr(x, "shape", None) for x in (token_rewards, mask)}
+    if len(shapes) > 1 or library_of(token_rewards) is None or library_of(mask) != library_of(token_rewards):
+        return token_rewards
+    return where(mask != 0, token_rewards, 0)
 
 
 def _documented(made: Convention, name: str) -> str:

@@ -194,7 +194,7 @@ def test_other_libraries(library):
     pytest.importorskip(library)
     for function in (verl.gae, openrlhf.gae, ms_swift.grpo, nemo_rl.grpo):
         found = verdict_on(
-            Subject(function, libraries=(library,)), by_name[f"agrees_with_numpy_on_{library}"], examples=5
+            Subject(function, libraries=("numpy", library)), by_name[f"agrees_with_numpy_on_{library}"], examples=5
         )
         assert found.outcome == "holds", found
 
