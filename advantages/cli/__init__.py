@@ -20,6 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_check(commands)
     commands.add_parser("adapters", help="the frameworks: installed or not, and which estimators work there")
 
+    differ = commands.add_parser(
+        "diff",
+        help="where two estimators part on your own rollouts: which rows, by how much, at which stage",
+        description="Exits with 1 where they differ. Conventions have names such as verl.rloo or trl.grpo.",
+    )
+    from .diff import add_arguments as add_diff
+
+    add_diff(differ)
+
     train = commands.add_parser(
         "train",
         help="train a model by reinforcement learning; the default learns before your eyes in about a minute",
@@ -59,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "adapters":
             print(_adapters())
             return 0
+        case "diff":
+            from .diff import run as run_diff
+
+            return run_diff(options)
         case "train":
             _need("train", "torch", "transformers", "matplotlib", "rich", "scipy")
             from .train import train as run_training

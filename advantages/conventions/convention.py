@@ -38,6 +38,8 @@ class Convention(NamedTuple):
     version: str
     executed: bool
     """Whether the framework itself was run beside it."""
+    by_position: bool
+    """Whether it takes neighbouring rows for a group, whatever their ids."""
     base: Callable[..., Any]
     """Our estimator."""
     deviations: Mapping[str, tuple[Any, str]]
@@ -51,10 +53,14 @@ class Framework:
         version: that the numbers are those of.
         executed: whether tests run the framework itself; else the numbers come from reading its source.
         deviations: by function and setting, see `Deviations`.
+        by_position: whether it takes neighbouring rows for a group, whatever their ids.
     """
 
-    def __init__(self, name: str, version: str, deviations: Deviations, *, executed: bool) -> None:
+    def __init__(
+        self, name: str, version: str, deviations: Deviations, *, executed: bool, by_position: bool = False
+    ) -> None:
         self.name, self.version, self.deviations, self.executed = name, version, deviations, executed
+        self.by_position = by_position
 
     def __call__(self, name: str, base: F) -> F:
         """The framework's function of this name: `base` with the settings that `deviations` say.
@@ -62,7 +68,8 @@ class Framework:
         Raises:
             TypeError: a deviation is no setting of `base`.
         """
-        made = Convention(self.name, self.version, self.executed, base, self.deviations.get(name, {}))
+        deviations = self.deviations.get(name, {})
+        made = Convention(self.name, self.version, self.executed, self.by_position, base, deviations)
         return cast(F, _estimator(made, name))
 
 

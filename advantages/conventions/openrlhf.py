@@ -37,7 +37,7 @@ DEVIATIONS: Deviations = {
     },
 }
 
-FRAMEWORK = Framework("openrlhf", VERSION, DEVIATIONS, executed=True)
+FRAMEWORK = Framework("openrlhf", VERSION, DEVIATIONS, executed=True, by_position=True)
 
 group_norm = FRAMEWORK("group_norm", estimators.grpo)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)

@@ -27,7 +27,7 @@ DEVIATIONS: Deviations = {
     },
 }
 
-FRAMEWORK = Framework("roll", VERSION, DEVIATIONS, executed=False)
+FRAMEWORK = Framework("roll", VERSION, DEVIATIONS, executed=False, by_position=True)
 
 grpo = FRAMEWORK("grpo", estimators.grpo)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)

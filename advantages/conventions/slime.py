@@ -26,7 +26,7 @@ DEVIATIONS: Deviations = {
     },
 }
 
-FRAMEWORK = Framework("slime", VERSION, DEVIATIONS, executed=False)
+FRAMEWORK = Framework("slime", VERSION, DEVIATIONS, executed=False, by_position=True)
 
 grpo = FRAMEWORK("grpo", estimators.grpo)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)

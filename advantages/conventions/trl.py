@@ -28,7 +28,7 @@ DEVIATIONS: Deviations = {
     },
 }
 
-FRAMEWORK = Framework("trl", VERSION, DEVIATIONS, executed=True)
+FRAMEWORK = Framework("trl", VERSION, DEVIATIONS, executed=True, by_position=True)
 
 grpo = FRAMEWORK("grpo", estimators.grpo)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)

@@ -20,7 +20,7 @@ DEVIATIONS: Deviations = {
     },
 }
 
-FRAMEWORK = Framework("tunix", VERSION, DEVIATIONS, executed=True)
+FRAMEWORK = Framework("tunix", VERSION, DEVIATIONS, executed=True, by_position=True)
 
 grpo = FRAMEWORK("grpo", estimators.grpo)
 drgrpo = FRAMEWORK("drgrpo", estimators.dr_grpo)
