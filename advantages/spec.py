@@ -211,8 +211,8 @@ def per_tokens_of_group(formula: Formula) -> Formula:
     return per_responses(responses, like=formula, takes=_parameters(responses, {})[1], symbols={"r": "rewards"})
 
 
-def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
-    """Shift and scale all tokens of all responses to mean 0 and sample deviation 1."""
+def whitened(rows: list[Any], *, weight: str, epsilon: float, ddof: int = 1) -> list[Any]:
+    """Shift and scale all tokens of all responses to mean 0 and deviation 1."""
     rows_with_tokens = [row for row in rows if len(row)]
     if not rows_with_tokens:
         return rows
@@ -222,7 +222,7 @@ def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
     else:
         counts = np.concatenate([np.full(len(row), 1 / len(row)) for row in rows_with_tokens])
     mean = np.sum(counts * x) / np.sum(counts)
-    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - 1, 1)
+    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - ddof, 1)
     if np.ptp(x) == 0:
         return [0.0 * row for row in rows]
     return [(row - mean) / (np.sqrt(variance) + epsilon) for row in rows]

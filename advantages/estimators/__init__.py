@@ -36,6 +36,7 @@ from .mgpo import mgpo
 from .minillm import minillm
 from .n_step import n_step
 from .ngrpo import ngrpo
+from .normalized import normalized
 from .nsr import nsr
 from .on_policy_distillation import on_policy_distillation
 from .one_sided_grpo import one_sided_grpo
@@ -105,6 +106,7 @@ __all__ = [
     "minillm",
     "n_step",
     "ngrpo",
+    "normalized",
     "nsr",
     "on_policy_distillation",
     "one_sided_grpo",

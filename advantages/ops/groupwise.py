@@ -370,7 +370,7 @@ class Ordered:
     """
 
     def __init__(self, x: Any, groups: Ids) -> None:
-        self.groups = groups if isinstance(groups, Groups) else _made(x, groups)
+        self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
         self.backend = backend_of(x)
         xp = self.backend.xp
         slots = self.backend.index(self.groups.slots_like(x))
