@@ -32,5 +32,6 @@ def _promises(d: Definition) -> list[str]:
     said += [f"at most {p.gap_bound(8):.3g} gaps for n = 8"] if p.gap_bound else []
     if p.unbiased:
         said.append("unbiased" if p.unbiased(8) == 1 else f"unbiased times {p.unbiased(8):.3g} for n = 8")
+    said += [] if p.equals_get_zero else ["pushes groups of equals"]
     said += ["statistics of the batch"] if p.spans_batch else []
     return said
