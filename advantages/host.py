@@ -107,14 +107,13 @@ def resolve(advantage: str | Estimator | None) -> Estimator:
         raise TypeError(f"advantage is {advantage!r}; pass a name, 'package.module:function' or a function")
     names = importlib.import_module("advantages.estimators").__all__  # by name: it is on a floor above
     composing = importlib.import_module("advantages.compose")  # so is this
-    advantage, stages = composing.parsed(advantage)
-    short = advantage.removeprefix("advantages.")
+    name, stages = composing.parsed(advantage)
     found = naming.resolve(
-        short if ":" not in advantage else advantage,
+        name if ":" in name else name.removeprefix("advantages."),
         what="estimator",
         built_in={name: f"advantages.estimators:{name}" for name in names},
     )
-    return composing.among(found, stages)  # type: ignore[no-any-return]
+    return composing.among(found, stages)
 
 
 def check(

@@ -32,8 +32,6 @@ class Bound:
 class _Fields(NamedTuple):
     spans_batch: bool = False
     """Statistics are formed over the whole batch, so that other groups and other responses matter."""
-    equals_get_zero: bool = True
-    """A group of equal rewards gets exactly zero; what all estimators promise, but those that push such groups."""
     zero_sum: bool = False
     """The advantages of a group sum to zero."""
     shift_invariant: bool = False
@@ -48,6 +46,8 @@ class _Fields(NamedTuple):
     """The same, in units of the gap between the group's highest and lowest reward."""
     unbiased: Callable[[int], float] | None = None
     """The mean of A * grad log pi over groups of n is this factor times the gradient of the expected reward."""
+    equals_get_zero: bool = True
+    """A group of equal rewards gets exactly zero; what all estimators promise, but those that push such groups."""
 
 
 class Promises(_Fields):

@@ -356,7 +356,7 @@ def group_std_of_others(x: A, groups: Ids, *, ddof: int = 1) -> A:
         alone = at_top & (g.sum(where(at_top, xp.ones_like(end), 0.0)) == 1)
         without = g.groups.where(g.rows(~at_top if g.scored is None else g.scored & ~at_top))
         found = where(g.rows(alone), group_std(x, without, ddof=ddof), found)
-    return found
+    return where(g.groups.scored, found, 0.0)
 
 
 class Ordered:

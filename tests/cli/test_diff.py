@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_said_with_its_line(tmp_path, content, message):
 def test_archives_that_do_not_fit(tmp_path):
     path = tmp_path / "rollouts.npz"
     np.savez(path, rewards=np.ones(2), groups=np.array(["a"]))
-    with pytest.raises(ValueError, match="arrays have .* rows; save one row per response"):
+    with pytest.raises(ValueError, match=r"arrays have .* rows; save one row per response"):
         read_batch(path)
     np.savez(path, rewards=np.array([object()]), allow_pickle=True)
     with pytest.raises(ValueError, match="cannot be read"):
