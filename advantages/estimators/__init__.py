@@ -4,7 +4,6 @@ from .asymre import asymre
 from .baselined import baselined
 from .bi_level_gae import bi_level_gae
 from .bnpo import bnpo
-from .centered import centered
 from .delightful import delightful
 from .dgpo import dgpo
 from .dr_grpo import dr_grpo
@@ -74,7 +73,6 @@ __all__ = [
     "baselined",
     "bi_level_gae",
     "bnpo",
-    "centered",
     "delightful",
     "dgpo",
     "dr_grpo",

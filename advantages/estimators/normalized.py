@@ -10,8 +10,8 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import MinScored, NonNegative
 from ..core.types import A, BatchOptions, Ids, Singleton, Vector
-from ..ops.elementwise import at_least, namespace, where
-from ..ops.groupwise import group_centered, group_count, group_std, group_sum, small_groups
+from ..ops.elementwise import at_least, where
+from ..ops.groupwise import group_centered, group_count, group_std, group_std_of_others, small_groups
 from ..ops.statistics import moments
 from ..spec import per_batch
 
@@ -119,7 +119,7 @@ def normalized(
         if scale == "group":
             std: Any = group_std(rewards, groups, ddof=ddof)
         elif scale == "others":
-            std = _std_of_others(above, groups, n, ddof)
+            std = group_std_of_others(rewards, groups, ddof=ddof)
         elif scale == "about_others":
             std = group_std(rewards, groups, ddof=ddof) * more
         else:
@@ -133,12 +133,3 @@ def normalized(
 def _by_group(center: str, scale: str) -> bool:
     """Whether groups matter at all."""
     return center in ("group", "others") or scale in ("group", "others", "about_others")
-
-
-def _std_of_others(above: Any, groups: Ids, n: Any, ddof: int) -> Any:
-    """The deviation of the others, of what is centred; what is no more than rounding is zero."""
-    square = above * above
-    total: Any = group_sum(square, groups)
-    rest = total - square * (n / at_least(n - 1, 1))
-    rounding = 8 * namespace(above).finfo(above.dtype).eps * n * total
-    return namespace(above).sqrt(where(rest > rounding, rest, 0.0) / at_least(n - 1 - ddof, 1))
