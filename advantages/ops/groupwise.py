@@ -33,11 +33,11 @@ __all__ = [
 
 
 class Grouped:
-    """Numbers seen by group: reductions run over the scored members, and `spread` gives them back to all members.
+    """Numbers seen by group: every reduction runs over the scored members, and is given back to all members.
 
     Where groups are equal blocks, `view` has an axis over groups and one inside the group, so that no index is
-    needed, and what is reduced broadcasts by itself; elsewhere it is the rows as they stand, and a reduction has one
-    number per slot. `rows` makes rows of either.
+    needed, and what is reduced broadcasts by itself; elsewhere it is the rows as they stand. What a method gives is
+    such a view, too, until `rows` makes rows of it.
 
     Args:
         x: (N,) numbers, or (N, T) for groups of cells.
@@ -68,57 +68,58 @@ class Grouped:
 
     def rows(self, view: Any) -> Any:
         """A view as the rows that it was made of."""
+        if getattr(view, "shape", ()) != self.view.shape:  # one number a group, or one number
+            view = view + self.backend.xp.zeros_like(self.view)
         if self.size is not None:
             view = self.backend.rows(view)
         if self.scattered:
             view = view[self.groups.like("place", self.groups.members.place, view)]
         return view.reshape(self.shape)
 
-    def spread(self, reduced: Any) -> Any:
-        """What was reduced, for each member, or broadcastable to the members."""
+    def each(self, reduced: Any) -> Any:
+        """One number a group, for each member, or broadcastable to the members."""
         if self.size is not None or isinstance(reduced, (int, float)):
             return reduced
         return reduced[self.groups.slots_like(self.view)]
 
-    def spread_rows(self, reduced: Any) -> Any:
-        """What was reduced, as rows."""
-        view = self.spread(reduced)
-        return self.rows(view if self.size is None else view + self.backend.xp.zeros_like(self.view))
-
     def reduced(self, reduction: str, view: Any) -> Any:
-        """The "sum", "min" or "max" over all members, scored or not."""
+        """The "sum", "min" or "max" over all members, scored or not: one number a group."""
         if self.size is not None:
             return self.backend.reduced(reduction, view)
         return self.backend.segment(reduction, view, self.groups.slots_like(view), self.groups.count)
 
     def sum(self, view: Any) -> Any:
         """The sum over the scored members."""
-        return self.reduced("sum", where(self.scored, view, 0.0))
+        return self.each(self.reduced("sum", where(self.scored, view, 0.0)))
 
     def min(self, view: Any) -> Any:
         """The least of the scored members; infinity where none is."""
-        return self.reduced("min", where(self.scored, view, float("inf")))
+        return self.each(self.reduced("min", where(self.scored, view, float("inf"))))
 
     def max(self, view: Any) -> Any:
         """The greatest of the scored members; -infinity where none is."""
-        return self.reduced("max", where(self.scored, view, -float("inf")))
+        return self.each(self.reduced("max", where(self.scored, view, -float("inf"))))
 
     @property
     def count(self) -> Any:
         """Scored members; a plain number where it is the same for all groups."""
+        return self.each(self._counts)
+
+    @property
+    def _counts(self) -> Any:
         if self.scored is None and self.size is not None:
             return self.size
         if self.scored is None and self.tables:
             return self.groups.like("sizes", self.groups.members.sizes, self.view)
-        return self.sum(self.backend.xp.ones_like(self.view))
+        return self.reduced("sum", where(self.scored, self.backend.xp.ones_like(self.view), 0.0))
 
     def anchor(self, view: Any) -> Any:
-        """Some scored member of each group, spread."""
+        """Some scored member of each group."""
         if self.scored is None and self.size is not None:
             return view[:1] if self.backend.GROUP_AXIS == 0 else view[:, :1]
         if self.scored is None and self.tables:
             return view[self.groups.like("first", self.groups.members.first, view)]
-        return self.spread(self.min(view))
+        return self.min(view)
 
     def gap(self, view: Any) -> Any:
         """Distance from a member: exactly zero in a group of equals, before anything is rounded."""
@@ -126,26 +127,28 @@ class Grouped:
 
     def mean(self, view: Any) -> Any:
         """The mean of the scored members."""
-        if self.scored is None and self.size is not None:
-            return self.backend.reduced("sum", view) / self.size
-        return self.sum(view) / at_least(self.count, 1)
+        return self.each(self.reduced("sum", where(self.scored, view, 0.0)) / at_least(self._counts, 1))
 
     def centered(self, view: Any) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
         wherever they are not in float64."""
         centered = self.gap(view)
         for _ in range(1 if "64" in str(centered.dtype) else 2):
-            centered -= self.spread(self.mean(centered))  # in the memory that the gaps were given
+            centered -= self.mean(centered)  # in the memory that the gaps were given
             centered = where(self.scored, centered, 0.0)
         return centered
 
-    def std(self, centered: Any, ddof: int) -> Any:
-        """The deviation of what is centred already; exactly zero in a group of equals."""
+    def std(self, centered: Any, ddof: int, epsilon: float | None = None) -> Any:
+        """The deviation of what is centred already; exactly zero in a group of equals.
+
+        With an `epsilon` it is what to divide by: the deviation plus `epsilon`, or 1 where it is zero.
+        """
         if self.size is not None:
             norm = self.backend.reduced("norm", centered)
         else:
-            norm = self.backend.xp.sqrt(self.sum(centered * centered))
-        return norm / at_least(self.count - ddof, 1) ** 0.5
+            norm = self.backend.xp.sqrt(self.reduced("sum", centered * centered))
+        std = norm / at_least(self._counts - ddof, 1) ** 0.5
+        return self.each(std if epsilon is None else where(std > 0, std + epsilon, 1.0))
 
 
 def made_groups(ids: Any, rows: int) -> Groups:
@@ -168,25 +171,25 @@ def group_count(x: A, groups: Ids) -> Any:
     if groups.size is not None and groups.scored is None:
         return groups.size
     g = Grouped(x, groups)
-    return g.spread_rows(g.count) if g.scored is None else g.rows(where(g.scored, g.spread(g.count), 1.0))
+    return g.rows(where(g.scored, g.count, 1.0))
 
 
 def group_sum(x: A, groups: Ids) -> A:
     """(N,) sum of `x` over the scored members of each row's group."""
     g = Grouped(x, groups)
-    return g.spread_rows(g.sum(g.view))
+    return g.rows(g.sum(g.view))
 
 
 def group_min(x: A, groups: Ids) -> A:
     """(N,) least `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.spread(g.min(g.view)) + 0.0 * g.view, 0.0))
+    return g.rows(where(g.scored, g.min(g.view), 0.0))
 
 
 def group_max(x: A, groups: Ids) -> A:
     """(N,) greatest `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.spread(g.max(g.view)) + 0.0 * g.view, 0.0))
+    return g.rows(where(g.scored, g.max(g.view), 0.0))
 
 
 def group_mean(x: A, groups: Ids) -> A:
@@ -197,7 +200,7 @@ def group_mean(x: A, groups: Ids) -> A:
     array([2., 5., 2.])
     """
     g = Grouped(x, groups)
-    return g.rows(g.anchor(g.view) + g.spread(g.mean(g.gap(g.view))) + 0.0 * g.view)
+    return g.rows(g.anchor(g.view) + g.mean(g.gap(g.view)))
 
 
 def group_centered(x: A, groups: Ids) -> A:
@@ -209,15 +212,14 @@ def group_centered(x: A, groups: Ids) -> A:
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
     """(N,) standard deviation of `x` in each row's group; exactly zero in a group of equals, and for a lone member."""
     g = Grouped(x, groups)
-    return g.spread_rows(g.std(g.centered(g.view), ddof))
+    return g.rows(g.std(g.centered(g.view), ddof))
 
 
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
     """(N,) `x` centred in its group and divided by the group's deviation plus `epsilon`; exactly zero for equals."""
     g = Grouped(x, groups)
     centered = g.centered(g.view)
-    std = g.std(centered, ddof)
-    centered /= g.spread(where(std > 0, std + epsilon, 1.0))
+    centered /= g.std(centered, ddof, epsilon)
     return g.rows(centered)
 
 

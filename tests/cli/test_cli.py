@@ -73,7 +73,7 @@ def test_a_known_failure_needs_a_reason_and_must_be_one(mine):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("numpy", "estimator 'numpy': there is none; pass one of dr_grpo, gae, "),
+        ("numpy", "estimator 'numpy': there is none; pass one of asymre, baselined, "),
         ("no.such:thing", "estimator 'no.such:thing': cannot be imported"),
         ("advantages.ops:nothing", "advantages.ops has no 'nothing'; it has"),
         ("{mine}:odd", "odd: takes 'temperature', which nobody can supply; inputs are named rewards"),

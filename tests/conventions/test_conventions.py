@@ -202,4 +202,5 @@ def test_other_libraries(library):
 def test_zero_sum_of_a_group_is_what_a_convention_keeps():
     assert definition_of(verl.grpo).promises == definition_of(grpo).promises
     assert definition_of(verl.gae).promises.spans_batch
-    assert dr_grpo(WINNER, 4).sum() == rloo(WINNER, 4).sum() == 0.0
+    assert abs(dr_grpo(WINNER, 4).sum()) < 1e-12
+    assert abs(rloo(WINNER, 4).sum()) < 1e-12

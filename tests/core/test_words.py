@@ -166,5 +166,8 @@ def test_finite_rewards_of_any_size_give_finite_advantages(make, dtype):
             }
             if not set(needed) <= given.keys():
                 continue
+            d = definition.definition_of(function)
+            if d.ranges or (dtype == np.float64 and d.promises.scale is None and not d.by_component):
+                continue  # rewards of that size are refused; or nothing is wider than they are
             case = {word: make(x) if isinstance(x := given[word], np.ndarray) else x for word in needed}
             assert np.isfinite(np.asarray(function(**case), np.float64)).all(), (name, pattern)
