@@ -85,8 +85,8 @@ def check_finite(tensors: Mapping[str, Any], what: str) -> None:
     if bad:
         more = f", nor are {len(bad) - 1} others" if len(bad) > 1 else ""
         raise ValueError(
-            f"{what}: {bad[0]} is not finite{more}, so nothing was saved; lower --rate, or raise --kl, and start "
-            "from the last checkpoint or anew"
+            f"{what}: {bad[0]} is not finite{more}, so nothing was saved; lower --learning-rate, or raise --kl, and "
+            "start from the last checkpoint or anew"
         )
 
 
