@@ -21,7 +21,7 @@ class NotFiniteError(ValueError):
     """A model says nothing of the next token that could be sampled from."""
 
 
-class _Watch(LogitsProcessor):  # type: ignore[misc]
+class _Watch(LogitsProcessor):
     """Notes rows of logits that are NaN or infinite, and keeps them from the sampler, which would end a GPU's process.
 
     The note is looked at once, when all tokens are there, so that no token waits for it.

@@ -29,7 +29,8 @@ class Updater:
     def __init__(self, config: Config, world: Distributed, model: Any, optimizer: Any, longest: int) -> None:
         self.config, self.world, self.model, self.optimizer = config, world, model, optimizer
         self._longest = longest
-        self._skipped = 0
+        self.skipped = 0
+        """Updates in a row whose gradient was not finite."""
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step, the first being 1."""
@@ -113,8 +114,8 @@ class Updater:
         if not skip:
             self.optimizer.step()
         self.optimizer.zero_grad()
-        self._skipped = self._skipped + 1 if skip else 0
-        if self._skipped == FEW:
+        self.skipped = self.skipped + 1 if skip else 0
+        if self.skipped == FEW:
             raise ValueError(
                 f"the gradients of {FEW} updates in a row were not finite, and none of them was applied; lower "
                 "--learning-rate, and look at the rewards and at --kl; the last checkpoint is whole"

@@ -314,6 +314,16 @@ def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, 
         assert torch.equal(p, q)
 
 
+def test_steps_and_updates_that_failed_in_a_row_are_counted_on_after_a_resume(tmp_path, world, short):
+    config = Config(prompts=2, group_size=4, rewards=short)
+    first = start(config, world)
+    first.unscored_steps, first.updater.skipped = 2, 3
+    save(first, tmp_path)
+    second = start(config, world)
+    restore(second, latest(tmp_path))
+    assert (second.unscored_steps, second.updater.skipped) == (2, 3)
+
+
 def test_gradients_that_are_not_finite_are_skipped_counted_and_end_the_run(world, short):
     training = start(Config(prompts=2, group_size=4, learning_rate=1e-2, rewards=short), world)
     before = [p.detach().clone() for p in training.model.parameters()]
