@@ -33,8 +33,8 @@ def row(function: Callable[..., Any]) -> Row:
 def rows(needs: Iterable[str] = (), unit: Unit | None = None) -> list[Row]:
     """The estimators of `advantages` by name: those that need all these words, and that have this unit.
 
-    >>> [row.name for row in rows(needs=["values"], unit="token")]
-    ['gae']
+    >>> [row.name for row in rows(needs=["rewards", "baselines"])]
+    ['baselined', 'remax']
     """
     every = (row(getattr(estimators, name)) for name in estimators.__all__)
     return [r for r in every if set(needs) <= set(r.needs) and unit in (None, r.unit)]
@@ -53,6 +53,7 @@ def promised(promises: Promises) -> tuple[str, ...]:
     said += [f"at most {_formula(p.bound)}"] if p.bound else []
     said += [f"at most {_times(p.gap_bound, ' of ')}the largest gap"] if p.gap_bound else []
     said += [f"unbiased{_times(p.unbiased, '', ' times ')}"] if p.unbiased else []
+    said += [] if p.equals_get_zero else ["pushes groups of equals"]
     said += ["statistics of the batch"] if p.spans_batch else []
     return tuple(said)
 
@@ -87,10 +88,13 @@ def table(found: Iterable[Row], width: int = 100) -> str:
     return "\n".join(lines)
 
 
-def markdown() -> str:
-    """The table of the README."""
+def markdown(names: Iterable[str] | None = None) -> str:
+    """The table of the documentation: of all estimators, or of some."""
+    some = None if names is None else set(names)
     lines = ["| estimator | unit | needs | promises | paper |", "|---|---|---|---|---|"]
     for r in rows():
+        if some is not None and r.name not in some:
+            continue
         needs = ", ".join(f"`{word}`" for word in r.needs)
         promises = ", ".join(r.promises) or "none beyond all"
         lines.append(f"| `{r.name}` | {r.unit} | {needs} | {promises} | {_linked(r.paper)} |")

@@ -87,6 +87,8 @@ def _estimate(
         else:
             clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
 
+    for name in d.ranges:
+        _check_range(d, backend, name, clean.get(name))
     shrink = _shrink(d, backend, inputs, clean, most)
     if shrink is not None:
         clean |= {name: x * shrink for name, x in clean.items() if x is not None and INPUTS[name].reward_unit}
@@ -116,6 +118,21 @@ def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
         raise ValueError(
             f"{d.name}: returned shape {found}; its advantages must have shape {expected}, one per {d.unit}{other}"
         )
+
+
+def _check_range(d: Definition, backend: Backend, name: str, x: Any) -> None:
+    if x is None or not backend.on_host(x):
+        return
+    allowed = d.ranges[name]
+    low, high = backend.extent(x)
+    if low >= allowed.low and high <= allowed.high and not (allowed.whole and bool((x != backend.xp.round(x)).any())):
+        return
+    outside = (x < allowed.low) | (x > allowed.high)
+    outside = (outside | (x != backend.xp.round(x)) if allowed.whole else outside).reshape(x.shape[0], -1).any(1)
+    rows = [row for row, bad in enumerate(outside.tolist()) if bad]
+    raise ValueError(
+        f"{d.name}: {name} of rows {few(rows)} include {x[rows[0]].reshape(-1).tolist()[0]:g}; each must be {allowed}"
+    )
 
 
 def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict[str, Any], most: float | None) -> Any:

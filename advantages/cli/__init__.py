@@ -36,6 +36,11 @@ _COMMANDS = {
         modules=("hypothesis", "rich"),
     ),
     "adapters": _Command("the frameworks: installed or not, and which estimators work there", "adapters"),
+    "diff": _Command(
+        "where two estimators part on your own rollouts: which rows, by how much, at which stage",
+        "diff",
+        "Exits with 1 where they differ. Conventions have names such as verl.rloo or trl.grpo.",
+    ),
     "train": _Command(
         "train a model by reinforcement learning; the default learns before your eyes in about a minute",
         "train",

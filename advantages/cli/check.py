@@ -5,8 +5,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .. import estimators
 from ..core.naming import resolve
+from ..host import resolve as estimator_named
 
 if TYPE_CHECKING:
     from ..testing.conforms import Verdict
@@ -65,10 +65,9 @@ def run(options: argparse.Namespace) -> int:
     for library in {options.library, *(options.libraries or ())}:
         if library not in installed_libraries():
             raise SystemExit(f"--library {library}: not installed; pip install 'rl-advantages[{library}]'")
-    built_in = {name: f"advantages.estimators:{name}" for name in estimators.__all__}
     try:
         subject = Subject(
-            resolve(options.estimator, what="estimator", built_in=built_in),
+            estimator_named(options.estimator),
             spec=resolve(options.spec, what="spec") if options.spec else None,
             library=options.library,
             libraries=options.libraries,

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from ..compose import stages_of
 from ..core.naming import nearest
 from ..runs.config import GROUPS, RENAMED, Config
 from .fields import MAP, pairs
@@ -49,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VALUE",
         default=argparse.SUPPRESS,
         help="a setting of the estimator, such as --estimator.temperature 3",
+    )
+    groups["learning"].add_argument(
+        "--then",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="STAGE.SETTING=VALUE",
+        help="a stage before or after the estimator, such as entropy_shaped.alpha=0.4; may be given several times",
     )
     run = groups["run"]
     run.add_argument("--seeds", type=int, default=argparse.SUPPRESS, help="how many seeds, from --seed on (default: 1)")
@@ -138,11 +146,13 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, li
     estimators = parse_estimator(fields.pop("estimator", "grpo"))
     if "rewards" in fields:
         fields["rewards"] = _parse_rewards(fields["rewards"])
+    stages_of(given.get("then", []))
+    then = "".join(f"+{text}" for text in given.get("then", []))
     first, count = fields.pop("seed", 0), given.get("seeds", 1)
     if count < 1:
         raise ValueError(f"--seeds {count}: pass a number of at least 1")
     configs = [
-        Config(**fields, estimator=name, options={**own, **settings}, seed=first + k)
+        Config(**fields, estimator=name + then, options={**own, **settings}, seed=first + k)
         for k in range(count)
         for name, own in estimators
     ]

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from .promises import Promises
-from .settings import MinScored, Setting, nearest
+from .settings import MinScored, Range, Setting, nearest
 from .types import Singleton
 from .vocabulary import INPUTS
 
-__all__ = ["Definition", "Paper", "Shapes", "Unit", "define", "definition_of"]
+__all__ = ["Definition", "Paper", "Ranges", "Shapes", "Unit", "define", "definition_of"]
 
 Shapes = Mapping[str, tuple[tuple[str, ...], ...]]
+Ranges = Mapping[str, Range]
 Unit = Literal["response", "token"]
 
 
@@ -48,6 +49,8 @@ class Definition(NamedTuple):
     """Defaults of the settings."""
     checks: Mapping[str, Setting]
     shapes: Shapes
+    ranges: Ranges
+    """Numbers that an input may be, where the formula means nothing for others."""
     own: frozenset[str]
     """Parameters of the function itself; the call takes care of the rest."""
     arrays: tuple[str, ...]
@@ -96,14 +99,15 @@ def define(
     *,
     unit: Unit | None = None,
     paper: Paper | None = None,
+    ranges: Ranges | None = None,
     extended: bool = True,
 ) -> Definition:
     """Read a function's signature against the vocabulary.
 
     Args:
         function: any callable with a signature.
-        spec, promises, shapes, unit, paper: as in `estimator`. Without a unit, a function that takes a mask is read as
-            one that gives an advantage per token.
+        spec, promises, shapes, unit, paper, ranges: as in `estimator`. Without a unit, a function that takes a mask
+            is read as one that gives an advantage per token.
         extended: whether the words that the call takes care of (`valid`, `strict` ...) belong to the signature.
 
     Raises:
@@ -159,6 +163,7 @@ def define(
         settings=settings,
         checks=checks,
         shapes=shapes or {},
+        ranges=ranges or {},
         own=frozenset(p.name for p in parameters),
         arrays=tuple(word for word in words if INPUTS[word].kind != "ids"),
         ids=tuple(word for word in words if INPUTS[word].kind == "ids"),

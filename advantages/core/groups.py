@@ -133,12 +133,31 @@ class Groups:
             slots, count, _ = _dense_array((names + np.arange(rows)[:, None] * (steps * rows + 1)).reshape(-1))
             return made._fill(slots, count, None, None, (rows, steps))
         xp = backend.xp
-        order = xp.argsort(ids, -1, stable=True)
+        order = xp.argsort(ids, stable=True)
         row = backend.arange(rows, ids)[:, None]
         ids = ids[row, order]
         new = xp.concatenate([xp.ones_like(ids[:, :1], dtype=bool), ids[:, 1:] != ids[:, :-1]], 1)
         slots = (xp.cumsum(new, 1) - 1 + row * steps)[row, xp.argsort(order, -1)]
         return made._fill(slots.reshape(-1), rows * steps, None, None, (rows, steps))
+
+    @classmethod
+    def of_pairs(cls, first: "Groups", second: "Groups") -> "Groups":
+        """Groups of the rows that are together in both; the first says which rows are scored.
+
+        >>> Groups.of_pairs(Groups(["a", "a", "b"]), Groups(["x", "y", "x"])).slots
+        array([0, 1, 2])
+        """
+        if first.on_host and second.on_host:
+            return cls(first.slots * second.count + second.slots).where(first.scored)
+        like = first.slots if second.on_host else second.slots
+        a, b = first.slots_like(like), second.slots_like(like)
+        xp = backend_of(like).xp
+        by_second = xp.argsort(b, stable=True)
+        order = by_second[xp.argsort(a[by_second], stable=True)]
+        a, b = a[order], b[order]
+        new = xp.concatenate([xp.zeros_like(a[:1], dtype=bool), (a[1:] != a[:-1]) | (b[1:] != b[:-1])])
+        slots = xp.cumsum(new, 0)[xp.argsort(order)]
+        return cls.__new__(cls)._fill(slots, len(first), None, first.scored, (len(first),))
 
     @property
     def slots(self) -> Any:

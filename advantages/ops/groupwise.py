@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..backends import backend_of
 from ..core.groups import Groups
 from ..core.types import A, Ids
@@ -9,13 +11,20 @@ from .elementwise import at_least, where
 
 __all__ = [
     "Grouped",
+    "Ordered",
+    "above_log_mean_exp",
+    "crossed",
     "few",
+    "fits_a_group",
     "group_centered",
     "group_count",
+    "group_lead",
     "group_max",
     "group_mean",
     "group_min",
+    "group_ranks",
     "group_std",
+    "group_std_of_others",
     "group_sum",
     "group_zscore",
     "made_groups",
@@ -118,17 +127,17 @@ class Grouped:
     def mean(self, view: Any) -> Any:
         """The mean of the scored members."""
         if self.scored is None and self.size is not None:
-            return self.backend.reduced("mean", view)
+            return self.backend.reduced("sum", view) / self.size
         return self.sum(view) / at_least(self.count, 1)
 
     def centered(self, view: Any) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
         wherever they are not in float64."""
-        gap = self.gap(view)
-        centered = where(self.scored, gap - self.spread(self.mean(gap)), 0.0)
-        if "64" in str(centered.dtype):
-            return centered
-        return where(self.scored, centered - self.spread(self.mean(centered)), 0.0)
+        centered = self.gap(view)
+        for _ in range(1 if "64" in str(centered.dtype) else 2):
+            centered -= self.spread(self.mean(centered))  # in the memory that the gaps were given
+            centered = where(self.scored, centered, 0.0)
+        return centered
 
     def std(self, centered: Any, ddof: int) -> Any:
         """The deviation of what is centred already; exactly zero in a group of equals."""
@@ -208,7 +217,8 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     std = g.std(centered, ddof)
-    return g.rows(centered / g.spread(where(std > 0, std + epsilon, 1.0)))
+    centered /= g.spread(where(std > 0, std + epsilon, 1.0))
+    return g.rows(centered)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:
@@ -244,3 +254,188 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
 def few(rows: list[int]) -> str:
     """The first of some row numbers, for a message."""
     return ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+def fits_a_group(who: str, name: str, size: int, groups: Groups) -> None:
+    """Refuse a number of responses that no group of the batch has, where sizes of groups are known.
+
+    Raises:
+        ValueError: `size` is above every group.
+    """
+    if groups.on_host and len(groups) and size > max(2, largest := _largest(groups)):
+        raise ValueError(
+            f"{who}: {name} is {size} but the largest group has {largest} responses; pass at most that, or sample more"
+        )
+
+
+def _largest(groups: Groups) -> int:
+    """Responses in the largest group, scored or not; their bound where only an accelerator knows."""
+    if groups.size is not None:
+        return groups.size
+    return int(np.bincount(groups.slots).max(initial=0)) if groups.on_host else len(groups)
+
+
+def crossed(groups: Groups, others: Groups, like: Any) -> Groups:
+    """Groups of the rows that are together in `groups` and in `others`; a row counts where it does in `groups`."""
+    if groups.on_host and others.on_host:
+        return Groups(groups.slots * max(others.count, 1) + others.slots).where(groups.scored)
+    backend = backend_of(like)
+    both = [backend.index(some.slots_like(like)) for some in (groups, others)]
+    order = backend.xp.argsort(both[1], stable=True)
+    order = order[backend.xp.argsort(both[0][order], stable=True)]
+    changes = [slots[order][1:] != slots[order][:-1] for slots in both]
+    new = backend.xp.concatenate([backend.xp.zeros_like(order[:1]) > 0, changes[0] | changes[1]])
+    return Groups(backend.xp.cumsum(new, 0)[backend.xp.argsort(order)]).where(groups.scored)
+
+
+def _two_best(g: Grouped) -> tuple[Any, Any, Any]:
+    """Views: the greatest scored number, which member alone has it, and the greatest number below it (or -infinity)."""
+    xp = g.backend.xp
+    top = g.max(g.view)
+    at_top = (g.view == top) & (True if g.scored is None else g.scored)
+    second = g.max(where(at_top, -float("inf"), g.view))
+    alone = at_top & (g.sum(where(at_top, xp.ones_like(g.view), 0.0)) == 1)
+    return where(xp.isfinite(top), top, 0.0), alone, second
+
+
+def group_lead(x: A, groups: Ids) -> A:
+    """(N,) how far the greatest number of a group is above the next, for the member that has it; 0 for all others.
+
+    >>> import numpy as np
+    >>> group_lead(np.array([1.0, 5.0, 3.0, 7.0, 7.0]), ["a", "a", "a", "b", "b"])
+    array([0., 2., 0., 0., 0.])
+    """
+    g = Grouped(x, groups)
+    top, alone, second = _two_best(g)
+    second = where(g.backend.xp.isfinite(second), second, top)
+    return g.rows(where(alone, top - second, 0.0))
+
+
+def above_log_mean_exp(x: A, groups: Ids, *, others: bool = False) -> A:
+    """(N,) distance of `x` from log(mean(exp(x))) over its group, or over the `others` in it; exactly zero for equals.
+
+    Neither overflows nor cancels: the mean is formed of exp(x) - 1, measured from the greatest number that enters it.
+
+    >>> import numpy as np
+    >>> above_log_mean_exp(np.log([1.0, 3.0]), ["a", "a"]).round(3)  # log of 1/2 and of 3/2
+    array([-0.693,  0.405])
+    >>> above_log_mean_exp(np.log([1.0, 3.0]), ["a", "a"], others=True).round(3)
+    array([-1.099,  1.099])
+    """
+    g = Grouped(x, groups)
+    xp = g.backend.xp
+    top, alone, second = _two_best(g)
+    terms = where(g.scored, xp.expm1(xp.clip(g.view - top, None, 0.0)), 0.0)
+    if not others:
+        return g.rows(where(g.scored, g.view - top - xp.log1p(g.sum(terms) / at_least(g.count, 1.0)), 0.0))
+    count = at_least(g.count - 1, 1.0)
+    usual = g.view - top - xp.log1p(where(alone, 0.0, where(g.scored, (g.sum(terms) - terms) / count, 0.0)))
+    second = where(xp.isfinite(second), second, top)
+    below = where(alone, 0.0, where(g.scored, xp.expm1(xp.clip(g.view - second, None, 0.0)), 0.0))
+    lead = g.view - second - xp.log1p(g.sum(below) / count)
+    return g.rows(where(g.scored, where(alone, lead, usual), 0.0))
+
+
+def group_std_of_others(x: A, groups: Ids, *, ddof: int = 1) -> A:
+    """(N,) deviation of `x` over the others in a group; exactly zero where they are equal, or fewer than two.
+
+    >>> import numpy as np
+    >>> group_std_of_others(np.array([7.0, 1.0, 3.0]), ["a"] * 3).round(3)
+    array([1.414, 2.828, 4.243])
+    """
+    g = Grouped(x, groups)
+    xp = g.backend.xp
+    centered = g.centered(g.view)
+    # The squares of the others are a difference, which cancels only for a member that is alone at an end; there the
+    # others are a set of their own.
+    left = g.sum(centered * centered) - centered * centered * (g.count / at_least(g.count - 1, 1.0))
+    found = g.rows(xp.sqrt(xp.clip(left, 0.0, None) / at_least(g.count - 1 - ddof, 1.0)))
+    for end in (g.view, -g.view):
+        top = g.max(end)
+        at_top = (end == top) & (True if g.scored is None else g.scored)
+        alone = at_top & (g.sum(where(at_top, xp.ones_like(end), 0.0)) == 1)
+        without = g.groups.where(g.rows(~at_top if g.scored is None else g.scored & ~at_top))
+        found = where(g.rows(alone), group_std(x, without, ddof=ddof), found)
+    return where(g.groups.scored, found, 0.0)
+
+
+class Ordered:
+    """Rows sorted by group, and inside a group from the least to the greatest number, with unscored rows behind.
+
+    What it takes and gives is in that order, until `rows` puts it back. Sorting and doubling take N log N steps.
+
+    Args:
+        x: (N,) numbers.
+        groups: (N,) ids, or `Groups`, whose `scored` says which rows count.
+    """
+
+    def __init__(self, x: Any, groups: Ids) -> None:
+        self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
+        self.backend = backend_of(x)
+        xp = self.backend.xp
+        slots = self.backend.index(self.groups.slots_like(x))
+        key = where(self.groups.scored, self.backend.wide(x), float("inf"))
+        order = xp.argsort(key, stable=True)
+        self.order = order[xp.argsort(slots[order], stable=True)]
+        self.slots = slots[self.order]
+        self.x = key[self.order]
+        ones = xp.ones_like(self.x)
+        sizes = self.backend.segment("sum", ones, slots, self.groups.count)
+        starts = xp.cumsum(sizes, 0) - sizes
+        self.place = self.backend.arange(x.shape[0], x) * ones - starts[self.slots]
+        """(N,) numbers before this one in its group."""
+
+    def sorted(self, rows: Any) -> Any:
+        """(N,) rows as they are ordered here; a number stays one."""
+        return rows[self.order] if getattr(rows, "shape", ()) else rows
+
+    def rows(self, y: Any) -> Any:
+        """(N,) what is ordered as the rows that it belongs to."""
+        return y[self.backend.xp.argsort(self.order)]
+
+    @property
+    def steps(self) -> Any:
+        """(N,) how far a number is above the one before it in its group; 0 for the first, and for unscored rows."""
+        xp = self.backend.xp
+        before = xp.concatenate([self.x[:1], self.x[:-1]])
+        inside = (self.place > 0) & xp.isfinite(self.x)
+        return where(inside, where(inside, self.x, 0.0) - where(inside, before, 0.0), 0.0)
+
+    def cumulated(self, y: Any, *, backwards: bool = False) -> Any:
+        """(N,) sums from a group's first number to each one, or from each one to its group's last.
+
+        By doubling, so that no group meets another group's numbers.
+        """
+        xp = self.backend.xp
+        reach, most = 1, min(_largest(self.groups), self.x.shape[0])
+        while reach < most:
+            empty, nowhere = xp.zeros_like(y[:reach]), xp.zeros_like(self.slots[:reach]) - 1
+            if backwards:
+                there, slots = xp.concatenate([y[reach:], empty]), xp.concatenate([self.slots[reach:], nowhere])
+            else:
+                there, slots = xp.concatenate([empty, y[:-reach]]), xp.concatenate([nowhere, self.slots[:-reach]])
+            y = y + where(slots == self.slots, there, 0.0)
+            reach *= 2
+        return y
+
+    def over_ties(self, y: Any) -> Any:
+        """(N,) the mean of `y` over the equal numbers of a group."""
+        xp = self.backend.xp
+        if not self.x.shape[0]:
+            return y
+        new = (self.x[1:] != self.x[:-1]) | (self.slots[1:] != self.slots[:-1])
+        runs = self.backend.index(xp.cumsum(xp.concatenate([xp.zeros_like(self.slots[:1]) > 0, new]), 0))
+        count = self.x.shape[0]
+        counts = self.backend.segment("sum", xp.ones_like(y), runs, count)
+        return (self.backend.segment("sum", y, runs, count) / at_least(counts, 1.0))[runs]
+
+
+def group_ranks(x: A, groups: Ids) -> A:
+    """(N,) scored members of the group with a smaller `x`, and half of the others with an equal one: mid-ranks from 0.
+
+    >>> import numpy as np
+    >>> group_ranks(np.array([5.0, 1.0, 5.0, 9.0]), ["a", "a", "a", "b"])
+    array([1.5, 0. , 1.5, 0. ])
+    """
+    ordered = Ordered(x, groups)
+    return where(ordered.groups.scored, ordered.rows(ordered.over_ties(ordered.place)), 0.0)

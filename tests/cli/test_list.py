@@ -69,8 +69,9 @@ def test_show_works_for_every_estimator(name, capsys):
     assert printed.count("{") == printed.count("}")
 
 
-def test_show_takes_an_estimator_of_ones_own(tmp_path, capsys):
-    file = tmp_path / "mine.py"
+def test_show_takes_an_estimator_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)  # and take it away again
+    file = tmp_path / "shown_by_a_test.py"
     file.write_text("def plain(rewards, groups):\n    return rewards\n")
     assert main(["show", f"{file}:plain"]) == 0
     printed = capsys.readouterr().out
@@ -103,8 +104,9 @@ def test_a_row_is_what_an_estimator_declares():
 def test_every_promise_has_words():
     """A promise that is added to the core, and that no page tells of, fails here."""
     values = {"scale": "invariant", "bound": Bound("n", float), "gap_bound": Bound("n", float), "unbiased": float}
-    for field in Promises._fields:
-        assert promised(Promises(**{field: values.get(field, True)})), f"promised() has no words for {field}"
+    for field, default in Promises._field_defaults.items():
+        value = not default if isinstance(default, bool) else values[field]
+        assert promised(Promises(**{field: value})), f"promised() has no words for {field}={value}"
 
 
 def test_bibtex_is_made_from_the_paper():

@@ -12,25 +12,17 @@ pytest.importorskip("math_verify")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from advantages import files
 from advantages.cli import main
 from advantages.evaluation.record import Record
-from advantages.policy.load import byte_tokenizer
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory, save_tiny):
     """A finished evaluation, and one of the same model at another temperature."""
     root = tmp_path_factory.mktemp("root")
-    tokenizer = byte_tokenizer()
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    tokens = {"vocab_size": len(tokenizer), "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
-    model = Qwen3ForCausalLM(Qwen3Config(**shape, **tokens, num_key_value_heads=1, head_dim=16, initializer_range=0.2))
-    model.save_pretrained(root / "model")
-    tokenizer.save_pretrained(root / "model")
+    save_tiny(root / "model", initializer_range=0.2)
     for name, temperature in (("whole", 1.0), ("warmer", 1.5)):
         given = ["--model", root / "model", "--benchmark", "chain", "--limit", 5, "--samples", 3, "--batch-size", 4]
         given += ["--output", root / name, "--temperature", temperature, "--device", "cpu", "--max-new-tokens", 8]

@@ -14,11 +14,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from advantages import files
 from advantages.cli import main
-from advantages.policy.load import byte_tokenizer
 from advantages.runs.config import Config
 from advantages.runs.inputs import fingerprints, located
 from advantages.runs.record import RunFolder, config_from, new_folder, read_config
@@ -28,18 +26,10 @@ SAYS_NOTHING_ABOUT_TIME = ("seconds", "tokens_per_second")
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory):
+def started(tmp_path_factory, save_tiny):
     """A folder with a run of six steps that ended, one that was stopped after four, and what they read."""
     root = tmp_path_factory.mktemp("root")
-    tokenizer = byte_tokenizer()
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
-    model = Qwen3ForCausalLM(
-        Qwen3Config(vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=16, **shape, **ends)
-    )
-    model.save_pretrained(root / "model")
-    tokenizer.save_pretrained(root / "model")
+    save_tiny(root / "model")
     rows = [{"prompt": f"{k}+1?", "answer": str(k + 1)} for k in range(9)]
     (root / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (root / "of_records.py").write_text(

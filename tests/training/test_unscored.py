@@ -7,10 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from advantages.cli import main
-from advantages.policy.load import byte_tokenizer
 from advantages.runs.config import Config
 from advantages.runs.measures import curve, first_reaching, has_verdicts
 from advantages.runs.record import evaluated
@@ -32,18 +30,10 @@ def fails(completions, **columns):
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory):
+def options(tmp_path_factory, save_tiny):
     """A run that needs no supervised start."""
     folder = tmp_path_factory.mktemp("model")
-    tokenizer = byte_tokenizer()
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
-    dropout = {"attention_dropout": 0.5}
-    Qwen3ForCausalLM(
-        Qwen3Config(vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=16, **shape, **ends, **dropout)
-    ).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tiny(folder, attention_dropout=0.5)
     data = folder / "train.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(9)))
     (folder / "judges_of_tests.py").write_text(REWARDS)
