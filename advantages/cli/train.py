@@ -12,7 +12,7 @@ from typing import Any
 
 from ..compose import stages_of
 from ..core.naming import nearest
-from ..runs.config import GROUPS, Config
+from ..runs.config import GROUPS, RENAMED, Config
 from .fields import MAP, pairs
 
 __all__ = ["add_arguments", "add_compare_arguments", "compare_runs", "parse_estimator", "train"]
@@ -117,9 +117,10 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
         option = rest.pop(0)
         name, equals, value = option.partition("=")
         if not name.startswith("--estimator.") or not (equals or rest):
-            guess = nearest(name, ("--" + f.name.replace("_", "-") for f in dataclasses.fields(Config)))
-            meant = f"; did you mean {guess}?" if guess else ""
-            raise ValueError(f"{option}: there is no such option; see advantages train --help{meant}")
+            key = name.removeprefix("--").replace("-", "_")
+            guess = RENAMED.get(key) or nearest(key, (f.name for f in dataclasses.fields(Config)))
+            meant = f"; did you mean --{guess.replace('_', '-')}?" if guess else ""
+            raise ValueError(f"{name}: there is no such option; see advantages train --help{meant}")
         value = value if equals else rest.pop(0)
         key = name.removeprefix("--estimator.").replace("-", "_")
         try:
@@ -193,8 +194,8 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
             raise
         raise SystemExit(
             f"advantages train: out of memory ({' '.join(str(error).split())[:150]}); lower --micro-batch, "
-            "--max-new-tokens or --samples, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint is "
-            "whole"
+            "--max-new-tokens or --group-size, or pass --gradient-checkpointing or --lora-rank 16; the last checkpoint "
+            "is whole"
         ) from None
 
 

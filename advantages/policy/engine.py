@@ -10,11 +10,30 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from .rollout import Rollout, make_rollout
 
-__all__ = ["end_tokens", "generation_settings", "sample", "token_logprobs"]
+__all__ = ["NotFiniteError", "end_tokens", "generation_settings", "sample", "token_logprobs"]
+
+
+class NotFiniteError(ValueError):
+    """A model says nothing of the next token that could be sampled from."""
+
+
+class _Watch(LogitsProcessor):
+    """Notes rows of logits that are NaN or infinite, and keeps them from the sampler, which would end a GPU's process.
+
+    The note is looked at once, when all tokens are there, so that no token waits for it.
+    """
+
+    def __init__(self) -> None:
+        self.broken: Any = False
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        bad = ~scores.amax(-1, keepdim=True).isfinite()
+        self.broken = self.broken | bad.any()
+        return scores.masked_fill(bad, 0.0)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> list[int]:
@@ -66,6 +85,9 @@ def sample(
         temperature, top_p: of the sampling; ignored when `greedy`.
         greedy: take the likeliest token each time.
         engine: "generate", or "continuous" for continuous batching, which an accelerator may be faster with.
+
+    Raises:
+        NotFiniteError: logits are NaN or infinite; "generate" alone looks.
     """
     how = generation_settings(
         model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
@@ -79,7 +101,11 @@ def sample(
             responses = [answers[key].generated_tokens for key in keys]
         else:
             padded = tokenizer.pad({"input_ids": batch.input_ids}, return_tensors="pt").to(model.device)
-            tokens = model.generate(**padded, generation_config=GenerationConfig(**how))
+            watch = _Watch()
+            watched = LogitsProcessorList([watch])
+            tokens = model.generate(**padded, generation_config=GenerationConfig(**how), logits_processor=watched)
+            if watch.broken:
+                raise NotFiniteError("the model's log-probabilities are not finite, so that nothing can be sampled")
             responses = tokens[:, padded.input_ids.shape[1] :].tolist()
     return make_rollout(batch.input_ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
 

@@ -91,7 +91,7 @@ def described(config: Config) -> str:
     model = config.model or (f"{config.random_init}, random weights" if config.random_init else f"tiny {config.arch}")
     return (
         f"{task} · {model} · seed {config.seed} · {config.steps} steps of {config.prompts} prompts with "
-        f"{config.samples} responses each"
+        f"{config.group_size} responses each"
     )
 
 

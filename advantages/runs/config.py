@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tasks.problem import HELD_OUT
 
-__all__ = ["GROUPS", "Config"]
+__all__ = ["GROUPS", "RENAMED", "Config"]
 
 GROUPS = {
     "model": "what is trained",
@@ -17,6 +17,8 @@ GROUPS = {
     "sampling": "responses",
     "run": "the run",
 }
+RENAMED = {"rate": "learning_rate", "passes": "epochs", "samples": "group_size"}
+"""What settings were called in earlier versions, and are called now."""
 
 
 def _option(
@@ -91,12 +93,12 @@ class Config:
     options: Mapping[str, Any] = _option({}, "learning", "settings of the estimator")
     steps: int = _option(60, "learning", "steps", least=1)
     prompts: int = _option(16, "learning", "prompts per step", least=1)
-    samples: int = _option(8, "learning", "responses per prompt", least=1)
+    group_size: int = _option(8, "learning", "responses per prompt", least=1)
     minibatches: int = _option(2, "learning", "updates per step, each on a share of its responses", least=1)
-    passes: int = _option(1, "learning", "times that a step's responses are gone through", least=1)
+    epochs: int = _option(1, "learning", "times that a step's responses are gone through", least=1)
     micro_batch: int = _option(0, "learning", "responses that go through the model at once; 0: a minibatch", least=0)
-    rate: float = _option(
-        0.0, "learning", "learning rate; 0: 5e-4 for the tiny model, 1e-6 for others, 1e-5 with LoRA", least=0
+    learning_rate: float = _option(
+        0.0, "learning", "of AdamW; 0: 5e-4 for the tiny model, 1e-6 for others, 1e-5 with LoRA", least=0
     )
     warmup: int = _option(10, "learning", "steps over which the learning rate rises", least=0)
     weight_decay: float = _option(0.0, "learning", "weight decay of AdamW", least=0)
@@ -158,13 +160,13 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
-        if not self.rate:  # recorded as what it is
-            object.__setattr__(self, "rate", 5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
+        if not self.learning_rate:  # recorded as what it is
+            object.__setattr__(self, "learning_rate", 5e-4 if self.tiny else 1e-5 if self.lora_rank else 1e-6)
         if self.evaluation is None and self.data is None:
             object.__setattr__(self, "evaluation", HELD_OUT)
-        if self.prompts * self.samples % self.minibatches:
+        if self.prompts * self.group_size % self.minibatches:
             raise ValueError(
-                f"{self.prompts} prompts of {self.samples} samples do not divide into {self.minibatches} "
+                f"{self.prompts} prompts of {self.group_size} responses do not divide into {self.minibatches} "
                 "minibatches; pass numbers that do"
             )
         if self.model and self.random_init:

@@ -35,7 +35,7 @@ from ..files import (
     writer,
 )
 from ..version import __version__
-from .config import Config
+from .config import RENAMED, Config
 
 __all__ = [
     "Record",
@@ -215,7 +215,7 @@ def read_config(file: Path) -> Config:
 
 
 def config_from(settings: Mapping[str, Any], where: Path, version: str | None) -> Config:
-    """Settings as `dataclasses.asdict` gives them.
+    """Settings as `dataclasses.asdict` gives them; those of earlier versions, too, where their names alone differ.
 
     Args:
         where: they were found, for the message.
@@ -225,7 +225,8 @@ def config_from(settings: Mapping[str, Any], where: Path, version: str | None) -
         ValueError: they do not fit this version.
     """
     try:
-        return Config(**settings)
+        new = {old: name for old, name in RENAMED.items() if name not in settings}
+        return Config(**{new.get(name, name): value for name, value in settings.items()})
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{where} was written by {writer(version)} of rl-advantages, but this is {__version__} ({error}); "

@@ -53,7 +53,7 @@ def _groups(config: Config, curves: _Curves) -> str | None:
     if none:
         return (
             f"No informative groups in {none} of {curves.steps} steps: {advice}. Pass problems that are neither too "
-            "easy nor too hard, more --samples, or --dynamic-sampling."
+            "easy nor too hard, a larger --group-size, or --dynamic-sampling."
         )
     if _mean(informative) < 0.2:
         return f"Only {_mean(informative):.0%} of the groups were informative: in the others, {advice}."
@@ -79,8 +79,8 @@ def _entropy(config: Config, curves: _Curves) -> str | None:
         return None
     right = "" if np.isnan(accuracy) else f", at an accuracy of {accuracy:.1%}"
     return (
-        f"The policy has collapsed: its entropy fell from {start:.2f} to {end:.2g} nats a token{right}. Lower --rate, "
-        "or keep it near its start with --kl."
+        f"The policy has collapsed: its entropy fell from {start:.2f} to {end:.2g} nats a token{right}. Lower "
+        "--learning-rate, or keep it near its start with --kl."
     )
 
 
@@ -95,8 +95,8 @@ def _truncated(config: Config, curves: _Curves) -> str | None:
 
 
 def _unscored(config: Config, curves: _Curves) -> str | None:
-    share = curves["unscored"].mean()
-    if not share:
+    share = _mean(curves["unscored"])
+    if not share > 0:
         return None
     return f"{share:.2%} of the responses got no reward, because a reward function failed or gave none."
 
@@ -107,7 +107,7 @@ def _skipped(config: Config, curves: _Curves) -> str | None:
         return None
     return (
         f"{np.nansum(skipped):.0f} updates in {int((skipped > 0).sum())} of {curves.steps} steps were skipped, because "
-        "their gradients were not finite. Lower --rate, and look at the rewards."
+        "their gradients were not finite. Lower --learning-rate, and look at the rewards."
     )
 
 
@@ -133,7 +133,8 @@ def _clipped(config: Config, curves: _Curves) -> str | None:
     if not share >= 0.2:
         return None
     return (
-        f"{share:.0%} of the probability ratios were clipped: the updates of a step go far. Lower --rate or --passes."
+        f"{share:.0%} of the probability ratios were clipped: the updates of a step go far. Lower --learning-rate or "
+        "--epochs."
     )
 
 

@@ -186,7 +186,7 @@ def _notes(comparison: Comparison, records: Sequence[Record], unfinished: Sequen
         notes.append("One seed has no interval, and ranks nothing.")
     elif fewest < 5:
         notes.append(f"{fewest} seeds make wide intervals; take at least five to rank anything.")
-    if len({(r.config.prompts, r.config.samples) for r in records}) > 1:
+    if len({(r.config.prompts, r.config.group_size) for r in records}) > 1:
         notes.append("The runs sample different numbers of responses a step: compare them by samples, not by steps.")
     if count := len(keys_of(comparison)) * len(comparison.differences):
         notes.append(

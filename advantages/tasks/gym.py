@@ -91,7 +91,7 @@ class ReasoningGym:
         return {"position": self._position, "asked": sorted(self._asked)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._position, self._asked = int(state["position"]), set(state["asked"])
+        self._position, self._asked = int(state["position"]), set(state.get("asked", ()))
 
 
 def _problems(entries: Any) -> list[Problem]:

@@ -54,9 +54,9 @@ def accuracy(verdicts: Any) -> float | None:
     return mean(verdicts) if np.isin(verdicts[np.isfinite(verdicts)], (0, 1)).all() else None
 
 
-def useful_groups(rewards: torch.Tensor, samples: int) -> torch.Tensor:
+def useful_groups(rewards: torch.Tensor, group_size: int) -> torch.Tensor:
     """(groups,) bool: whether two scored responses of a group differ."""
-    table = rewards.view(-1, samples)
+    table = rewards.view(-1, group_size)
     scored = table.isfinite()
     low = table.masked_fill(~scored, math.inf).amin(1)
     high = table.masked_fill(~scored, -math.inf).amax(1)
@@ -95,9 +95,9 @@ def examples(step: int, batch: Batch, advantages: torch.Tensor, count: int = 4) 
     ]
 
 
-def of_groups(batch: Batch, keep: torch.Tensor, samples: int) -> Batch:
+def of_groups(batch: Batch, keep: torch.Tensor, group_size: int) -> Batch:
     """The groups that are kept."""
-    rows = keep.repeat_interleave(samples).nonzero().flatten()
+    rows = keep.repeat_interleave(group_size).nonzero().flatten()
     index = rows.tolist()
     return batch._replace(
         problems=[batch.problems[i] for i in index],
@@ -107,12 +107,12 @@ def of_groups(batch: Batch, keep: torch.Tensor, samples: int) -> Batch:
     )
 
 
-def concatenated(batches: Sequence[Batch], samples: int, pad: int, replaced: int) -> Batch:
+def concatenated(batches: Sequence[Batch], group_size: int, pad: int, replaced: int) -> Batch:
     """Several batches as one."""
     problems = [problem for batch in batches for problem in batch.problems]
     return Batch(
         problems,
-        Groups.of_size(samples, len(problems)),
+        Groups.of_size(group_size, len(problems)),
         joined([batch.rollout for batch in batches], pad),
         batches[-1].scores._replace(values=np.concatenate([batch.scores.values for batch in batches])),
         torch.cat([batch.rewards for batch in batches]),

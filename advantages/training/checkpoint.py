@@ -85,8 +85,8 @@ def check_finite(tensors: Mapping[str, Any], what: str) -> None:
     if bad:
         more = f", nor are {len(bad) - 1} others" if len(bad) > 1 else ""
         raise ValueError(
-            f"{what}: {bad[0]} is not finite{more}, so nothing was saved; lower --rate, or raise --kl, and start "
-            "from the last checkpoint or anew"
+            f"{what}: {bad[0]} is not finite{more}, so nothing was saved; lower --learning-rate, or raise --kl, and "
+            "start from the last checkpoint or anew"
         )
 
 
@@ -200,6 +200,9 @@ def restore(training: Training, checkpoint: Path) -> None:
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{checkpoint} does not fit this model ({' '.join(str(error).split())[:200]})") from None
     training.done = facts["done"]
+    in_a_row = facts.get("in_a_row", {})  # earlier versions did not say
+    training.unscored_steps = in_a_row.get("unscored", 0)
+    training.updater.skipped = in_a_row.get("skipped", 0)
     training.source.restore(facts["source"])
     _set_random_state(training, tensors)
 
@@ -229,6 +232,7 @@ def _state(training: Training) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
         tensors |= {f"random.{rank}.{device}": x.clone() for device, x in states.items()}
     facts = {
         "done": training.done,
+        "in_a_row": {"unscored": training.unscored_steps, "skipped": training.updater.skipped},
         "processes": training.world.size,
         "source": training.source.state(),
         "param_groups": optimizer.get("param_groups", []),

@@ -11,7 +11,7 @@ from ..runs.config import Config
 __all__ = ["HOST", "check_estimator", "try_estimator", "words_of"]
 
 _WORDS = {"rewards", "groups", "logprobs", "mask", "token_rewards", "token_logprobs", "lengths", "valid"}
-HOST = Host("advantages train", "rl-advantages", ">=0", frozenset(_WORDS), real=True, samples="--samples")
+HOST = Host("advantages train", "rl-advantages", ">=0", frozenset(_WORDS), real=True, samples="--group-size")
 _PROMPTS, _TOKENS = 3, 4
 """Size of the batch that an estimator is tried on."""
 
@@ -29,7 +29,7 @@ def check_estimator(config: Config) -> Definition:
     """
     estimator = resolve(config.estimator)
     definition = check(estimator, HOST, config.options, words_of(config))
-    check_group_size(definition, HOST, config.options, config.samples)
+    check_group_size(definition, HOST, config.options, config.group_size)
     return definition
 
 
@@ -48,7 +48,7 @@ def try_estimator(config: Config, components: int = 1) -> None:
 
     estimator = resolve(config.estimator)
     definition = check_estimator(config)
-    rows = _PROMPTS * config.samples
+    rows = _PROMPTS * config.group_size
     rewards = torch.arange(rows).remainder(2).float()
     mask = torch.arange(_TOKENS) < 1 + torch.arange(rows).remainder(_TOKENS)[:, None]
     logprobs = torch.where(mask, -0.5, 0.0)
@@ -60,7 +60,7 @@ def try_estimator(config: Config, components: int = 1) -> None:
         options = {"components": [f"component {k}" for k in range(components)], **options}
     batch = {
         "rewards": rewards[:, None].expand(-1, components).contiguous() if by_component else rewards,
-        "groups": Groups.of_size(config.samples, rows),
+        "groups": Groups.of_size(config.group_size, rows),
         "logprobs": logprobs.sum(1),
         "mask": mask,
         "token_rewards": torch.zeros(mask.shape).scatter(1, mask.sum(1, keepdim=True) - 1, rewards[:, None]),
@@ -69,15 +69,15 @@ def try_estimator(config: Config, components: int = 1) -> None:
         "lengths": mask.sum(1),
         "valid": torch.ones(rows, dtype=torch.bool) if config.truncated == "drop" else None,
     }
-    where = f"tried on {_PROMPTS} prompts of {config.samples} made-up responses"
+    where = f"tried on {_PROMPTS} prompts of {config.group_size} made-up responses"
     try:
         found = estimate(estimator, {name: partial(batch.get, name) for name in batch}, options)
     except Exception as error:  # of anybody's function
         said = " ".join(str(error).split())
         reason = said if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {said}"
         raise ValueError(f"estimator {config.label}, {where}: {reason}; mend it, see `advantages check`") from error
-    if config.samples == 1 and "groups" in definition.inputs and not bool(found.any()):
+    if config.group_size == 1 and "groups" in definition.inputs and not bool(found.any()):
         raise ValueError(
             f"estimator {config.label}, {where}: every advantage is 0, so that nothing could be learned; pass "
-            "--samples 2 or more"
+            "--group-size 2 or more"
         )

@@ -40,7 +40,9 @@ class Distributed:
             ValueError: the rows do not divide.
         """
         if rows % self.size:
-            raise ValueError(f"{rows} responses do not divide among {self.size} processes; change prompts or samples")
+            raise ValueError(
+                f"{rows} responses do not divide among {self.size} processes; change --prompts or --group-size"
+            )
         each = rows // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 

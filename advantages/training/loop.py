@@ -11,7 +11,7 @@ from ..core.groups import Groups
 from ..host import estimate, resolve
 from ..ops import masked_mean, sequence_logprobs
 from ..policy.chat import render
-from ..policy.engine import sample, token_logprobs
+from ..policy.engine import NotFiniteError, sample, token_logprobs
 from ..policy.rollout import Rollout
 from ..rewards import Rewards, Scores
 from ..rewards.answers import reasoning_of
@@ -45,13 +45,13 @@ class Training:
         self.longest = config.max_new_tokens or (source.task.longest if isinstance(source, Procedural) else 1024)
         self.room = self._room(model)
         self._prompts(getattr(source, "problems", ()))
-        world.share(config.prompts * config.samples)
+        world.share(config.prompts * config.group_size)
         self.reference = None
         if config.kl and not config.lora_rank:  # without its adapters, a LoRA model is its own reference
             self.reference = _frozen_copy(model)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
-            lr=config.rate,
+            lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
         self.model, self.optimizer = world.prepare(model, optimizer)
@@ -79,11 +79,7 @@ class Training:
         with torch.no_grad():
             old, entropy = self._read(self.model, own, entropy=True)
             reference = self._read_reference(own) if self.config.kl else None
-        if self.world.any(not bool(old[own.mask].isfinite().all())):
-            raise ValueError(
-                f"after {self.done} steps the policy's log-probabilities are not finite; lower --rate, or keep "
-                "the policy near its start with --kl; the last checkpoint is whole"
-            )
+        self._check_finite(bool(old[own.mask].isfinite().all()))
         clock("reading")
         advantages = self._estimate(batch, old, reference)
         if not bool(advantages.isfinite().all()):
@@ -109,7 +105,7 @@ class Training:
             "informative": informative(batch.rewards, batch.groups),
             "replaced": batch.replaced,
             "advantage": known(float(advantages[scored].abs().mean())),
-            "rate": self.updater.rate(self.done),
+            "learning_rate": self.updater.learning_rate(self.done),
             **self.world.mean({"entropy": float(masked_mean(entropy, own.mask)), **updates}),
             "tokens": tokens,
             "tokens_per_second": tokens / clock.total,
@@ -143,8 +139,9 @@ class Training:
         found: dict[str, float | None] = {}
         for prefix, greedy in (("", False), ("greedy_", True)):
             verdicts, totals = np.zeros(0), np.zeros(0)
-            if own:
-                scores = self._score(own, self._generate(own, greedy=greedy))
+            rollout = self._generate(own, greedy=greedy)
+            if rollout is not None:
+                scores = self._score(own, rollout)
                 verdicts, totals = scores.values[:, 0], scores.total()
             found[f"{prefix}accuracy"] = accuracy(self.world.join_scores(verdicts))
             found[f"{prefix}reward"] = mean(self.world.join_scores(totals))
@@ -158,30 +155,31 @@ class Training:
         wanted, replaced = self.config.prompts, 0
         for round_ in range(self.config.dynamic_sampling + 1):
             batch = self._groups(wanted, clock)
-            useful = useful_groups(batch.rewards, self.config.samples)
+            useful = useful_groups(batch.rewards, self.config.group_size)
             last = round_ == self.config.dynamic_sampling
             keep = torch.ones_like(useful) if last else useful
-            kept.append(of_groups(batch, keep, self.config.samples))
+            kept.append(of_groups(batch, keep, self.config.group_size))
             wanted -= int(keep.sum())
             replaced += int((~keep).sum())
             if not wanted:
                 break
         clock("sampling")
-        return concatenated(kept, self.config.samples, self.tokenizer.pad_token_id, replaced)
+        return concatenated(kept, self.config.group_size, self.tokenizer.pad_token_id, replaced)
 
     def _groups(self, count: int, clock: "_Clock") -> Batch:
-        problems = [problem for problem in self.source.draw(count) for _ in range(self.config.samples)]
+        problems = [problem for problem in self.source.draw(count) for _ in range(self.config.group_size)]
         padding = -len(problems) % self.world.size  # refilled groups need not divide among processes
         shared = problems + problems[:padding]
         own = shared[self.world.share(len(shared))]
         rollout = self._generate(own)
+        assert rollout is not None
         clock("sampling")
         scores = self._score(own, rollout)
         values = self.world.join_scores(scores.values)[: len(problems)]
         rollout = self.world.join(rollout, self.tokenizer.pad_token_id)
         rollout = rollout.rows(torch.arange(len(problems), device=rollout.mask.device))
         scores = scores._replace(values=values)
-        groups = Groups.of_size(self.config.samples, len(problems))
+        groups = Groups.of_size(self.config.group_size, len(problems))
         rewards = torch.from_numpy(scores.total(groups)).to(rollout.mask.device)
         clock("scoring")
         return Batch(problems, groups, rollout, scores, rewards, 0)
@@ -240,8 +238,13 @@ class Training:
             memory=self.config.engine_memory,
         )
 
-    def _generate(self, problems: Sequence[Problem], *, greedy: bool = False) -> Rollout:
-        prompts = self._prompts(problems)
+    def _generate(self, problems: Sequence[Problem], *, greedy: bool = False) -> Rollout | None:
+        """This process's responses, None where it has no problems; all processes call it together.
+
+        Raises:
+            ValueError: in all processes, where the policy of one is not finite any more.
+        """
+        prompts, rollout, finite = self._prompts(problems), None, True
         how: dict[str, Any] = {
             "max_new_tokens": self.longest,
             "temperature": self.config.temperature,
@@ -250,9 +253,21 @@ class Training:
         }
         with self.world.whole(self.model) as model:
             if self.vllm is not None:
-                rollout: Rollout = self.vllm.sample(model, self.tokenizer, prompts, version=self.done, **how)
-                return rollout
-            return sample(model, self.tokenizer, prompts, **how, engine=self.config.engine)
+                rollout = self.vllm.sample(model, self.tokenizer, prompts, version=self.done, **how)
+            elif prompts:
+                try:
+                    rollout = sample(model, self.tokenizer, prompts, **how, engine=self.config.engine)
+                except NotFiniteError:
+                    finite = False
+        self._check_finite(finite)
+        return rollout
+
+    def _check_finite(self, finite: bool) -> None:
+        if self.world.any(not finite):
+            raise ValueError(
+                f"after {self.done} steps the policy's log-probabilities are not finite; lower --learning-rate, or "
+                "keep the policy near its start with --kl; the last checkpoint is whole"
+            )
 
     def _score(self, problems: Sequence[Problem], rollout: Rollout) -> Scores:
         prompts = [problem.prompt for problem in problems]

@@ -29,11 +29,12 @@ class Updater:
     def __init__(self, config: Config, world: Distributed, model: Any, optimizer: Any, longest: int) -> None:
         self.config, self.world, self.model, self.optimizer = config, world, model, optimizer
         self._longest = longest
-        self._skipped = 0
+        self.skipped = 0
+        """Updates in a row whose gradient was not finite."""
 
-    def rate(self, step: int) -> float:
+    def learning_rate(self, step: int) -> float:
         """The learning rate of a step, the first being 1."""
-        return self.config.rate * min(1.0, step / max(1, self.config.warmup))
+        return self.config.learning_rate * min(1.0, step / max(1, self.config.warmup))
 
     def __call__(
         self,
@@ -54,10 +55,10 @@ class Updater:
         if rollout.sampled_logprobs is not None:
             weights = importance_weights(old, rollout.sampled_logprobs, rollout.mask, cap=c.importance_cap)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(step)
+            group["lr"] = self.learning_rate(step)
         self.model.train()
         found: list[dict[str, float]] = []
-        for _ in range(c.passes):
+        for _ in range(c.epochs):
             order = torch.randperm(len(advantages)).to(advantages.device)
             for minibatch in order.chunk(c.minibatches):
                 results = self._backward(minibatch, rollout, trained, old, advantages, reference, weights)
@@ -65,7 +66,7 @@ class Updater:
                     found.append({**results, "grad_norm": norm})
         names = [name for name in Surrogate._fields if name != "loss"] + ["loss", "grad_norm"]
         means = {name: sum(one[name] for one in found) / len(found) if found else None for name in names}
-        return {**means, "skipped_updates": c.passes * c.minibatches - len(found)}
+        return {**means, "skipped_updates": c.epochs * c.minibatches - len(found)}
 
     def _backward(
         self,
@@ -113,11 +114,11 @@ class Updater:
         if not skip:
             self.optimizer.step()
         self.optimizer.zero_grad()
-        self._skipped = self._skipped + 1 if skip else 0
-        if self._skipped == FEW:
+        self.skipped = self.skipped + 1 if skip else 0
+        if self.skipped == FEW:
             raise ValueError(
                 f"the gradients of {FEW} updates in a row were not finite, and none of them was applied; lower "
-                "--rate, and look at the rewards and at --kl; the last checkpoint is whole"
+                "--learning-rate, and look at the rewards and at --kl; the last checkpoint is whole"
             )
         return None if skip else norm
 

@@ -117,7 +117,13 @@ def _runs(job: Job) -> Iterator[dict[str, Any]]:
     problems = open_source(common).held_out(common.evaluation)
     for variant, rate in job.runs:
         config = Config(
-            **{"task": job.setting, "seed": job.seed, "steps": STEPS, "rate": rate, "estimator": variant.split()[0]}
+            **{
+                "task": job.setting,
+                "seed": job.seed,
+                "steps": STEPS,
+                "learning_rate": rate,
+                "estimator": variant.split()[0],
+            }
             | VARIANTS[variant]
         )
         training = Training(config, copy.deepcopy(model), tokenizer, open_source(config), world)

@@ -444,7 +444,7 @@ def sample(step, **changed):
 
 def test_a_run_report_needs_no_other_file_and_shows_what_was_logged(tmp_path):
     samples = [sample(1), sample(1, reward=None, scores={"exact": None, "judge": 0.5}, truncated=True), sample(12)]
-    config = Config(steps=12, rate=1e-3, rewards={"exact": 1.0})
+    config = Config(steps=12, learning_rate=1e-3, rewards={"exact": 1.0})
     source = write_report(write_run(tmp_path / "run", config, samples=samples)).read_text()
     page = assert_self_contained(source)
     assert page.tags.count("svg") == len(PANELS)
@@ -500,17 +500,25 @@ def test_a_comparison_links_to_the_reports_of_its_runs(tmp_path):
 
 def test_variants_are_named_by_what_differs(tmp_path):
     write_experiment(tmp_path / "a", *configs("grpo", seeds=2))
-    write_experiment(tmp_path / "b", *configs("grpo", "lampo", seeds=2, rate=1e-3, save_every=5))
+    write_experiment(tmp_path / "b", *configs("grpo", "lampo", seeds=2, learning_rate=1e-3, save_every=5))
     found = compared(tmp_path / "a", tmp_path / "b").comparison
     assert [variant.name for variant in found.variants] == [
-        "grpo, rate=0.0005",
-        "grpo, rate=0.001",
-        "lampo, rate=0.001",
+        "grpo, learning_rate=0.0005",
+        "grpo, learning_rate=0.001",
+        "lampo, learning_rate=0.001",
     ]
-    assert found.baseline == "grpo, rate=0.0005"
+    assert found.baseline == "grpo, learning_rate=0.0005"
 
 
-MANY = {"rate": 1e-3, "prompts": 32, "minibatches": 4, "clip_high": 0.28, "kl": 0.01, "passes": 2, "grad_clip": 0.5}
+MANY = {
+    "learning_rate": 1e-3,
+    "prompts": 32,
+    "minibatches": 4,
+    "clip_high": 0.28,
+    "kl": 0.01,
+    "epochs": 2,
+    "grad_clip": 0.5,
+}
 MANY |= {"temperature": 0.9, "weight_decay": 0.1, "aggregation": "constant", "warmup": 5, "top_p": 0.95}
 
 
@@ -665,7 +673,7 @@ def test_training_writes_reports_and_samples_and_says_where(tmp_path, capsys, mo
     tokenizer = character_tokenizer(TASKS["chain"].alphabet)
     for saved in (tokenizer, tiny_model("qwen3", tokenizer, seed=0)):
         saved.save_pretrained(tmp_path / "model")
-    sizes = ["--steps", "2", "--prompts", "2", "--samples", "4", "--evaluation", "4", "--task", "chain"]
+    sizes = ["--steps", "2", "--prompts", "2", "--group-size", "4", "--evaluation", "4", "--task", "chain"]
     where = ["--runs", str(tmp_path), "--name", "mine", "--model", str(tmp_path / "model")]
     assert main(["train", *where, *sizes, "--estimator", "grpo,reinforce_plus_plus", "--seeds", "2"]) == 0
     printed = capsys.readouterr().out

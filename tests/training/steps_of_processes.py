@@ -34,7 +34,7 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     loop.sample = given
     config = Config(
         prompts=PROMPTS,
-        samples=SAMPLES,
+        group_size=SAMPLES,
         minibatches=1,
         micro_batch=2,
         estimator=estimator,

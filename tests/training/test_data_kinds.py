@@ -294,29 +294,32 @@ def test_an_own_estimator_is_tried_before_the_model_is_loaded(name, message, min
 @pytest.mark.parametrize("name", ["grpo", "rloo", "gdpo", "lampo", "reinforce_plus_plus", "reinforce"])
 @pytest.mark.parametrize("samples", [2, 3])
 def test_the_built_in_ones_pass_the_trial(name, samples):
-    try_estimator(Config(estimator=name, samples=samples, minibatches=1, prompts=2, kl=0.1), components=2)
+    try_estimator(Config(estimator=name, group_size=samples, minibatches=1, prompts=2, kl=0.1), components=2)
 
 
 @pytest.mark.parametrize("name", ["grpo", "rloo", "lampo", "gdpo", "dr_grpo", "lambdapo"])
 def test_one_response_to_a_prompt_is_refused_where_responses_are_compared(name):
-    with pytest.raises(ValueError, match=f"--samples is 1, but {name} compares the responses to a prompt"):
-        check_estimator(Config(estimator=name, samples=1))
+    with pytest.raises(ValueError, match=f"--group-size is 1, but {name} compares the responses to a prompt"):
+        check_estimator(Config(estimator=name, group_size=1))
 
 
 def test_one_response_is_fine_where_it_can_learn(mine):
-    check_estimator(Config(estimator="grpo", samples=1, options={"singleton": "raw"}))
-    try_estimator(Config(estimator="reinforce", samples=1))
-    with pytest.raises(ValueError, match="every advantage is 0, so that nothing could be learned; pass --samples 2"):
-        try_estimator(Config(estimator=f"{mine}:zeros", samples=1))
+    check_estimator(Config(estimator="grpo", group_size=1, options={"singleton": "raw"}))
+    try_estimator(Config(estimator="reinforce", group_size=1))
+    with pytest.raises(ValueError, match="every advantage is 0, so that nothing could be learned; pass --group-size 2"):
+        try_estimator(Config(estimator=f"{mine}:zeros", group_size=1))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message", "torch"),
     [
-        (["--estimator", "gpro"], "estimator 'gpro': there is none; .* did you mean 'grpo'", False),
+        (["--estimator", "reinfroce"], "estimator 'reinfroce': there is none; .* did you mean 'reinforce'", False),
         (["--estimator.epsilo", "1"], "grpo: takes no option 'epsilo'", False),
-        (["--samples", "1"], "--samples is 1, but grpo compares", False),
+        (["--group-size", "1"], "--group-size is 1, but grpo compares", False),
         (["--save-evry", "1"], "--save-evry: there is no such option; .* did you mean --save-every", False),
+        (["--rate", "1"], "--rate: there is no such option; .* did you mean --learning-rate", False),
+        (["--passes=2"], "--passes: there is no such option; .* did you mean --epochs", False),
+        (["--samples", "2"], "--samples: there is no such option; .* did you mean --group-size", False),
         (["--data", "none.jsonl", "--model", "x"], "none.jsonl', but there is no such file", False),
         (["--data", "{data}", "--task", "chain", "--model", "x"], "got both --data .* and --task chain", False),
         (["--data", "{data}", "--model", "x"], "of 3 problems 1 would be held out, which leaves 2 to train on", False),

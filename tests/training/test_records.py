@@ -1,5 +1,6 @@
 """What a run on disk promises: it is nobody else's, it reads what it read, and damage is a sentence or mended."""
 
+import dataclasses
 import errno
 import json
 import multiprocessing
@@ -18,7 +19,7 @@ from advantages import files
 from advantages.cli import main
 from advantages.runs.config import Config
 from advantages.runs.inputs import fingerprints, located
-from advantages.runs.record import RunFolder, new_folder
+from advantages.runs.record import RunFolder, config_from, new_folder, read_config
 from advantages.training import experiment
 
 SAYS_NOTHING_ABOUT_TIME = ("seconds", "tokens_per_second")
@@ -44,8 +45,8 @@ def started(tmp_path_factory, save_tiny):
 
 
 OPTIONS = ["--model", "model", "--data", "train.jsonl", "--rewards", "of_records:digits=1", "--max-new-tokens", "6"]
-OPTIONS += ["--prompts", "2", "--samples", "4", "--evaluation", "2", "--steps", "6", "--save-every", "2"]
-OPTIONS += ["--rate", "1e-2"]
+OPTIONS += ["--prompts", "2", "--group-size", "4", "--evaluation", "2", "--steps", "6", "--save-every", "2"]
+OPTIONS += ["--learning-rate", "1e-2"]
 
 
 def stop_after(step, patch):
@@ -190,6 +191,16 @@ def test_paths_to_own_functions_are_made_absolute_and_read(tmp_path, monkeypatch
     assert list(config.rewards) == [f"{tmp_path / 'reward.py'}:g", "exact"]
     assert set(fingerprints([config])) == {str(tmp_path / name) for name in names}
     assert located(config) == config
+
+
+def test_settings_of_earlier_versions_are_read_by_their_old_names(tmp_path):
+    config = Config(learning_rate=0.25, epochs=3, group_size=4)
+    new = dataclasses.asdict(config)
+    old = {{"learning_rate": "rate", "epochs": "passes", "group_size": "samples"}.get(k, k): x for k, x in new.items()}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert read_config(tmp_path / "config.json") == config
+    with pytest.raises(ValueError, match="was written by an earlier version"):
+        config_from({**new, "rate": 0.5}, tmp_path / "config.json", None)
 
 
 # Records

@@ -8,10 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import transformers
+
 from advantages import estimators
 from advantages.cli import main
 from advantages.cli.train import parse_estimator
 from advantages.policy.engine import sample, token_logprobs
+from advantages.policy.load import byte_tokenizer
 from advantages.policy.tiny import ARCHITECTURES, character_tokenizer, tiny_model
 from advantages.runs.config import Config
 from advantages.runs.measures import curve, first_reaching
@@ -260,7 +263,7 @@ def test_shares_of_a_batch_add_up_to_the_batch():
 
 @pytest.mark.parametrize("name", sorted(set(estimators.__all__) - {"gae"}))
 def test_every_estimator_that_can_takes_a_step(name, world, short):
-    training = start(Config(estimator=name, prompts=4, samples=4, rate=1e-2, rewards=short), world)
+    training = start(Config(estimator=name, prompts=4, group_size=4, learning_rate=1e-2, rewards=short), world)
     before = torch.cat([p.detach().flatten().clone() for p in training.model.parameters()])
     for _ in range(3):
         metrics = training.step()
@@ -282,7 +285,7 @@ def test_an_estimator_that_needs_a_critic_is_refused_at_once(world):
     "settings",
     [
         {},
-        {"micro_batch": 3, "passes": 2, "minibatches": 1},
+        {"micro_batch": 3, "epochs": 2, "minibatches": 1},
         {"kl": 0.1, "ratio": "sequence", "aggregation": "sequence"},
         {"dynamic_sampling": 2, "truncated": "drop"},
         {"lora_rank": 2, "kl": 0.05, "gradient_checkpointing": True},
@@ -294,7 +297,7 @@ def test_an_estimator_that_needs_a_critic_is_refused_at_once(world):
 def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, short):
     if "precision" in settings:
         world = new_world(settings["precision"])
-    config = Config(prompts=4, samples=4, rate=1e-3, rewards={"exact": 1.0, **short}, **settings)
+    config = Config(prompts=4, group_size=4, learning_rate=1e-3, rewards={"exact": 1.0, **short}, **settings)
     whole = start(config, world)
     expected = [measured(whole.step()) for _ in range(5)]
     first = start(config, world)
@@ -311,8 +314,18 @@ def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, 
         assert torch.equal(p, q)
 
 
+def test_steps_and_updates_that_failed_in_a_row_are_counted_on_after_a_resume(tmp_path, world, short):
+    config = Config(prompts=2, group_size=4, rewards=short)
+    first = start(config, world)
+    first.unscored_steps, first.updater.skipped = 2, 3
+    save(first, tmp_path)
+    second = start(config, world)
+    restore(second, latest(tmp_path))
+    assert (second.unscored_steps, second.updater.skipped) == (2, 3)
+
+
 def test_gradients_that_are_not_finite_are_skipped_counted_and_end_the_run(world, short):
-    training = start(Config(prompts=2, samples=4, rate=1e-2, rewards=short), world)
+    training = start(Config(prompts=2, group_size=4, learning_rate=1e-2, rewards=short), world)
     before = [p.detach().clone() for p in training.model.parameters()]
     poisoned = next(training.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
     metrics = training.step()
@@ -327,23 +340,55 @@ def test_gradients_that_are_not_finite_are_skipped_counted_and_end_the_run(world
 
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.7}, {"ratio": "sequence"}, {"kl": 0.1}], ids=str)
 def test_the_ratio_of_the_first_update_is_one(settings, world, short):
-    training = start(Config(prompts=2, samples=4, minibatches=1, rate=1e-2, rewards=short, **settings), world)
+    training = start(
+        Config(prompts=2, group_size=4, minibatches=1, learning_rate=1e-2, rewards=short, **settings), world
+    )
     for _ in range(2):
         metrics = training.step()
         assert (metrics["kl_step"], metrics["clip_fraction"]) == (0.0, 0.0)  # 0 where every ratio is exactly 1
 
 
+@pytest.mark.parametrize("architecture", ["GPT2", "Phi3"])
+def test_the_ratio_of_the_first_update_is_one_whatever_dropout_a_checkpoint_has(architecture, world, short, tmp_path):
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    noise = {"resid_pdrop": 0.5, "embd_pdrop": 0.5, "attention_dropout": 0.5, "attn_pdrop": 0.5}
+    tokenizer = byte_tokenizer()
+    ids = {"vocab_size": len(tokenizer), "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    shape = {"n_embd": 16, "n_layer": 2, "n_head": 2} if architecture == "GPT2" else {**sizes, "num_key_value_heads": 1}
+    torch.manual_seed(0)
+    made = getattr(transformers, f"{architecture}Config")(**shape, **noise, **ids)
+    transformers.AutoModelForCausalLM.from_config(made).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    settings = {"max_new_tokens": 4, "learning_rate": 1e-2, "rewards": short}
+    training = start(Config(model=str(tmp_path), prompts=2, group_size=4, minibatches=1, **settings), world)
+    for _ in range(2):
+        metrics = training.step()
+        assert (metrics["kl_step"], metrics["clip_fraction"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_policy_that_is_not_finite_is_a_sentence(value, world, short):
+    training = start(Config(prompts=2, group_size=4, rewards=short), world)
+    training.step()
+    with torch.no_grad():
+        next(training.model.parameters()).fill_(value)
+    with pytest.raises(ValueError, match="after 1 steps the policy's log-probabilities are not finite; lower --learn"):
+        training.step()
+    with pytest.raises(ValueError, match="after 1 steps the policy's log-probabilities are not finite; lower --learn"):
+        training.evaluate(training.source.held_out(2))
+
+
 def test_micro_batches_change_no_gradient(world, short):
     norms = []
     for micro_batch in (0, 1, 5):
-        training = start(Config(prompts=4, samples=4, minibatches=1, micro_batch=micro_batch, rewards=short), world)
+        training = start(Config(prompts=4, group_size=4, minibatches=1, micro_batch=micro_batch, rewards=short), world)
         norms.append(training.step()["grad_norm"])
     assert norms == pytest.approx([norms[0]] * 3, rel=1e-4)
     assert norms[0] > 0
 
 
 def test_a_half_written_checkpoint_is_not_one(tmp_path, world):
-    training = start(Config(prompts=2, samples=2), world)
+    training = start(Config(prompts=2, group_size=2), world)
     assert latest(tmp_path) is None
     save(training, tmp_path)
     (tmp_path / "step-7.partial").mkdir()
@@ -371,8 +416,8 @@ def test_estimators_are_parsed_with_their_settings():
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
         (["--task", "chess"], "advantages train: task is 'chess'; pass one of chain, chain-rare"),
-        (["--samples", "0"], "advantages train: samples is 0; pass a number of at least 1"),
-        (["--minibatches", "3"], "advantages train: 16 prompts of 8 samples do not divide into 3 minibatches"),
+        (["--group-size", "0"], "advantages train: group_size is 0; pass a number of at least 1"),
+        (["--minibatches", "3"], "advantages train: 16 prompts of 8 responses do not divide into 3 minibatches"),
         (["--speed", "9"], "--speed: there is no such option; see advantages train --help"),
         (["--clip-low"], None),
     ],

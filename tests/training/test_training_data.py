@@ -20,7 +20,7 @@ def test_a_model_and_a_file_train(pretrained, tmp_path, capsys):
     data = write(tmp_path / "train.jsonl", *rows)
     arguments = ["--model", str(pretrained), "--data", str(data), "--rouge-weight", "0.1", "--rewards", "exact=1"]
     arguments += ["--estimator", "lampo", "--estimator.temperature", "3", "--max-new-tokens", "5", "--evaluation", "2"]
-    arguments += ["--steps", "2", "--prompts", "2", "--samples", "2", "--lora-rank", "2", "--kl", "0.01"]
+    arguments += ["--steps", "2", "--prompts", "2", "--group-size", "2", "--lora-rank", "2", "--kl", "0.01"]
     assert main(["train", "--runs", str(tmp_path / "runs"), "--name", "mine", *arguments]) == 0
     folder = tmp_path / "runs" / "mine"
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -110,7 +110,7 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("advantages train: out of memory (")
-    assert "lower --micro-batch, --max-new-tokens or --samples" in done.stderr
+    assert "lower --micro-batch, --max-new-tokens or --group-size" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -37,7 +37,7 @@ def options(tmp_path_factory, save_tiny):
     data = folder / "train.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(9)))
     (folder / "judges_of_tests.py").write_text(REWARDS)
-    given = {"model": folder, "data": data, "max-new-tokens": 6, "prompts": 2, "samples": 4, "evaluation": 2}
+    given = {"model": folder, "data": data, "max-new-tokens": 6, "prompts": 2, "group-size": 4, "evaluation": 2}
     return folder, [str(word) for name, value in given.items() for word in (f"--{name}", value)]
 
 
