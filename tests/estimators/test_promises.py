@@ -157,6 +157,12 @@ KEPT = {
     ("ds_grpo", "scale=invariant"): UNDECIDED,
     ("flash_reinforce", "shift_invariant"): UNDECIDED,
     ("gtpo", "zero_sum"): UNDECIDED,
+    **{("gigpo", claim): UNDECIDED for claim in ("zero_sum", "shift_invariant", "scale=equivariant")},
+    **{
+        (name, claim): UNDECIDED
+        for name in ("normalized", "step_reinforce")
+        for claim in ("zero_sum", "shift_invariant", "scale=invariant", "monotone")
+    },
 }
 """Claims that are not made and that no batch refutes, each with the reason why they are not made."""
 
