@@ -80,8 +80,8 @@ def table(found: Iterable[Row], width: int = 100) -> str:
     indent = " " * (names + 2)
     lines = []
     for r in found:
-        head = f"{r.name:<{names}}  {r.unit:<{units}}  "
-        lines += wrap(head + ", ".join(r.needs), width, subsequent_indent=" " * len(head), break_long_words=False)
+        first = f"{r.name:<{names}}  {r.unit:<{units}}  "
+        lines += wrap(", ".join(r.needs), width, initial_indent=first, subsequent_indent=" " * len(first))
         whole = (promise.replace(" ", _KEPT) for promise in r.promises)  # no formula is broken
         for cell in (", ".join(whole) or "nothing beyond what all promise", str(r.paper or "unpublished")):
             wrapped = wrap(cell, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
