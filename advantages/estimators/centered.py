@@ -111,24 +111,24 @@ def centered(
     """
     if not rewards.shape[0]:
         return rewards
-    groups: Any = groups
-    batch = Groups.of_size(rewards.shape[0], rewards.shape[0]).where(groups.scored)
-    n: Any = group_count(rewards, groups)
+    ids: Any = groups
+    batch = Groups.of_size(rewards.shape[0], rewards.shape[0]).where(ids.scored)
+    n: Any = group_count(rewards, ids)
     if center == "none":
         above: Any = rewards
     else:
-        above = group_centered(rewards, batch if center == "batch" else groups)
+        above = group_centered(rewards, batch if center == "batch" else ids)
         above = above * (n / at_least(n - 1, 1.0)) if center == "others" else above
     if scale != "none":
         std: Any
         if scale == "others":
-            std = group_std_of_others(rewards, groups, ddof=ddof)
+            std = group_std_of_others(rewards, ids, ddof=ddof)
         elif scale == "batch of centered":
             std = group_std(above, batch, ddof=ddof)
         else:
-            std = group_std(rewards, batch if scale == "batch" else groups, ddof=ddof)
+            std = group_std(rewards, batch if scale == "batch" else ids, ddof=ddof)
             std = std * (n / at_least(n - 1, 1.0)) if scale == "about others" else std
         above = above / where(std > 0, std + epsilon, 1.0)
     if center in ("group", "others") or scale in ("group", "others", "about others"):
-        above = small_groups("centered", above, rewards, groups, singleton, min_scored)
+        above = small_groups("centered", above, rewards, ids, singleton, min_scored)
     return above

@@ -66,5 +66,6 @@ def ds_grpo(
     array([ 1.2, -1.1])
     """
     z = group_zscore(rewards, groups, epsilon=epsilon, ddof=ddof)
+    r: Any = rewards
     s: Any = logprobs
-    return z - where(rewards > 0, right * s, 0.0) + where(rewards == 0, wrong * s, 0.0)
+    return z - where(r > 0, right * s, 0.0) + where(r == 0, wrong * s, 0.0)
