@@ -30,20 +30,20 @@ def spec(
 ) -> list[Any]:
     steps = max(map(len, token_entropies))
     shaped = [np.zeros(len(h)) for h in token_entropies]
-    for sign, rows in ((1, np.flatnonzero(r == 1)), (-1, np.flatnonzero(r == 0))):
+    for sign, rows in ((1, np.flatnonzero(r == 1).tolist()), (-1, np.flatnonzero(r == 0).tolist())):
         for t in range(steps):
             alive = [i for i in rows if len(token_entropies[i]) > t]
             weights = {i: max(token_entropies[i][t], least) ** sign for i in alive}
             for i in alive:
                 shaped[i][t] = sign * (outcome + entropy * len(alive) * weights[i] / sum(weights.values()))
-    parts = [range(len(r))] if normalize == "together" else [np.flatnonzero(r == 1), np.flatnonzero(r == 0)]
+    parts = [np.arange(len(r))] if normalize == "together" else [np.flatnonzero(r == 1), np.flatnonzero(r == 0)]
     advantages = [np.zeros(len(h)) for h in token_entropies]
     if normalize == "together" and r.max() == r.min():
         return advantages
     for part in parts:
-        x = np.concatenate([shaped[i] for i in part]) if len(part) else np.zeros(0)
+        x = np.concatenate([shaped[i] for i in part.tolist()]) if len(part) else np.zeros(0)
         if len(x) and x.std() > _FLAT:
-            for i in part:
+            for i in part.tolist():
                 advantages[i] = (shaped[i] - x.mean()) / (x.std() + epsilon)
     return advantages
 
