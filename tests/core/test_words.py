@@ -162,7 +162,7 @@ def test_finite_rewards_of_any_size_give_finite_advantages(make, dtype):
                 "logprobs": -np.arange(4, dtype=dtype),
                 "lengths": np.arange(4) + 1,
                 "on_policy": np.array([True, True, True, False]),
-                "baselines": -rewards,
+                "baselines": -rewards[: 2 if "token_rewards" in needed else 4],
                 "roles": [0, 0, 0, 1],
                 "token_rewards": rewards.reshape(2, 2),
                 "values": -rewards.reshape(2, 2),
