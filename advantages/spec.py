@@ -56,7 +56,8 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
     """Lift `formula(r, ..., groups=, singleton=)`, for the scored rollouts of a batch, to rows.
 
     Rows that do not count are taken out, the last valid row of a trajectory stands for it (with its
-    log-probabilities and lengths summed), and results are given back to all rows of a trajectory.
+    log-probabilities and lengths summed), and results are given back to all rows of a trajectory. A formula that
+    takes `trajectories=` itself gets every row, and the ids. Keyword-only parameters that are words of ids are lists.
     `like` names the parameters where `formula` itself takes any.
     """
     names, takes = _parameters(like or formula, _SYMBOLS)
@@ -65,7 +66,7 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
     @functools.wraps(like or formula)
     def spec(*, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         rows = len(call["rewards"])
-        rollouts = _rollouts(rows, valid, trajectories)
+        rollouts = _rollouts(rows, valid, None if "trajectories" in takes else trajectories)
         columns = {name: None if call.get(name) is None else np.asarray(call[name], np.float64) for name in names}
         kept: list[list[int]] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
@@ -83,7 +84,8 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
         if not kept:
             return result
         settings = {key: value for key, value in call.items() if key in takes}
-        settings |= {name: _ids(call, name, rows, kept) for name in takes & _NAMED if call.get(name) is not None}
+        given = call | {"trajectories": range(rows) if trajectories is None else trajectories}
+        settings |= {name: _ids(given, name, rows, kept) for name in takes & _NAMED if given.get(name) is not None}
         arrays = [None if columns[name] is None else np.array(whole[name]) for name in names]
         for members, advantage in zip(kept, formula(*arrays, **settings), strict=True):
             result[members] = advantage
@@ -146,7 +148,7 @@ def per_responses(
     def spec(*, mask: Any, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         mask = np.asarray(mask) != 0
         rows, steps = mask.shape
-        columns = {name: np.asarray(call[name], np.float64) for name in names}
+        columns = {name: np.asarray(call[name], np.float64) for name in names if call.get(name) is not None}
         kept: list[list[int]] = []
         tokens: list[Any] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
@@ -164,7 +166,7 @@ def per_responses(
                 kept.append(members)
                 tokens.append(on)
                 for name in names:
-                    whole[name].append(mine[name])
+                    whole[name].append(mine.get(name))
         settings = {key: value for key, value in call.items() if key in takes}
         settings |= {name: _ids(call, name, rows, kept) for name in takes & _NAMED if call.get(name) is not None}
         if "lengths" in takes:
@@ -209,8 +211,8 @@ def per_tokens_of_group(formula: Formula) -> Formula:
     return per_responses(responses, like=formula, takes=_parameters(responses, {})[1], symbols={"r": "rewards"})
 
 
-def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
-    """Shift and scale all tokens of all responses to mean 0 and sample deviation 1."""
+def whitened(rows: list[Any], *, weight: str, epsilon: float, ddof: int = 1) -> list[Any]:
+    """Shift and scale all tokens of all responses to mean 0 and deviation 1."""
     rows_with_tokens = [row for row in rows if len(row)]
     if not rows_with_tokens:
         return rows
@@ -220,7 +222,7 @@ def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
     else:
         counts = np.concatenate([np.full(len(row), 1 / len(row)) for row in rows_with_tokens])
     mean = np.sum(counts * x) / np.sum(counts)
-    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - 1, 1)
+    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - ddof, 1)
     if np.ptp(x) == 0:
         return [0.0 * row for row in rows]
     return [(row - mean) / (np.sqrt(variance) + epsilon) for row in rows]

@@ -53,6 +53,12 @@ class Definition(NamedTuple):
     """Numbers that an input may be, where the formula means nothing for others."""
     own: frozenset[str]
     """Parameters of the function itself; the call takes care of the rest."""
+    arrays: tuple[str, ...]
+    """Inputs that are numbers or flags."""
+    ids: tuple[str, ...]
+    """Inputs that are ids."""
+    own_inputs: tuple[str, ...]
+    """Inputs that the function itself takes."""
     spec: Callable[..., Any] | None
     promises: Promises
     paper: Paper | None
@@ -146,11 +152,12 @@ def define(
         settings |= {key: added[key] for key in added if key in options}
         checks |= {key: Setting(options[key]) for key in added if key in options}
     extra = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value) for key, value in added.items()]
+    words = (*inputs, *(key for key in added if key in INPUTS))
     return Definition(
         name=name,
         function=function,
         unit=unit or ("token" if "mask" in inputs else "response"),
-        inputs=(*inputs, *(key for key in added if key in INPUTS)),
+        inputs=words,
         needed=tuple(p.name for p in inputs.values() if p.default is p.empty),
         positional=tuple(p.name for p in inputs.values() if p.kind is not p.KEYWORD_ONLY),
         settings=settings,
@@ -158,6 +165,9 @@ def define(
         shapes=shapes or {},
         ranges=ranges or {},
         own=frozenset(p.name for p in parameters),
+        arrays=tuple(word for word in words if INPUTS[word].kind != "ids"),
+        ids=tuple(word for word in words if INPUTS[word].kind == "ids"),
+        own_inputs=tuple(inputs),
         spec=spec,
         promises=promises or Promises(),
         paper=paper,

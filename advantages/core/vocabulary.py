@@ -106,6 +106,9 @@ INPUTS: dict[str, Input] = {
     "values": Input(
         ("N", "T"), "real", "the critic's value before each token", _TOKEN.format("value"), reward_unit=True
     ),
+    "action_values": Input(
+        ("N", "T"), "real", "the critic's value of each token that was chosen", _TOKEN.format("value"), reward_unit=True
+    ),
     "bootstrap_values": Input(
         ("N",),
         "real",

@@ -27,16 +27,17 @@ __all__ = [
     "group_std_of_others",
     "group_sum",
     "group_zscore",
+    "made_groups",
     "small_groups",
 ]
 
 
 class Grouped:
-    """Numbers seen by group: every reduction runs over the scored members, and is given back to all members.
+    """Numbers seen by group: reductions run over the scored members, and `spread` gives them back to all members.
 
     Where groups are equal blocks, `view` has an axis over groups and one inside the group, so that no index is
-    needed; elsewhere it is the rows as they stand. What a method gives is such a view, too, until `rows` makes
-    rows of it.
+    needed, and what is reduced broadcasts by itself; elsewhere it is the rows as they stand, and a reduction has one
+    number per slot. `rows` makes rows of either.
 
     Args:
         x: (N,) numbers, or (N, T) for groups of cells.
@@ -44,9 +45,14 @@ class Grouped:
     """
 
     def __init__(self, x: Any, groups: Ids) -> None:
-        self.groups = groups if isinstance(groups, Groups) else Groups(groups)
+        self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
         self.backend = backend_of(x)
         self.size = self.groups.size
+        self.scattered = False
+        self.tables = self.backend.REORDERS and self.groups.on_host and not self.backend.traced(x)
+        if self.size is None and self.tables:
+            self.size = self.groups.members.size
+            self.scattered = self.size is not None
         self.shape = tuple(x.shape)
         self.scored = self._viewed(self.groups.scored)
         self.view = where(self.scored, self._viewed(self.backend.wide(x)), 0.0)
@@ -54,22 +60,36 @@ class Grouped:
     def _viewed(self, x: Any) -> Any:
         if x is None:
             return None
-        return x.reshape(-1) if self.size is None else self.backend.blocks(x, self.size)
+        if self.size is None:
+            return x.reshape(-1)
+        if self.scattered:
+            x = x.reshape(-1)[self.groups.like("order", self.groups.members.order, x)]
+        return self.backend.blocks(x, self.size)
 
     def rows(self, view: Any) -> Any:
         """A view as the rows that it was made of."""
         if self.size is not None:
-            if view.shape != self.view.shape:  # one number a group
-                view = view + self.backend.xp.zeros_like(self.view)
             view = self.backend.rows(view)
+        if self.scattered:
+            view = view[self.groups.like("place", self.groups.members.place, view)]
         return view.reshape(self.shape)
+
+    def spread(self, reduced: Any) -> Any:
+        """What was reduced, for each member, or broadcastable to the members."""
+        if self.size is not None or isinstance(reduced, (int, float)):
+            return reduced
+        return reduced[self.groups.slots_like(self.view)]
+
+    def spread_rows(self, reduced: Any) -> Any:
+        """What was reduced, as rows."""
+        view = self.spread(reduced)
+        return self.rows(view if self.size is None else view + self.backend.xp.zeros_like(self.view))
 
     def reduced(self, reduction: str, view: Any) -> Any:
         """The "sum", "min" or "max" over all members, scored or not."""
         if self.size is not None:
             return self.backend.reduced(reduction, view)
-        slots = self.groups.slots_like(view)
-        return self.backend.segment(reduction, view, slots, self.groups.count)[slots]
+        return self.backend.segment(reduction, view, self.groups.slots_like(view), self.groups.count)
 
     def sum(self, view: Any) -> Any:
         """The sum over the scored members."""
@@ -86,15 +106,19 @@ class Grouped:
     @property
     def count(self) -> Any:
         """Scored members; a plain number where it is the same for all groups."""
-        if self.size is not None and self.scored is None:
+        if self.scored is None and self.size is not None:
             return self.size
+        if self.scored is None and self.tables:
+            return self.groups.like("sizes", self.groups.members.sizes, self.view)
         return self.sum(self.backend.xp.ones_like(self.view))
 
     def anchor(self, view: Any) -> Any:
-        """Some scored member of each group."""
-        if self.size is not None and self.scored is None:
+        """Some scored member of each group, spread."""
+        if self.scored is None and self.size is not None:
             return view[:1] if self.backend.GROUP_AXIS == 0 else view[:, :1]
-        return self.min(view)
+        if self.scored is None and self.tables:
+            return view[self.groups.like("first", self.groups.members.first, view)]
+        return self.spread(self.min(view))
 
     def gap(self, view: Any) -> Any:
         """Distance from a member: exactly zero in a group of equals, before anything is rounded."""
@@ -102,18 +126,18 @@ class Grouped:
 
     def mean(self, view: Any) -> Any:
         """The mean of the scored members."""
-        if self.size is not None and self.scored is None:
-            return self.backend.reduced("mean", view)
-        return self.sum(view) / at_least(self.count, 1.0)
+        if self.scored is None and self.size is not None:
+            return self.backend.reduced("sum", view) / self.size
+        return self.sum(view) / at_least(self.count, 1)
 
     def centered(self, view: Any) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
-        wherever there is no float64."""
-        gap = self.gap(view)
-        centered = where(self.scored, gap - self.mean(gap), 0.0)
-        if "64" in str(centered.dtype):
-            return centered
-        return where(self.scored, centered - self.mean(centered), 0.0)
+        wherever they are not in float64."""
+        centered = self.gap(view)
+        for _ in range(1 if "64" in str(centered.dtype) else 2):
+            centered -= self.spread(self.mean(centered))  # in the memory that the gaps were given
+            centered = where(self.scored, centered, 0.0)
+        return centered
 
     def std(self, centered: Any, ddof: int) -> Any:
         """The deviation of what is centred already; exactly zero in a group of equals."""
@@ -121,7 +145,12 @@ class Grouped:
             norm = self.backend.reduced("norm", centered)
         else:
             norm = self.backend.xp.sqrt(self.sum(centered * centered))
-        return norm / at_least(self.count - ddof, 1.0) ** 0.5
+        return norm / at_least(self.count - ddof, 1) ** 0.5
+
+
+def made_groups(ids: Any, rows: int) -> Groups:
+    """`Groups` from ids, or from the number of neighbouring rows that make up each group."""
+    return Groups.of_size(ids, rows) if isinstance(ids, int) else Groups(ids)
 
 
 def group_count(x: A, groups: Ids) -> Any:
@@ -135,35 +164,29 @@ def group_count(x: A, groups: Ids) -> Any:
     >>> group_count(np.zeros(4), 2)
     2
     """
-    groups = groups if isinstance(groups, Groups) else _made(x, groups)
+    groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
     if groups.size is not None and groups.scored is None:
         return groups.size
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.count, 1.0))
-
-
-def _made(x: Any, groups: Any) -> Groups:
-    return Groups.of_size(groups, x.shape[0]) if isinstance(groups, int) else Groups(groups)
+    return g.spread_rows(g.count) if g.scored is None else g.rows(where(g.scored, g.spread(g.count), 1.0))
 
 
 def group_sum(x: A, groups: Ids) -> A:
     """(N,) sum of `x` over the scored members of each row's group."""
     g = Grouped(x, groups)
-    return g.rows(g.sum(g.view))
+    return g.spread_rows(g.sum(g.view))
 
 
 def group_min(x: A, groups: Ids) -> A:
-    """(N,) least `x` of the scored members of each row's group; 0 where none is scored."""
+    """(N,) least `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    least = g.min(g.view)
-    return g.rows(where(g.scored, least, 0.0))
+    return g.rows(where(g.scored, g.spread(g.min(g.view)) + 0.0 * g.view, 0.0))
 
 
 def group_max(x: A, groups: Ids) -> A:
-    """(N,) greatest `x` of the scored members of each row's group; 0 where none is scored."""
+    """(N,) greatest `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    greatest = g.max(g.view)
-    return g.rows(where(g.scored, greatest, 0.0))
+    return g.rows(where(g.scored, g.spread(g.max(g.view)) + 0.0 * g.view, 0.0))
 
 
 def group_mean(x: A, groups: Ids) -> A:
@@ -174,7 +197,7 @@ def group_mean(x: A, groups: Ids) -> A:
     array([2., 5., 2.])
     """
     g = Grouped(x, groups)
-    return g.rows(g.anchor(g.view) + g.mean(g.gap(g.view)))
+    return g.rows(g.anchor(g.view) + g.spread(g.mean(g.gap(g.view))) + 0.0 * g.view)
 
 
 def group_centered(x: A, groups: Ids) -> A:
@@ -186,7 +209,7 @@ def group_centered(x: A, groups: Ids) -> A:
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
     """(N,) standard deviation of `x` in each row's group; exactly zero in a group of equals, and for a lone member."""
     g = Grouped(x, groups)
-    return g.rows(g.std(g.centered(g.view), ddof))
+    return g.spread_rows(g.std(g.centered(g.view), ddof))
 
 
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
@@ -194,7 +217,8 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     std = g.std(centered, ddof)
-    return g.rows(centered / where(std > 0, std + epsilon, 1.0))
+    centered /= g.spread(where(std > 0, std + epsilon, 1.0))
+    return g.rows(centered)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:
@@ -203,9 +227,10 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
     Raises:
         ValueError: `singleton` is "error" and a group is too small.
     """
-    if groups.size is not None and groups.size >= min_scored and groups.scored is None:
-        return result
     backend = backend_of(result)
+    sizes_known = groups.size is not None or (groups.on_host and not backend.traced(result))
+    if sizes_known and groups.scored is None and groups.smallest >= min_scored:
+        return result
     count = group_count(rewards, groups)
     small = count < min_scored
     if isinstance(small, bool):
@@ -345,7 +370,7 @@ class Ordered:
     """
 
     def __init__(self, x: Any, groups: Ids) -> None:
-        self.groups = groups if isinstance(groups, Groups) else _made(x, groups)
+        self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
         self.backend = backend_of(x)
         xp = self.backend.xp
         slots = self.backend.index(self.groups.slots_like(x))

@@ -208,20 +208,20 @@ def test_the_family_meets_where_its_settings_meet(case):
 @few
 @given(cases("rewards", "groups"))
 def test_centred_is_every_estimator_that_its_settings_say(case):
-    equal(adv.centered(**case, center="group", scale="group"), adv.grpo(**case))
-    equal(adv.centered(**case, center="group", scale="none"), adv.dr_grpo(**case))
-    equal(adv.centered(**case, center="others", scale="none"), adv.rloo(**case))
-    equal(adv.centered(**case, center="others", scale="about others", epsilon=0.0), adv.grpo(**case, epsilon=0.0))
-    equal(adv.centered(**case, center="none", scale="none"), adv.reinforce(case["rewards"]))
-    equal(adv.centered(**case, center="batch", scale="none"), adv.flash_reinforce(case["rewards"]))
+    equal(adv.normalized(**case, center="group", scale="group"), adv.grpo(**case))
+    equal(adv.normalized(**case, center="group", scale="none"), adv.dr_grpo(**case))
+    equal(adv.normalized(**case, center="others", scale="none"), adv.rloo(**case))
+    equal(adv.normalized(**case, center="others", scale="about_others", epsilon=0.0), adv.grpo(**case, epsilon=0.0))
+    equal(adv.normalized(**case, center="none", scale="none"), adv.reinforce(case["rewards"]))
+    equal(adv.normalized(**case, center="batch", scale="none"), adv.flash_reinforce(case["rewards"]))
 
 
 @few
 @given(cases("rewards"))
 def test_one_group_is_the_batch(case):
     r, g = case["rewards"], np.zeros(len(case["rewards"]), int)
-    equal(adv.centered(r, g, center="batch", scale="batch"), adv.grpo(r, g))
-    equal(adv.centered(r, g), adv.grpo(r, g))
+    equal(adv.normalized(r, g, center="batch", scale="batch"), adv.grpo(r, g))
+    equal(adv.normalized(r, g, scale="batch"), adv.grpo(r, g))
 
 
 @few

@@ -85,6 +85,7 @@ def keeps_its_bound(subject: Subject, draw: Draw) -> None:
     """One step with an advantage of a million ends a run."""
     if subject.promises.bound is None and subject.promises.gap_bound is None:
         raise NotApplicable("does not promise a bound")
+    subject.needs("rewards", "groups")
     case = subject.case(draw, defaults=True)
     if draw(st.booleans()):  # near-equal rewards, where a rounded deviation explodes
         case["rewards"] = 1.0 + case["rewards"] * 1e-9
