@@ -6,7 +6,7 @@ from ..call import estimator
 from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.types import A, GroupOptions, Ids, Vector
-from ..ops.elementwise import where
+from ..ops.elementwise import where, with_finite_squares
 from ..ops.groupwise import group_centered, group_max, group_min
 from ..spec import per_group
 
@@ -55,6 +55,7 @@ def asymre(
     >>> asymre(np.array([1.0, 0.0, 5.0, 5.0]), ["a", "a", "b", "b"])
     array([ 0.6, -0.4,  0. ,  0. ])
     """
+    rewards = with_finite_squares(rewards)
     advantages = group_centered(rewards, groups) - shift
     if equals == "push":
         return advantages

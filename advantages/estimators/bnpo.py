@@ -93,10 +93,10 @@ def bnpo(
     array([ 0.341, -0.341,  0.173, -0.519])
     """
     xp = namespace(rewards)
-    groups: Any = groups
-    n: Any = group_count(rewards, groups) + 0.0 * rewards
-    p: Any = group_sum(rewards, groups) / n
-    large = where(groups.scored, n, 0.0) >= min_scored
+    ids: Any = groups
+    n: Any = group_count(rewards, ids) + 0.0 * rewards
+    p: Any = group_sum(rewards, ids) / n
+    large = where(ids.scored, n, 0.0) >= min_scored
     found = moments(p, counts=where(large, 1.0 / n, 0.0))
     std, mean = found.std(), found.origin + found.mean
     apart = (std > spread) & (found.count > 1.5)
@@ -106,4 +106,4 @@ def bnpo(
     inside = xp.clip(p, 1e-6, 1.0 - 1e-6)  # at the ends rewards are equal, and get 0
     rarity = log_beta - (a - 1.0) * xp.log(inside) - (b - 1.0) * xp.log1p(-inside)
     weight = xp.exp(xp.clip(rarity, None, log(cap)))
-    return small_groups("bnpo", group_centered(rewards, groups) * weight, rewards, groups, singleton, min_scored)
+    return small_groups("bnpo", group_centered(rewards, ids) * weight, rewards, ids, singleton, min_scored)

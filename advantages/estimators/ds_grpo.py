@@ -7,7 +7,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import NonNegative
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import where
+from ..ops.elementwise import where, with_finite_squares
 from ..ops.groupwise import group_zscore
 from ..spec import per_group
 
@@ -65,6 +65,8 @@ def ds_grpo(
     >>> ds_grpo(np.array([1.0, 0.0]), ["a", "a"], np.array([-20.0, -10.0])).round(3)  # 1 + 0.2 and -1 - 0.1
     array([ 1.2, -1.1])
     """
+    rewards = with_finite_squares(rewards)
     z = group_zscore(rewards, groups, epsilon=epsilon, ddof=ddof)
+    r: Any = rewards
     s: Any = logprobs
-    return z - where(rewards > 0, right * s, 0.0) + where(rewards == 0, wrong * s, 0.0)
+    return z - where(r > 0, right * s, 0.0) + where(r == 0, wrong * s, 0.0)

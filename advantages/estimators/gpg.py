@@ -59,7 +59,8 @@ def gpg(
     >>> gpg(np.array([1.0, 0.0, 0.0, 0.0]), groups=4)
     array([ 3., -1., -1., -1.])
     """
+    given: Any = rewards != 0  # type: ignore[comparison-overlap]
     above: Any = group_centered(rewards, groups)
     above = small_groups("gpg", above, rewards, groups, singleton, min_scored)
     counted = where(groups.scored, namespace(rewards).ones_like(rewards), 0.0)  # type: ignore[union-attr]
-    return above * (counted.sum() / at_least(where(rewards != 0, counted, 0.0).sum(), 1.0))
+    return above * (counted.sum() / at_least(where(given, counted, 0.0).sum(), 1.0))

@@ -30,20 +30,20 @@ def spec(
 ) -> list[Any]:
     steps = max(map(len, token_entropies))
     shaped = [np.zeros(len(h)) for h in token_entropies]
-    for sign, rows in ((1, np.flatnonzero(r == 1)), (-1, np.flatnonzero(r == 0))):
+    for sign, rows in ((1, np.flatnonzero(r == 1).tolist()), (-1, np.flatnonzero(r == 0).tolist())):
         for t in range(steps):
             alive = [i for i in rows if len(token_entropies[i]) > t]
             weights = {i: max(token_entropies[i][t], least) ** sign for i in alive}
             for i in alive:
                 shaped[i][t] = sign * (outcome + entropy * len(alive) * weights[i] / sum(weights.values()))
-    parts = [range(len(r))] if normalize == "together" else [np.flatnonzero(r == 1), np.flatnonzero(r == 0)]
+    parts = [np.arange(len(r))] if normalize == "together" else [np.flatnonzero(r == 1), np.flatnonzero(r == 0)]
     advantages = [np.zeros(len(h)) for h in token_entropies]
     if normalize == "together" and r.max() == r.min():
         return advantages
-    for rows in parts:
-        x = np.concatenate([shaped[i] for i in rows]) if len(rows) else np.zeros(0)
+    for part in parts:
+        x = np.concatenate([shaped[i] for i in part.tolist()]) if len(part) else np.zeros(0)
         if len(x) and x.std() > _FLAT:
-            for i in rows:
+            for i in part.tolist():
                 advantages[i] = (shaped[i] - x.mean()) / (x.std() + epsilon)
     return advantages
 
@@ -107,28 +107,28 @@ def gtpo(
            [-1.,  1.]])
     """
     backend, xp = backend_of(token_entropies), namespace(token_entropies)
-    groups: Any = groups
+    ids: Any = groups
     steps = mask.shape[1]
     right: Any = rewards[:, None] > 0.5
     h = at_least(token_entropies, least)
     weight = where(mask, where(right, h, 1.0 / h), 0.0)
     ones = where(mask, xp.ones_like(h), 0.0)
-    side = backend.index(2 * groups.slots_like(h)[:, None] + where(right, 1, 0))
+    side = backend.index(2 * ids.slots_like(h)[:, None] + where(right, 1, 0))
     place = backend.index(xp.clip(xp.cumsum(mask, 1) - 1, 0, None))
 
     def over(keys: Any, count: int, x: Any) -> Any:
         keys = (keys + 0 * place).reshape(-1)
         return backend.segment("sum", x.reshape(-1), keys, count)[keys].reshape(x.shape)
 
-    cells = 2 * groups.count * steps
+    cells = 2 * ids.count * steps
     alive, total = (over(side * steps + place, cells, x) for x in (ones, weight))
     q = outcome + entropy * alive * weight / where(total > 0, total, 1.0)
     q = where(mask, where(right, q, -q), 0.0)
     keys = side if normalize == "apart" else side // 2
-    count = at_least(over(keys, 2 * groups.count, ones), 1.0)
-    centered = where(mask, q - over(keys, 2 * groups.count, q) / count, 0.0)
-    std = xp.sqrt(over(keys, 2 * groups.count, centered * centered) / count)
+    count = at_least(over(keys, 2 * ids.count, ones), 1.0)
+    centered = where(mask, q - over(keys, 2 * ids.count, q) / count, 0.0)
+    std = xp.sqrt(over(keys, 2 * ids.count, centered * centered) / count)
     advantages = where(std > _FLAT, centered / (std + where(std > _FLAT, epsilon, 1.0)), 0.0)
     if normalize == "apart":
         return advantages
-    return where((group_max(rewards, groups) > group_min(rewards, groups))[:, None], advantages, 0.0)
+    return where((group_max(rewards, ids) > group_min(rewards, ids))[:, None], advantages, 0.0)

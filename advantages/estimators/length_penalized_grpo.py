@@ -58,7 +58,7 @@ def length_penalized_grpo(
     array([ 0.53125, -0.53125])
     """
     mean: Any = at_least(group_sum(rewards, groups) / group_count(rewards, groups), 0.0)
-    longest: Any = at_least(group_max(lengths, groups), 1.0)  # type: ignore[type-var]
+    longest: Any = at_least(group_max(lengths, groups), 1.0)
     advantages: Any = group_centered(rewards - mean * (weight / longest) * lengths, groups)
     if equals == "push":
         return advantages

@@ -7,7 +7,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import NonNegative
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import namespace, where
+from ..ops.elementwise import namespace, where, with_finite_squares
 from ..ops.groupwise import group_mean, group_std, group_sum
 from ..spec import per_group
 
@@ -60,6 +60,7 @@ def luffy(
     >>> luffy(np.array([1.0, 0.0, 1.0]), ["a"] * 3, own, epsilon=0.0).round(3)
     array([ 0.707, -0.707,  0.707])
     """
+    rewards = with_finite_squares(rewards)
     own = groups.where(on_policy)  # type: ignore[union-attr]
     ones = namespace(rewards).ones_like(rewards)
     std: Any = group_std(rewards, own)

@@ -9,7 +9,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import NonNegative
 from ..core.types import A, GroupOptions, Ids, Vector
-from ..ops.elementwise import namespace, where
+from ..ops.elementwise import namespace, where, with_finite_squares
 from ..ops.groupwise import group_count, group_sum
 from ..spec import per_group
 
@@ -50,6 +50,7 @@ def ngrpo(
     >>> ngrpo(np.array([0.0, 0.0, 0.0, 0.0]), groups=4).round(3)  # (0 - 1/5) / sqrt(1/5)
     array([-0.447, -0.447, -0.447, -0.447])
     """
+    rewards = with_finite_squares(rewards)
     n: Any = group_count(rewards, groups)
     below: Any = rewards - best  # distances from the imagined response, whose own is 0
     mean: Any = group_sum(below, groups) / (n + 1)

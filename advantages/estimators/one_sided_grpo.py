@@ -8,7 +8,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, GroupOptions, Ids, Vector
-from ..ops.elementwise import at_least, namespace, where
+from ..ops.elementwise import at_least, namespace, where, with_finite_squares
 from ..ops.groupwise import group_centered, group_mean
 from ..spec import per_group
 
@@ -51,5 +51,6 @@ def one_sided_grpo(rewards: A, groups: Ids, *, epsilon: NonNegative = 1e-6, **op
     >>> one_sided_grpo(np.array([1.0, 0.0, 0.0, 0.0]), groups=4).round(3)
     array([ 1.5, -0.5, -0.5, -0.5])
     """
+    rewards = with_finite_squares(rewards)
     mean: Any = at_least(group_mean(rewards, groups), 0.0)
     return group_centered(rewards, groups) / where(mean > 0, namespace(rewards).sqrt(mean) + epsilon, 1.0)

@@ -10,6 +10,7 @@ from ..core.definition import Paper
 from ..core.promises import Bound, Promises
 from ..core.settings import Positive
 from ..core.types import A, GroupOptions, Ids, Vector
+from ..ops.elementwise import with_finite_squares
 from ..ops.groupwise import above_log_mean_exp, group_centered
 from ..spec import per_group
 
@@ -58,5 +59,6 @@ def opmd(
     >>> opmd(np.array([1.0, 0.0, 0.0, 0.0]), groups=4, temperature=0.25).round(3)
     array([ 0.333, -0.667, -0.667, -0.667])
     """
+    rewards = with_finite_squares(rewards)
     centered = group_centered(rewards, groups)
     return above_log_mean_exp(centered / temperature, groups, others=others) * temperature

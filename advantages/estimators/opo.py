@@ -42,6 +42,6 @@ def opo(rewards: A, groups: Ids, lengths: Array, **options: Unpack[GroupOptions]
     array([ 0.25, -0.75])
     """
     centered: Any = group_centered(rewards, groups)
-    total: Any = group_sum(lengths, groups)  # type: ignore[type-var]
+    total: Any = group_sum(lengths, groups)
     offset = group_sum(lengths * centered, groups) / where(total > 0, total, 1.0)
     return where(total > 0, centered - offset, 0.0)

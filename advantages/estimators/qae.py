@@ -11,7 +11,7 @@ from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative, Range
 from ..core.types import A, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, namespace, where
-from ..ops.groupwise import group_centered, group_count, group_sum
+from ..ops.groupwise import group_count, group_sum
 from ..spec import per_group
 
 
@@ -83,6 +83,6 @@ def qae(
         baseline = where(wrong >= quantile * n, 0.0 * p, 1.0)
     else:
         baseline = xp.clip(quantile * (n - 1) - (wrong - 1), 0.0, 1.0)
-    mixed = group_centered(rewards, groups) != 0
+    mixed = (wrong > 0) & (wrong < n)
     scale = xp.sqrt(xp.clip(p * (1.0 - p), 0.0, None)) + epsilon
     return where(mixed, (rewards - baseline) / where(mixed, at_least(scale, 1e-12), 1.0), 0.0)

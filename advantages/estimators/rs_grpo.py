@@ -9,7 +9,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import Positive
 from ..core.types import A, GroupOptions, Ids, Vector
-from ..ops.elementwise import namespace
+from ..ops.elementwise import namespace, with_finite_squares
 from ..ops.groupwise import above_log_mean_exp, group_centered
 from ..spec import per_group
 
@@ -52,5 +52,6 @@ def rs_grpo(rewards: A, groups: Ids, *, beta: Positive = 2.0, **options: Unpack[
     >>> rs_grpo(np.array([1.0, 0.0]), ["a", "a"], beta=np.log(3.0)).round(3)  # (3/2 - 1) / log 3
     array([ 0.455, -0.455])
     """
+    rewards = with_finite_squares(rewards)
     centered = group_centered(rewards, groups)
     return namespace(rewards).expm1(above_log_mean_exp(centered * beta, groups)) / beta

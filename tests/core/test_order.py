@@ -40,7 +40,7 @@ def checked(word, loop, case, blocks, library, atol=1e-5):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @few
-@given(strategies.inputs("rewards", "groups", "valid"), st.booleans())
+@given(strategies.inputs("rewards", "groups", "valid", n=6), st.booleans())
 def test_words_agree_with_loops(library, case, blocks):
     def rank(r, i, mine, others):
         return np.sum(r[mine] < r[i]) + (np.sum(r[mine] == r[i]) - 1) / 2

@@ -21,6 +21,7 @@ from advantages import (
     whiten,
 )
 from advantages.core.definition import define, definition_of
+from advantages.core.vocabulary import INPUTS
 
 R = np.array([1.0, 0.0, 0.5, 2.0])
 G = ["a", "a", "b", "b"]
@@ -198,10 +199,14 @@ def test_degenerate_batches_give_zeros(name):
     d = definition_of(function)
 
     def batch(n, t, reward):
-        shapes = {"rewards": (n, 2) if name == "gdpo" else (n,), "logprobs": (n,)}
-        case = {word: np.full(shapes.get(word, (n, t)), reward) for word in d.needed}
-        case |= {"mask": np.ones((n, t), bool)} if "mask" in case else {}
-        case |= {"groups": list(range(n))} if "groups" in case else {}
+        sizes = {"N": n, "T": t, "K": 2}
+        case = {}
+        for word in d.needed:
+            shape = tuple(sizes[dim] for dim in d.shapes.get(word, (INPUTS[word].shape,))[0])
+            kind = INPUTS[word].kind
+            case[word] = np.ones(shape, bool) if kind == "flag" else np.full(shape, 1.0 if kind == "count" else reward)
+            if kind == "ids":
+                case[word] = list(range(n))
         return case
 
     for n, t, reward in [(0, 3, 1.0), (4, 0, 1.0), (0, 0, 1.0), (4, 3, np.nan), (4, 3, np.inf)]:
@@ -210,7 +215,7 @@ def test_degenerate_batches_give_zeros(name):
             made = {k: library(x) if isinstance(x, np.ndarray) else x for k, x in case.items()}
             result = np.asarray(function(**made))
             assert result.shape == ((n, t) if d.per_token else (n,))
-            if not (name == "reinforce" and np.isfinite(reward)):
+            if "groups" in d.needed or not np.isfinite(reward):
                 assert not result.any(), (n, t, reward)
     none_valid = batch(4, 3, 1.0)
     assert not function(**none_valid, valid=np.zeros(4, bool)).any()

@@ -12,7 +12,7 @@ from advantages import Groups, estimator, grpo, lampo
 from advantages.call import estimator as decorate
 from advantages.core import definition
 from advantages.core.vocabulary import INPUTS, Input
-from advantages.testing import strategies
+from advantages.testing import Subject, strategies
 
 
 @pytest.fixture
@@ -160,6 +160,10 @@ def test_finite_rewards_of_any_size_give_finite_advantages(make, dtype):
                 "rewards": np.stack([rewards, -rewards], 1) if name == "gdpo" else rewards,
                 "groups": 4,
                 "logprobs": -np.arange(4, dtype=dtype),
+                "lengths": np.arange(4) + 1,
+                "on_policy": np.array([True, True, True, False]),
+                "baselines": -rewards[: 2 if "token_rewards" in needed else 4],
+                "roles": [0, 0, 0, 1],
                 "token_rewards": rewards.reshape(2, 2),
                 "values": -rewards.reshape(2, 2),
                 "mask": np.ones((2, 2) if "token_rewards" in needed else (4, 2), bool),
@@ -167,7 +171,8 @@ def test_finite_rewards_of_any_size_give_finite_advantages(make, dtype):
             if not set(needed) <= given.keys():
                 continue
             d = definition.definition_of(function)
-            if d.ranges or (dtype == np.float64 and d.promises.scale is None and not d.by_component):
-                continue  # rewards of that size are refused; or nothing is wider than they are
+            if dtype == np.float64 and d.promises.scale is None and not d.by_component:
+                continue  # nothing is wider than they are
+            given = Subject(function).fitted(given)
             case = {word: make(x) if isinstance(x := given[word], np.ndarray) else x for word in needed}
             assert np.isfinite(np.asarray(function(**case), np.float64)).all(), (name, pattern)
