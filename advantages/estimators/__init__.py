@@ -9,7 +9,11 @@ from .gigpo import gigpo
 from .grpo import grpo
 from .lambdapo import lambdapo
 from .lampo import lampo
+from .mt_grpo import mt_grpo
 from .n_step import n_step
+from .optimal_token_baseline import optimal_token_baseline
+from .prime import prime
+from .pure import pure
 from .reinforce import reinforce
 from .reinforce_plus_plus import reinforce_plus_plus
 from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
@@ -34,7 +38,11 @@ __all__ = [
     "grpo",
     "lambdapo",
     "lampo",
+    "mt_grpo",
     "n_step",
+    "optimal_token_baseline",
+    "prime",
+    "pure",
     "reinforce",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
