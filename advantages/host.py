@@ -96,14 +96,15 @@ def resolve(advantage: str | Estimator | None) -> Estimator:
         raise TypeError(f"advantage is {advantage!r}; pass a name, 'package.module:function' or a function")
     names = importlib.import_module("advantages.estimators").__all__  # by name: it is on a floor above
     composing = importlib.import_module("advantages.compose")  # so is this
-    advantage, stages = composing.parsed(advantage)
-    short = advantage.removeprefix("advantages.")
-    found = naming.resolve(
-        short if ":" not in advantage else advantage,
+    name, stages = composing.parsed(advantage)
+    short = name.removeprefix("advantages.")
+    found: Estimator = naming.resolve(
+        short if ":" not in name else name,
         what="estimator",
-        built_in={name: f"advantages.estimators:{name}" for name in names},
+        built_in={known: f"advantages.estimators:{known}" for known in names},
     )
-    return composing.among(found, stages)  # type: ignore[no-any-return]
+    composed: Estimator = composing.among(found, stages)
+    return composed
 
 
 def check(

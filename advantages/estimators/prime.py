@@ -1,7 +1,7 @@
 """PRIME (Cui et al., 2025, arXiv:2502.01456)."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -29,7 +29,6 @@ def spec(
     epsilon: float = 1e-6,
     singleton: str = "zero",
     min_scored: int = 2,
-    across: Any = None,
 ) -> list[Vector]:
     returns = []
     small = []
@@ -67,7 +66,6 @@ def prime(
     discount: Fraction = 1.0,
     weight: Weight = "tokens",
     epsilon: NonNegative = 1e-6,
-    across: Any = None,
     **options: Unpack[GroupOptions],
 ) -> A:
     """Leave-one-out outcome plus the reward-to-go of centred process rewards, whitened over the batch.
@@ -87,7 +85,6 @@ def prime(
         discount: per trained token, of the process rewards.
         weight: statistics count all "tokens" alike, or all "responses" alike, whatever their lengths.
         epsilon: added to the deviation.
-        across: how to reach the other ranks for the batch's statistics, see `advantages.ops.moments`.
 
     Returns:
         (N, T) advantages of the library, device and floating dtype of `rewards`, 0 where `mask` is False.
@@ -106,4 +103,4 @@ def prime(
     centered = where(mask & (n[:, None] > 1), factor[:, None] * process - others[:, None], 0.0)
     returns = discounted_returns(centered, mask, discount=discount)
     outcome = (factor * group_centered(rewards, groups))[:, None]
-    return whiten(process_weight * returns + outcome, mask, weight=weight, epsilon=epsilon, across=across)
+    return whiten(process_weight * returns + outcome, mask, weight=weight, epsilon=epsilon)
