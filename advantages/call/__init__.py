@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from ..backends import backend_of
-from ..core.definition import Definition, Paper, Shapes, Unit, define
+from ..core.definition import Definition, Paper, Ranges, Shapes, Unit, define
 from ..core.groups import Groups
 from ..core.promises import Promises
 from ..core.settings import nearest
@@ -30,6 +30,7 @@ def estimator(
     promises: Promises | None = None,
     shapes: Shapes | None = None,
     paper: Paper | None = None,
+    ranges: Ranges | None = None,
 ) -> Callable[[F], F]:
     """Make an estimator of a function whose positional parameters are inputs and keyword-only ones settings.
 
@@ -51,6 +52,8 @@ def estimator(
         promises: what holds beyond what all estimators promise; the test kit checks it.
         shapes: inputs with another shape than the vocabulary's: `{"rewards": (("N", "K"),)}`.
         paper: where it was published.
+        ranges: numbers that an input may be, where the formula means nothing for others, as in
+            `{"rewards": Range(0.0, 1.0)}`; others are refused, wherever values can be read without waiting for them.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
@@ -59,7 +62,7 @@ def estimator(
         raise TypeError("estimator: got a function without parentheses; write @estimator() or @estimator(spec=...)")
 
     def decorate(function: F) -> F:
-        definition = define(function, spec, promises, shapes, unit=unit, paper=paper)
+        definition = define(function, spec, promises, shapes, unit=unit, paper=paper, ranges=ranges)
 
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:
@@ -119,21 +122,23 @@ def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
 def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     call = _bind(d, args, kwargs)
     for key, check in d.checks.items():
-        check.check(d.name, key, call[key])
-    arrays = {name: call[name] for name in d.inputs if INPUTS[name].kind != "ids"}
+        if call[key] is not d.settings[key]:
+            check.check(d.name, key, call[key])
+    arrays = {name: call[name] for name in d.arrays if call[name] is not None}
     sizes = check_arrays(d.name, arrays, d.shapes)
     lead = call[d.lead]
     backend = backend_of(lead)
 
-    inputs = {
-        name: backend.stop_gradient(x) if INPUTS[name].kind != "flag" else x if backend.kind(x) == "b" else x != 0
-        for name, x in arrays.items()
-        if x is not None
-    }
-    given = {name: call[name] for name in d.inputs if INPUTS[name].kind == "ids" and call[name] is not None}
+    inputs = {}
+    for name, x in arrays.items():
+        if INPUTS[name].kind != "flag":
+            inputs[name] = backend.stop_gradient(x)
+        else:
+            inputs[name] = x if backend.kind(x) == "b" else x != 0
+    given = {name: call[name] for name in d.ids if call[name] is not None}
     settings = {key: call[key] for key in d.settings}
     for key, x in settings.items():
-        if getattr(x, "shape", None) == ():  # a number that may be traced
+        if x is not d.settings[key] and getattr(x, "shape", None) == ():  # a number that may be traced
             settings[key] = backend_of(x).stop_gradient(x)
     rows, own = sizes["N"], None
     spans = "groups" in given or "trajectories" in given or d.promises.spans_batch

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -200,6 +200,11 @@ class Groups:
         return self._tables[key]
 
     @property
+    def smallest(self) -> int:
+        """Rows of the smallest group; needs slots on the host."""
+        return self.size if self.size is not None else int(self.members.sizes.min(initial=len(self)))
+
+    @property
     def members(self) -> "Members":
         """The rows of each group, for estimators that compare them pair by pair; needs slots on the host."""
         if "members" not in self._tables:
@@ -230,21 +235,71 @@ def _register_with_jax() -> None:
 _pytrees: list[type] = []
 
 
+def _table(make: Callable[[Any], Any]) -> Any:
+    """A property that is made once; functools' own takes a lock, through which no compiler of torch can see."""
+
+    def get(self: Any) -> Any:
+        if make.__name__ not in self.made:
+            self.made[make.__name__] = make(self)
+        return self.made[make.__name__]
+
+    return property(get, doc=make.__doc__)
+
+
 class Members:
-    """Rows ordered by group, and the groups' sizes: the index tables behind pairwise estimators."""
+    """Rows ordered by group, and the groups' sizes; each table is made when it is first asked for."""
 
     def __init__(self, groups: Groups) -> None:
-        slots = groups.slots
-        self.order = np.argsort(slots, kind="stable")
-        self.sizes = np.bincount(slots, minlength=groups.count)
-        self.starts = np.cumsum(self.sizes) - self.sizes
+        self.slots, self.count = groups.slots, groups.count
+        self.made: dict[str, Any] = {}
+
+    @_table
+    def order(self) -> Any:
+        """Rows, those of the first group first."""
+        slots = self.slots.astype(np.uint16) if self.count < 1 << 16 else self.slots  # 16 bits are sorted by radix
+        return np.argsort(slots, kind="stable")
+
+    @_table
+    def place(self) -> Any:
+        """Where each row stands in `order`."""
+        place = np.empty_like(self.order)
+        place[self.order] = np.arange(len(place))
+        return place
+
+    @_table
+    def sizes(self) -> Any:
+        """Rows of each group."""
+        return np.bincount(self.slots, minlength=self.count)
+
+    @_table
+    def size(self) -> int | None:
+        """Rows of every group, where all have as many."""
+        sizes = self.sizes
+        return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
+
+    @_table
+    def starts(self) -> Any:
+        """Where each group begins in `order`."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    @_table
+    def first(self) -> Any:
+        """(N,) the first row of each row's group."""
+        return self.order[self.starts][self.slots]
+
+    @_table
+    def buckets(self) -> list[tuple[int, Any]]:
+        """Rows by the width of the table that holds their group: padding at most doubles the work."""
         widths = np.ones_like(self.sizes)
         while (narrow := widths < self.sizes).any():
             widths[narrow] *= 2
-        widths = np.minimum(widths, self.sizes.max(initial=1))[slots]
-        self.buckets = [(int(width), np.flatnonzero(widths == width)) for width in np.unique(widths)]
-        """Rows by the width of the table that holds their group: padding at most doubles the work."""
-        self.back = np.argsort(np.concatenate([rows for _, rows in self.buckets]))
+        widths = np.minimum(widths, self.sizes.max(initial=1))[self.slots]
+        return [(int(width), np.flatnonzero(widths == width)) for width in np.unique(widths)]
+
+    @_table
+    def back(self) -> Any:
+        """Where each row stands in the buckets."""
+        return np.argsort(np.concatenate([rows for _, rows in self.buckets]))
 
 
 def _check(ids: Any, kind: str) -> None:

@@ -132,6 +132,18 @@ INPUTS: dict[str, Input] = {
         "one baseline per response",
         reward_unit=True,
     ),
+    "successes": Input(
+        ("N",),
+        "count",
+        "responses to the same prompt that were right, those that are not in the batch included",
+        "one count per response",
+    ),
+    "failures": Input(
+        ("N",),
+        "count",
+        "responses to the same prompt that were wrong, those that are not in the batch included",
+        "one count per response",
+    ),
     "on_policy": Input(("N",), "flag", "responses that the trained policy sampled itself", "one boolean per response"),
     "trajectories": Input(
         ("N",),
