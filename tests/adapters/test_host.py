@@ -29,7 +29,7 @@ def test_an_estimator_is_found_by_name_by_path_or_is_one():
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("lambo", ValueError, "estimator 'lambo': there is none; pass one of dr_grpo, gae, .*; did you mean 'lampo'"),
+        ("lambo", ValueError, "estimator 'lambo': there is none; pass one of .*dr_grpo, .*; did you mean 'lampo'"),
         ("no.such:thing", ValueError, "estimator 'no.such:thing': cannot be imported"),
         ("advantages:nothing", ValueError, "cannot be imported .*has no 'nothing'"),
         (3, TypeError, "advantage is 3; pass a name"),
