@@ -47,8 +47,8 @@ def compose(*parts: Any) -> Callable[..., Any]:
             advice = f"call it: {name}()" if name in STAGES else "pass an estimator, or a stage of advantages.stages"
             raise TypeError(f"compose: {name} is neither an estimator nor a stage; {advice}")
     if len(made) != 1:
-        names = ", ".join(part.__advantages__.name for part in made) or "none"
-        raise TypeError(f"compose: there must be one estimator, not {names}; pass stages around one")
+        found = ", ".join(part.__advantages__.name for part in made) or "none"
+        raise TypeError(f"compose: there must be one estimator, not {found}; pass stages around one")
     inner = definition_of(made[0])
     place = next(k for k, part in enumerate(parts) if not isinstance(part, Stage))
     before, after = list(parts[:place]), list(parts[place + 1 :])

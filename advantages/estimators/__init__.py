@@ -33,6 +33,7 @@ from .maxrl import maxrl
 from .maxrl_of_order import maxrl_of_order
 from .mgpo import mgpo
 from .minillm import minillm
+from .mt_grpo import mt_grpo
 from .n_step import n_step
 from .ngrpo import ngrpo
 from .normalized import normalized
@@ -41,9 +42,12 @@ from .on_policy_distillation import on_policy_distillation
 from .one_sided_grpo import one_sided_grpo
 from .opmd import opmd
 from .opo import opo
+from .optimal_token_baseline import optimal_token_baseline
 from .pass_at_k import pass_at_k
 from .pkpo import pkpo
+from .prime import prime
 from .psr import psr
+from .pure import pure
 from .qae import qae
 from .raft import raft
 from .reinforce import reinforce
@@ -102,6 +106,7 @@ __all__ = [
     "maxrl_of_order",
     "mgpo",
     "minillm",
+    "mt_grpo",
     "n_step",
     "ngrpo",
     "normalized",
@@ -110,9 +115,12 @@ __all__ = [
     "one_sided_grpo",
     "opmd",
     "opo",
+    "optimal_token_baseline",
     "pass_at_k",
     "pkpo",
+    "prime",
     "psr",
+    "pure",
     "qae",
     "raft",
     "reinforce",

@@ -10,14 +10,16 @@ from ..core.promises import Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, RowOptions, Vector
 from ..ops.elementwise import where
-from ..ops.tokens import reverse_scan, shifted
+from ..ops.tokens import scan_to_come
 from ..spec import per_response
 
 
 @per_response
-def spec(r: Vector, v: Vector, *, discount: float = 1.0, lambda_: float = 0.95) -> Vector:
+def spec(
+    r: Vector, v: Vector, bootstrap_values: float | None, *, discount: float = 1.0, lambda_: float = 0.95
+) -> Vector:
     a = np.zeros_like(r)
-    next_value = next_advantage = 0.0
+    next_value, next_advantage = bootstrap_values or 0.0, 0.0
     for t in reversed(range(len(r))):
         delta = r[t] + discount * next_value - v[t]
         a[t] = delta + discount * lambda_ * next_advantage
@@ -40,6 +42,7 @@ def gae(
     token_rewards: A,
     values: Array,
     mask: Array,
+    bootstrap_values: Array | None = None,
     *,
     discount: Fraction = 1.0,
     lambda_: Fraction = 0.95,
@@ -49,13 +52,14 @@ def gae(
 
         A_t = delta_t + discount * lambda * A_{t+1},    delta_t = r_t + discount * V_{t+1} - V_t
 
-    Time steps over masked tokens: t + 1 is the next trained token, and the value beyond the last one is 0. Returns
-    for the critic are `advantages + values`.
+    Time steps over masked tokens: t + 1 is the next trained token, and the value beyond the last one is 0, or the
+    bootstrap value. Returns for the critic are `advantages + values`.
 
     Args:
         token_rewards: (N, T) reward attributed to each token.
         values: (N, T) the critic's value before each token.
         mask: (N, T) bool, tokens that the policy produced and is trained on.
+        bootstrap_values: (N,) the critic's value beyond the last token of a truncated response; 0 where it ended.
         discount: per trained token.
         lambda_: 0 trusts the critic, 1 the rewards.
 
@@ -70,5 +74,5 @@ def gae(
     # u_t = (1 - lambda) V_t + lambda (r_t + discount u_{t+1}) needs one scan, where A needs one more for V_{t+1}.
     step = where(mask, (1 - lambda_) * values + lambda_ * token_rewards, 0.0)
     decay = where(mask, 0.0 * values + discount * lambda_, 1.0)
-    to_come = shifted(reverse_scan(decay, step))
+    to_come = scan_to_come(decay, step, bootstrap_values)
     return token_rewards + discount * to_come - values

@@ -7,9 +7,11 @@ from ..core.types import A, Array
 from .elementwise import at_least, where
 
 __all__ = [
+    "by_place",
     "carried_rewards",
     "discounted_returns",
     "lambda_returns",
+    "masked_rewards",
     "next_trained",
     "ones_where",
     "outcome",
@@ -193,3 +195,31 @@ def trained_columns(mask: Array) -> Any:
     backend = backend_of(mask)
     columns = backend.arange(mask.shape[1], mask)[None, :]
     return backend.xp.argsort(where(mask, columns, columns + mask.shape[1]), -1)
+
+
+def by_place(x: A, mask: Array, groups: Any) -> A:
+    """(N, T) at each row's k-th trained token, the sum of `x` over the k-th trained tokens of its group.
+
+    Args:
+        x: (N, T) numbers.
+        mask: (N, T) bool, trained tokens.
+        groups: `Groups` of the rows.
+    """
+    backend = backend_of(x)
+    place = backend.xp.cumsum(mask, 1) - 1
+    steps = x.shape[1]
+    slots = (groups.slots_like(x)[:, None] * steps + backend.xp.clip(place, 0, None)).reshape(-1)
+    sums = backend.segment("sum", where(mask, x, 0.0).reshape(-1), slots, groups.count * steps)
+    return where(mask, sums[slots].reshape(x.shape), 0.0)
+
+
+def masked_rewards(token_rewards: A, mask: Array) -> A:
+    """(N, T) rewards of trained tokens alone: for a reward per token, such as a KL, that was folded in everywhere.
+
+    An outcome on a masked token would be lost here: `carried_rewards` moves it to the last trained token before.
+
+    >>> import numpy as np
+    >>> masked_rewards(np.array([[-0.5, -0.5, 1.0]]), np.array([[True, False, True]]))
+    array([[-0.5,  0. ,  1. ]])
+    """
+    return where(mask, backend_of(token_rewards).working(token_rewards), 0.0)

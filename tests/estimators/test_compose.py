@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advantages import compose, dr_grpo, grpo, reinforce_plus_plus, reward_to_go, to_tokens
+from advantages import (
+    compose,
+    dr_grpo,
+    grpo,
+    reinforce,
+    reinforce_plus_plus,
+    reinforce_plus_plus_baseline,
+    reward_to_go,
+    to_tokens,
+)
 from advantages.compose import parsed, stages_of
 from advantages.core.definition import definition_of
 from advantages.host import resolve
@@ -59,8 +68,6 @@ def test_a_kl_per_token_stays_on_its_token_where_an_outcome_moves(case):
     strategies.inputs("rewards", "token_logprobs", "ref_token_logprobs", "mask"), st.sampled_from(["k1", "k2", "k3"])
 )
 def test_kinds_of_kl_agree_where_the_policies_do(case, kind):
-    from advantages import reinforce
-
     other = {**case, "ref_token_logprobs": case["token_logprobs"]}
     same = compose(sequence_kl_penalty(beta=1.0, kind=kind), reinforce)
     np.testing.assert_allclose(same(**other), case["rewards"])
@@ -79,8 +86,6 @@ def test_filters_keep_and_drop_whole_groups_on_the_raw_rewards():
 
 
 def test_a_dropped_group_enters_no_statistic_of_the_batch():
-    from advantages import reinforce_plus_plus_baseline
-
     mask = np.ones((6, 1), bool)
     kept = compose(group_filter(high=5.0), reinforce_plus_plus_baseline)
     found = kept(np.array([1.0, 0.0, 50.0, 0.0, 1.0, 0.0]), 2, mask)
@@ -90,8 +95,6 @@ def test_a_dropped_group_enters_no_statistic_of_the_batch():
 
 
 def test_penalties_by_hand():
-    from advantages import reinforce
-
     rewards, lengths = np.array([1.0, 1.0, -1.0]), np.array([90, 100, 400])
     soft = overlong_penalty(limit=100, buffer=20)
     assert compose(soft, reinforce)(rewards, lengths).tolist() == [0.5, 0.0, -2.0]

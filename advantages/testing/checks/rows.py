@@ -70,6 +70,8 @@ def counts_a_trajectory_once(subject: Subject, draw: Draw) -> None:
     if subject.per_token:
         earlier = np.setdiff1d(np.arange(len(rows)), last)
         split["mask"][earlier] = False
+        if "token_rewards" in split:  # one on a masked token counts, and is not to count twice
+            split["token_rewards"][earlier] = 0.0
         same(subject(split)[last], subject(whole), "a rollout in pieces differs from the rollout", whole, split)
         return
     same(subject(split), subject(whole)[rows], "a rollout in pieces differs from the rollout", whole, split)

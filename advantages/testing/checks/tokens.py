@@ -95,7 +95,7 @@ def gives_rows_without_a_trained_token_zero(subject: Subject, draw: Draw) -> Non
     case = subject.case(draw)
     empty = {**case, "mask": np.zeros_like(case["mask"])}
     same(subject(empty), 0.0, "a batch without a trained token", empty, tolerance=0.0)
-    if "token_rewards" in case:
+    if subject.definition.lead == "token_rewards":
         some = {**case, "mask": case["mask"].copy()}
         some["mask"][0] = False
         if len(some["mask"]) > 1:
