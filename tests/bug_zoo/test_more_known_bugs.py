@@ -257,7 +257,7 @@ def test_the_kit_catches(bug, check, options):
 def test_every_fault_is_here_or_waived():
     here = Path(__file__).parent
     found = {name.upper() for file in here.glob("test_*.py") for name in re.findall(r"def (b\d+)_", file.read_text())}
-    assert {f"B{number}" for number in range(1, 39)} == found | set(WAIVED)
+    assert {f"B{number}" for number in range(1, 39)} == found | {name for name in WAIVED if name[0] == "B"}
     assert found & set(WAIVED) == {"B36"}  # whose first part is waived
 
 
