@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from advantages import conventions, dr_grpo, estimators, grpo, normalized, reinforce, rloo
+from advantages import conventions, estimators, grpo, normalized, reinforce
 from advantages.conventions import (
     areal,
     art,
@@ -199,7 +199,35 @@ def test_other_libraries(library):
         assert found.outcome == "holds", found
 
 
-def test_zero_sum_of_a_group_is_what_a_convention_keeps():
-    assert definition_of(verl.grpo).promises == definition_of(grpo).promises
+@pytest.mark.parametrize("function", [verl.grpo, trl.grpo, verl.rloo])
+def test_it_keeps_what_it_promises(function):
+    singleton = definition_of(function).settings["singleton"]
+    subject = Subject(function, singleton=singleton, libraries=())
+    for check in CHECKS:
+        if check.library is None:
+            found = verdict_on(subject, check, examples=5)
+            assert found.outcome in ("holds", "does not apply"), found
+
+
+def openrlhf_gae_at_095(token_rewards, values, mask):
+    """At OpenRLHF's defaults, of no discount at all, steps cost nothing."""
+    return openrlhf.gae(token_rewards, values, mask, lambda_=0.95, whitening="none")
+
+
+@pytest.mark.parametrize(
+    ("function", "check"),
+    [
+        (verl.gae, "counts_rewards_on_masked_tokens"),
+        (openrlhf_gae_at_095, "steps_over_observation_tokens"),
+        (ms_swift.grpo, "leaves_out_unscored_rows"),
+    ],
+)
+def test_the_kit_sees_a_fault_that_is_reproduced_on_purpose(function, check):
+    assert verdict_on(Subject(function, libraries=()), by_name[check], examples=50).outcome == "fails"
+
+
+def test_a_lone_response_that_keeps_its_reward_breaks_promises():
+    assert definition_of(trl.grpo).promises == definition_of(grpo).promises
+    assert not definition_of(verl.grpo).promises.zero_sum
+    assert definition_of(verl.rloo).promises.scale == "equivariant"
     assert definition_of(verl.gae).promises.spans_batch
-    assert dr_grpo(WINNER, 4).sum() == rloo(WINNER, 4).sum() == 0.0
