@@ -148,9 +148,8 @@ def _promises(d: Definition, settings: Mapping[str, Any]) -> Promises:
     p = d.promises
     if settings.get("singleton") != "raw":
         return p
-    scale = p.scale if p.scale == "equivariant" else None
-    kept = {"spans_batch": p.spans_batch, "scale": scale, "monotone": p.monotone, "unbiased": p.unbiased}
-    return Promises(**kept)
+    scale = "equivariant" if p.scale == "equivariant" else None
+    return Promises(spans_batch=p.spans_batch, scale=scale, monotone=p.monotone, unbiased=p.unbiased)
 
 
 def _spec(spec: Callable[..., Any], settings: Mapping[str, Any], stages: Mapping[str, Any]) -> Callable[..., Any]:

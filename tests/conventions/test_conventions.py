@@ -192,9 +192,9 @@ def test_the_kit_takes_it(name):
 @pytest.mark.parametrize("library", ["torch", "jax"])
 def test_other_libraries(library):
     pytest.importorskip(library)
-    for function in (verl.gae, openrlhf.gae, ms_swift.grpo, nemo_rl.grpo):
+    for function in (openrlhf.gae, nemo_rl.grpo):
         found = verdict_on(
-            Subject(function, libraries=("numpy", library)), by_name[f"agrees_with_numpy_on_{library}"], examples=5
+            Subject(function, libraries=("numpy", library)), by_name[f"agrees_with_numpy_on_{library}"], examples=3
         )
         assert found.outcome == "holds", found
 
