@@ -22,7 +22,7 @@ def theirs(function, batch, **more):
 
 
 def spread(x, mask):
-    """Whether there is a deviation for 1e-8 to vanish beside; else theirs is nearer to 0, or a quotient of roundings."""
+    """Whether there is a deviation for 1e-8 to vanish beside; else theirs is smaller, or a quotient of roundings."""
     return mask.sum() > 1 and x[mask].std() > 0.03
 
 
