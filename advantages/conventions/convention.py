@@ -114,7 +114,7 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
     made_estimator = estimator(
         unit=d.unit,
         spec=None if d.spec is None or "whitening" in stages else _spec(d.spec, settings, stages),
-        promises=Promises(spans_batch=True) if "whitening" in stages else d.promises,
+        promises=Promises(spans_batch=True) if "whitening" in stages else _promises(d, settings),
         shapes=d.shapes,
         paper=d.paper,
     )(function)
@@ -141,6 +141,15 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
 def _fits(stage: str, d: Definition) -> bool:
     """An estimator that whitens needs no such stage, and reads the mask that holes would change."""
     return stage not in ("whitening", "holes") or not d.promises.spans_batch
+
+
+def _promises(d: Definition, settings: Mapping[str, Any]) -> Promises:
+    """What the estimator promises, less what a lone response that keeps its reward breaks."""
+    p = d.promises
+    if settings.get("singleton") != "raw":
+        return p
+    scale = "equivariant" if p.scale == "equivariant" else None
+    return Promises(spans_batch=p.spans_batch, scale=scale, monotone=p.monotone, unbiased=p.unbiased)
 
 
 def _spec(spec: Callable[..., Any], settings: Mapping[str, Any], stages: Mapping[str, Any]) -> Callable[..., Any]:

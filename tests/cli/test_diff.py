@@ -34,8 +34,8 @@ gae_of_steps = Framework("some", "1", {"gae": {"holes": ("steps", "a test")}}, e
 @pytest.mark.parametrize(
     ("first", "second", "batch", "stage", "rows"),
     [
-        (openrlhf.rloo, verl.rloo, {"groups": MIXED}, "grouping", [0, 1, 4, 5]),
-        (ms_swift.rloo, skyrl.rloo, {"rewards": np.array([1, NAN, 0.5, 0, 1, 0.5])}, "unscored rows", [0]),
+        (openrlhf.rloo, verl.rloo, {"groups": MIXED}, "grouping", [0, 4]),
+        (ms_swift.rloo, skyrl.rloo, {"rewards": np.array([1, NAN, 0.5, 0, 1, 0.5])}, "unscored rows", [0, 1]),
         (estimators.dr_grpo, estimators.rloo, {}, "centre", [0, 1, 2, 3, 4, 5]),
         (estimators.dr_grpo, estimators.grpo, {}, "scale", [0, 1, 2, 3, 4, 5]),
         (verl.grpo, trl.grpo, {}, "epsilon", [0, 1, 2, 3, 4, 5]),
@@ -96,7 +96,7 @@ def test_moving_rloo_from_openrlhf_to_verl(tmp_path, capsys):
     lines(path, [rows[i] for i in (0, 2, 4, 5, 3, 1)])
     assert main(command) == 1
     told = capsys.readouterr().out
-    assert "differ in 4 of 6 rows, by 1.25 at most" in told
+    assert "differ in 4 of 6 rows, by 1 at most" in told
     assert "stage grouping: grouping is 'position' and 'ids'; moves 4 rows, and explains all of it" in told
 
     lines(path, rows[:5])
@@ -175,10 +175,10 @@ def test_archives_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match=r"arrays have .* rows; save one row per response"):
         read_batch(path)
     np.savez(path, rewards=np.array([object()]), allow_pickle=True)
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"cannot be read"):
         read_batch(path)
     path.write_bytes(b"PK nothing")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"cannot be read"):
         read_batch(path)
     with pytest.raises(ValueError, match="there is no such file"):
         read_batch(tmp_path / "none.npz")
