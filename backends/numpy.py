@@ -1,9 +1,13 @@
 """Primitives on numpy arrays; statistics run in float64."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from . import scan
+from .kernels import COMPILED, compiled
 
 xp = np
 
@@ -113,6 +117,40 @@ def reverse_scan(decay: Any, x: Any) -> Any:
     for t in range(len(time_major) - 2, -1, -1):
         time_major[t] += decay[t] * time_major[t + 1]
     return time_major.T
+
+
+def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    kernels = compiled("tokens") if rewards.size >= COMPILED else None
+    dtype = rewards.dtype if rewards.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    if kernels is None:
+        wide_values = None if values is None else working(values)
+        return cast(scan.by_tiles(sys.modules[__name__], working(rewards), wide_values, mask, discount, lambda_), dtype)
+    words = [None if x is None else np.ascontiguousarray(x, _readable(x.dtype)) for x in (rewards, values, mask)]
+    out = np.empty(rewards.shape, dtype)
+    kernels.advantages(*words, discount, lambda_, out)
+    return out
+
+
+def _readable(dtype: Any) -> Any:
+    """The dtype itself where kernels read it, or else float64."""
+    return dtype if dtype in (np.float32, np.float64, np.bool_) else np.float64
+
+
+def empty(shape: tuple[int, ...], like: Any) -> Any:
+    return np.empty(shape, like.dtype)
+
+
+def powers(base: float, most: int, like: Any) -> Any:
+    return np.power(base, np.arange(most + 1.0))
+
+
+def sums_after(x: Any) -> Any:
+    return x @ np.tril(np.ones((x.shape[-1], x.shape[-1])), -1)
+
+
+def add_at(x: Any, columns: Any, numbers: Any) -> Any:
+    x[np.arange(len(x)), columns] += numbers
+    return x
 
 
 def gather(x: Any, across: Any) -> Any:

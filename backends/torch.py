@@ -1,9 +1,13 @@
 """Primitives on torch tensors; statistics run in at least float32, on the tensor's own device."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from . import scan
+from .kernels import COMPILED, compiled
 
 xp = torch
 
@@ -146,6 +150,40 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
     for t in range(len(result) - 2, -1, -1):
         result[t] = result[t] + decay[t] * result[t + 1]
     return result
+
+
+def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    backend = sys.modules[__name__]
+    rewards, values = working(rewards), None if values is None else working(values)
+    if not all(on_host(x) for x in (rewards, values, mask) if x is not None):
+        return scan.advantages(backend, rewards, values, mask, discount, lambda_)
+    kernels = compiled("tokens") if rewards.numel() >= COMPILED else None
+    if kernels is None:
+        return scan.by_tiles(backend, rewards, values, mask, discount, lambda_)
+    out = torch.empty(rewards.shape, dtype=rewards.dtype)
+    words = [None if x is None else x.detach().contiguous().numpy() for x in (rewards, values, mask)]
+    kernels.advantages(*words, float(discount), float(lambda_), out.numpy())
+    return out
+
+
+def empty(shape: tuple[int, ...], like: Any) -> Any:
+    return torch.empty(shape, dtype=like.dtype)
+
+
+def powers(base: float, most: int, like: Any) -> Any:
+    wide_ = torch.float64 if like.device.type in _FLOAT64 else torch.float32
+    return (base ** torch.arange(most + 1, dtype=wide_, device=like.device)).to(like.dtype)
+
+
+def sums_after(x: Any) -> Any:
+    if on_host(x) and torch.get_float32_matmul_precision() == "highest" and not torch.is_autocast_enabled("cpu"):
+        return x @ torch.ones(x.shape[-1], x.shape[-1], dtype=x.dtype).tril(-1)
+    later = x.flip(-1).cumsum(-1).flip(-1)
+    return torch.cat([later[..., 1:], torch.zeros_like(later[..., :1])], -1)
+
+
+def add_at(x: Any, columns: Any, numbers: Any) -> Any:
+    return x.scatter_add_(1, columns[:, None], numbers[:, None])
 
 
 def gather(x: Any, across: Any) -> Any:

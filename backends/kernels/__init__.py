@@ -13,7 +13,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["compiled", "in_parts", "jit"]
+__all__ = ["COMPILED", "compiled", "in_parts", "jit"]
+
+COMPILED = 16_384
+"""Tokens from which a kernel is worth its loading."""
 
 
 def compiled(name: str) -> Any:

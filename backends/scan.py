@@ -1,0 +1,158 @@
+"""Advantages of tokens by few large operations, in the functions that numpy, torch and JAX have in common.
+
+Time is cut into blocks. Inside one, y_t = x_t + d_t * y_{t+1} with d_t in {c, 1} is the sum over later s of
+x_s * c^(n_s - n_t), n the trained tokens so far: numbers scaled by c^n, summed, and scaled back. What comes from later
+blocks is the same recurrence over blocks, whose decays are powers of c again. Powers come from one table.
+"""
+
+from math import exp, log
+from typing import Any
+
+__all__ = ["advantages", "by_tiles"]
+
+_BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (benchmarks/scan.py)
+_BLOCKS = 32  # blocks whose decays make one square
+_RANGE = {4: 60.0, 8: 600.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
+_TILE = 262_144  # numbers whose temporaries stay in the cache, and are not faulted in anew
+
+
+def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    """(N, T) `advantages` of arrays on the host, some rows at a time; looks at masks, and at rewards outside them."""
+    rows, steps = mask.shape
+    tile = max(1, _TILE // max(1, steps))
+    parts = [slice(start, start + tile) for start in range(0, rows, tile)] or [slice(0, 0)]
+    found = (_tile(backend, rewards[p], None if values is None else values[p], mask[p], discount, lambda_) for p in parts)
+    if len(parts) == 1:
+        return next(found)
+    result = backend.empty((rows, steps), rewards)
+    for part, some in zip(parts, found, strict=True):
+        result[part] = some
+    return result
+
+
+def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    on = backend.to_numpy(mask)
+    if on.all():
+        return advantages(backend, rewards, values, None, discount, lambda_)
+    holes = ((on[:, 1:] & ~on[:, :-1]).sum(1) + on[:, :1].sum(1) > 1).any()
+    outside = backend.xp.where(mask, 0.0, rewards)
+    ahead = bool(backend.xp.nan_to_num(outside, nan=0.0, posinf=0.0, neginf=0.0).any())
+    return advantages(backend, rewards, values, mask, discount, lambda_, holes=holes or ahead, ahead=ahead)
+
+
+def advantages(
+    backend: Any,
+    rewards: Any,
+    values: Any,
+    mask: Any,
+    discount: Any,
+    lambda_: Any,
+    *,
+    holes: bool = True,
+    ahead: bool = True,
+) -> Any:
+    """(N, T) see `Backend.advantages`.
+
+    A mask of None holds everywhere. `holes` says whether a masked token may lie between trained ones or have a reward,
+    `ahead` whether one may lie before a first trained token.
+    """
+    xp = backend.xp
+    decay = discount * lambda_
+    block = _block(decay, rewards.dtype.itemsize)
+    if mask is None and block is None:
+        mask = backend.full(rewards.shape, 1.0, rewards) > 0
+    if mask is None:
+        clean, known = rewards, values
+    else:
+        clean = xp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0) if holes else xp.where(mask, rewards, 0.0)
+        known = None if values is None else xp.where(mask, values, 0.0)
+    if block is None or 0 in rewards.shape:
+        to_come = _by_steps(backend, clean, known, mask, discount, lambda_)
+    else:
+        on = backend.full(rewards[:1].shape, 1.0, rewards) > 0 if mask is None or not holes else mask
+        to_come = _by_blocks(backend, clean, known, on, decay, lambda_, block)
+    result = to_come + (rewards if known is None else rewards - known)
+    if mask is None:
+        return result
+    result = xp.where(mask, result, 0.0)
+    return _with_those_ahead(backend, result, clean, mask) if ahead and 0 not in mask.shape else result
+
+
+def _block(decay: Any, itemsize: int) -> int | None:
+    """Steps in a block, so that powers stay normal numbers in it; None where that leaves too few."""
+    if not isinstance(decay, float) or decay < exp(-_RANGE[itemsize] / 16):
+        return None
+    block = _BLOCK
+    while -log(decay) * block > _RANGE[itemsize]:
+        block //= 2
+    return block
+
+
+def _by_steps(backend: Any, clean: Any, known: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    """What a token before each token would receive, for any decay: hardly any, or one that a compiler traces."""
+    xp = backend.xp
+    own = lambda_ * clean if known is None else (1 - lambda_) * known + lambda_ * clean
+    x = xp.where(mask, discount * own, clean)
+    received = backend.reverse_scan(xp.where(mask, xp.zeros_like(x) + discount * lambda_, 1.0), x)
+    return xp.concatenate([received[:, 1:], xp.zeros_like(received[:, :1])], 1)
+
+
+def _by_blocks(backend: Any, clean: Any, known: Any, on: Any, decay: float, lambda_: float, block: int) -> Any:
+    xp = backend.xp
+    rows, steps = clean.shape
+    # A trained token hands on discount * ((1 - lambda) V_t + lambda r_t): this in units of the decay, which n_t counts.
+    x = clean if known is None or lambda_ == 1 else clean + ((1 - lambda_) / lambda_) * known
+    x, on = _cut(backend, x, block), _cut(backend, on, block)
+    powers = backend.powers(decay, steps, clean)
+    counts = xp.cumsum(on, -1)
+    weights = powers[counts]
+    scaled = weights * x
+    ends = counts[:, :, -1]
+    later = powers[ends] * _later(backend, _received(backend, powers, ends, scaled.sum(-1)))
+    to_come = backend.sums_after(scaled)
+    to_come += later[:, :, None]
+    to_come /= weights
+    return to_come.reshape(rows, -1)[:, :steps]
+
+
+def _received(backend: Any, powers: Any, counts: Any, x: Any) -> Any:
+    """(N, B) the recurrence over blocks that hold x and `counts` trained tokens."""
+    rows, blocks = x.shape
+    if blocks <= _BLOCKS:
+        return _square(backend, powers, counts, x)[0]
+    counts, x = _cut(backend, counts, _BLOCKS), _cut(backend, x, _BLOCKS)
+    inside, before = _square(backend, powers, counts, x)
+    ends = counts.sum(-1)
+    later = _later(backend, _received(backend, powers, ends, inside[:, :, 0]))
+    inside += powers[ends[:, :, None] - before] * later[:, :, None]
+    return inside.reshape(rows, -1)[:, :blocks]
+
+
+def _square(backend: Any, powers: Any, counts: Any, x: Any) -> tuple[Any, Any]:
+    """The recurrence along the last axis by the decays between any two places, and the counts before each place."""
+    before = backend.xp.cumsum(counts, -1) - counts
+    between = before[..., None, :] - before[..., :, None]
+    decays = backend.xp.triu(powers[between])  # a negative index gives a number that is not used
+    return (decays * x[..., None, :]).sum(-1), before
+
+
+def _later(backend: Any, x: Any) -> Any:
+    return backend.xp.concatenate([x[:, 1:], backend.full(x[:, :1].shape, 0.0, x)], 1)
+
+
+def _cut(backend: Any, x: Any, block: int) -> Any:
+    """(N, B, block) time in blocks, filled up with zeros."""
+    rows, steps = x.shape
+    if steps % block:
+        x = backend.xp.concatenate([x, backend.full((rows, -steps % block), 0.0, x)], 1)
+    return x.reshape(rows, -1, block)
+
+
+def _with_those_ahead(backend: Any, result: Any, clean: Any, mask: Any) -> Any:
+    """Rewards ahead of the first trained token are its own."""
+    xp = backend.xp
+    steps = mask.shape[1]
+    ahead = xp.cumsum(mask, 1) == 0
+    first = ahead.sum(1)
+    found = xp.where(ahead, clean, 0.0).sum(1)
+    return backend.add_at(result, first.clip(0, steps - 1), xp.where(first < steps, found, 0.0))
