@@ -96,6 +96,16 @@ class Backend(Protocol):
         the rewards, or wider.
         """
 
+    def row_moments(self, x: Any, mask: Any, /) -> tuple[Any, Any, Any, Any]:
+        """Count, lowest number, mean above it and squared distances from the mean, of what counts in each row.
+
+        Of (N, T) finite numbers where `mask` is True; (N,) arrays in the precision of `wide`, of numpy where `x` is on
+        the host, so that what follows on a few numbers costs the library nothing.
+        """
+
+    def whitened(self, x: Any, mask: Any, origin: Any, mean: Any, scale: Any, /) -> Any:
+        """(N, T) (x - origin - mean) * scale where `mask` is True and 0 elsewhere."""
+
     def powers(self, base: float, most: int, like: Any, /) -> Any:
         """base ** 0, 1, ... `most`, formed in double precision where there is one."""
 

@@ -139,6 +139,28 @@ def _compiled(discount: float, lambda_: float) -> Any:
     return jax.jit(lambda rewards, values, mask: scan.advantages(backend, rewards, values, mask, discount, lambda_))
 
 
+def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    found = _row_moments(x, mask)
+    if on_host(x) and on_host(mask):
+        count, low, mean, squares = (np.asarray(some, np.float64) for some in found)
+        return count, low, mean, squares
+    return found
+
+
+@jax.jit
+def _row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    count = mask.sum(1).astype(x.dtype)
+    low = jnp.where(count > 0, jnp.where(mask, x, jnp.inf).min(1, initial=jnp.inf), 0.0)
+    above = jnp.where(mask, x - low[:, None], 0.0)
+    mean = above.sum(1) / count.clip(1.0)
+    return count, low, mean, (jnp.where(mask, above - mean[:, None], 0.0) ** 2).sum(1)
+
+
+@jax.jit
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    return jnp.where(mask, (x - origin - mean) * scale, 0.0)
+
+
 def powers(base: float, most: int, like: Any) -> Any:
     return jnp.asarray(np.power(base, np.arange(most + 1.0)), like.dtype)
 

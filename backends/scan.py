@@ -5,10 +5,11 @@ x_s * c^(n_s - n_t), n the trained tokens so far: numbers scaled by c^n, summed,
 blocks is the same recurrence over blocks, whose decays are powers of c again. Powers come from one table.
 """
 
+from collections.abc import Callable
 from math import exp, log
 from typing import Any
 
-__all__ = ["advantages", "by_tiles"]
+__all__ = ["advantages", "by_tiles", "in_tiles"]
 
 _BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (benchmarks/scan.py)
 _BLOCKS = 32  # blocks whose decays make one square
@@ -16,18 +17,25 @@ _RANGE = {4: 60.0, 8: 600.0}  # how far powers may fall in a block, as a logarit
 _TILE = 262_144  # numbers whose temporaries stay in the cache, and are not faulted in anew
 
 
-def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    """(N, T) `advantages` of arrays on the host, some rows at a time; looks at masks, and at rewards outside them."""
-    rows, steps = mask.shape
+def in_tiles(function: Callable[..., Any], backend: Any, *words: Any) -> Any:
+    """`function(backend, *words)` on some rows of (N, T) words on the host at a time, its (N, ...) results joined."""
+    rows, steps = words[0].shape
     tile = max(1, _TILE // max(1, steps))
-    parts = [slice(start, start + tile) for start in range(0, rows, tile)] or [slice(0, 0)]
-    found = (_tile(backend, rewards[p], None if values is None else values[p], mask[p], discount, lambda_) for p in parts)
-    if len(parts) == 1:
-        return next(found)
-    result = backend.empty((rows, steps), rewards)
-    for part, some in zip(parts, found, strict=True):
+    if rows <= tile:
+        return function(backend, *words)
+    result: Any = None
+    for start in range(0, rows, tile):
+        part = slice(start, start + tile)
+        some = function(backend, *(None if x is None else x[part] for x in words))
+        if result is None:
+            result = backend.empty((rows, *some.shape[1:]), some)
         result[part] = some
     return result
+
+
+def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    """(N, T) `advantages` of arrays on the host; looks at masks, and at rewards outside them."""
+    return in_tiles(lambda backend, *words: _tile(backend, *words, discount, lambda_), backend, rewards, values, mask)
 
 
 def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
@@ -57,6 +65,8 @@ def advantages(
     `ahead` whether one may lie before a first trained token.
     """
     xp = backend.xp
+    if 0 in rewards.shape:
+        return xp.zeros_like(rewards)
     decay = discount * lambda_
     block = _block(decay, rewards.dtype.itemsize)
     if mask is None and block is None:
@@ -66,7 +76,7 @@ def advantages(
     else:
         clean = xp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0) if holes else xp.where(mask, rewards, 0.0)
         known = None if values is None else xp.where(mask, values, 0.0)
-    if block is None or 0 in rewards.shape:
+    if block is None:
         to_come = _by_steps(backend, clean, known, mask, discount, lambda_)
     else:
         on = backend.full(rewards[:1].shape, 1.0, rewards) > 0 if mask is None or not holes else mask
@@ -75,7 +85,7 @@ def advantages(
     if mask is None:
         return result
     result = xp.where(mask, result, 0.0)
-    return _with_those_ahead(backend, result, clean, mask) if ahead and 0 not in mask.shape else result
+    return _with_those_ahead(backend, result, clean, mask) if ahead else result
 
 
 def _block(decay: Any, itemsize: int) -> int | None:

@@ -155,19 +155,71 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     backend = sys.modules[__name__]
     rewards, values = working(rewards), None if values is None else working(values)
-    if not all(on_host(x) for x in (rewards, values, mask) if x is not None):
+    words = [x for x in (rewards, values, mask) if x is not None]
+    if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
         return scan.advantages(backend, rewards, values, mask, discount, lambda_)
-    kernels = compiled("tokens") if rewards.numel() >= COMPILED else None
+    kernels = _kernels(rewards)
     if kernels is None:
         return scan.by_tiles(backend, rewards, values, mask, discount, lambda_)
     out = torch.empty(rewards.shape, dtype=rewards.dtype)
-    words = [None if x is None else x.detach().contiguous().numpy() for x in (rewards, values, mask)]
-    kernels.advantages(*words, float(discount), float(lambda_), out.numpy())
+    given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
+    kernels.advantages(*given, float(discount), float(lambda_), out.numpy())
     return out
 
 
+def _kernels(x: Any) -> Any:
+    return compiled("tokens") if x.numel() >= COMPILED and on_host(x) else None
+
+
+def _memory(x: Any) -> Any:
+    """A tensor on the host as a numpy array, without a copy where it is laid out in rows."""
+    return x.detach().contiguous().numpy()
+
+
+def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    kernels = _kernels(x)
+    if kernels is not None and on_host(mask):
+        return tuple(kernels.row_moments(_memory(x), _memory(mask)))
+    if on_host(x) and on_host(mask):
+        return tuple(scan.in_tiles(_row_moments, sys.modules[__name__], x.detach(), mask).numpy().T)
+    return _row_moments(None, x, mask).unbind(1)
+
+
+def _row_moments(_: Any, x: Any, mask: Any) -> Any:
+    dtype = torch.float64 if x.device.type in _FLOAT64 else torch.float32
+    count = mask.sum(1, dtype=dtype)
+    if not x.shape[1]:
+        return torch.stack([count] * 4, 1)
+    low = torch.where(mask, x, torch.inf).amin(1).nan_to_num(posinf=0.0)[:, None]
+    above = torch.where(mask, x, low)
+    above -= low
+    total, norm = above.sum(1, dtype=dtype), torch.linalg.vector_norm(above, dim=1, dtype=dtype)
+    mean = total / count.clip(1.0)
+    return torch.stack([count, low[:, 0].to(dtype), mean, (norm * norm - total * mean).clip(0.0)], 1)
+
+
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    kernels = _kernels(x)
+    if kernels is not None and on_host(mask):
+        out = torch.empty(x.shape, dtype=x.dtype)
+        kernels.whitened(_memory(x), _memory(mask), float(origin), float(mean), float(scale), out.numpy())
+        return out
+    if on_host(x) and on_host(mask):
+        numbers = float(origin), float(mean), float(scale)
+        return scan.in_tiles(lambda _, x, mask: _whitened(x, mask, *numbers), sys.modules[__name__], x, mask)
+    return _whitened(x, mask, origin, mean, scale)
+
+
+def _whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    white = torch.where(mask, x, origin)
+    white -= origin
+    white -= mean
+    white *= scale
+    return torch.where(mask, white, 0.0)
+
+
 def empty(shape: tuple[int, ...], like: Any) -> Any:
-    return torch.empty(shape, dtype=like.dtype)
+    return torch.empty(shape, dtype=like.dtype, device=like.device)
 
 
 def powers(base: float, most: int, like: Any) -> Any:

@@ -54,6 +54,8 @@ class Definition(NamedTuple):
     promises: Promises
     paper: Paper | None
     signature: inspect.Signature
+    selects: bool = False
+    """Whether the function itself looks at trained tokens only, so that words of tokens come as they are."""
 
     @property
     def lead(self) -> str:
@@ -90,14 +92,15 @@ def define(
     *,
     unit: Unit | None = None,
     paper: Paper | None = None,
+    selects: bool = False,
     extended: bool = True,
 ) -> Definition:
     """Read a function's signature against the vocabulary.
 
     Args:
         function: any callable with a signature.
-        spec, promises, shapes, unit, paper: as in `estimator`. Without a unit, a function that takes a mask is read as
-            one that gives an advantage per token.
+        spec, promises, shapes, unit, paper, selects: as in `estimator`. Without a unit, a function that takes a mask is
+            read as one that gives an advantage per token.
         extended: whether the words that the call takes care of (`valid`, `strict` ...) belong to the signature.
 
     Raises:
@@ -157,4 +160,5 @@ def define(
         promises=promises or Promises(),
         paper=paper,
         signature=signature.replace(parameters=parameters + extra),
+        selects=selects,
     )

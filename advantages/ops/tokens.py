@@ -9,6 +9,7 @@ from .elementwise import at_least, where
 __all__ = [
     "carried_rewards",
     "discounted_returns",
+    "lambda_advantages",
     "ones_where",
     "outcome",
     "reverse_scan",
@@ -97,9 +98,25 @@ def discounted_returns(token_rewards: A, mask: Array, *, discount: float = 1.0) 
     >>> discounted_returns(np.array([[0.0, 0.0, 0.0, 1.0]]), np.array([[True, False, True, False]]), discount=0.5)
     array([[0.5, 0. , 1. , 0. ]])
     """
-    rewards = carried_rewards(token_rewards, mask)
-    decay = where(mask, backend_of(rewards).xp.zeros_like(rewards) + discount, 1.0)
-    return where(mask, reverse_scan(decay, rewards), 0.0)
+    backend = backend_of(token_rewards)
+    return backend.advantages(backend.working(token_rewards), None, mask, discount, 1.0)
+
+
+def lambda_advantages(
+    token_rewards: A, values: Array, mask: Array, *, discount: float = 1.0, lambda_: float = 1.0
+) -> A:
+    """(N, T) what the lambda-return of each trained token is above its value: r_t + discount * u_{t+1} - V_t.
+
+        u_t = (1 - lambda) V_t + lambda (r_t + discount * u_{t+1})
+
+    Time steps over masked tokens, at no discount; a finite reward on one belongs to the last trained token before it.
+
+    >>> import numpy as np
+    >>> rewards, values = np.array([[0.0, np.nan, 1.0]]), np.array([[0.5, np.nan, 0.25]])
+    >>> lambda_advantages(rewards, values, np.array([[True, False, True]]), lambda_=0.0)
+    array([[-0.25,  0.  ,  0.75]])
+    """
+    return backend_of(token_rewards).advantages(token_rewards, values, mask, discount, lambda_)
 
 
 def sequence_logprobs(token_logprobs: A, mask: Array, *, reduction: Literal["sum", "mean"] = "sum") -> A:

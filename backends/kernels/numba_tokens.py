@@ -6,7 +6,7 @@ import numpy as np
 
 from . import in_parts, jit
 
-__all__ = ["advantages", "moments", "whitened"]
+__all__ = ["advantages", "row_moments", "whitened"]
 
 _LEAST = 65_536  # numbers that are worth a thread
 
@@ -60,3 +60,43 @@ def _returns(start: int, stop: int, rewards: Any, mask: Any, decay: float, most:
             after_first = received if on else after_first
         if first >= 0 and received != after_first:
             out[row, first] = min(max(out[row, first] + (received - after_first), -most), most)
+
+
+def row_moments(x: Any, mask: Any) -> Any:
+    """(4, N) count, origin, mean and squared deviation of each row: see `Backend.row_moments`."""
+    rows, steps = mask.shape
+    found = np.empty((4, rows))
+    in_parts(_row_moments, rows, x, mask, found, least=max(1, _LEAST // max(1, steps)))
+    return found
+
+
+@jit
+def _row_moments(start: int, stop: int, x: Any, mask: Any, found: Any) -> None:
+    for row in range(start, stop):
+        count, low = 0, np.inf
+        for t in range(mask.shape[1]):
+            number = np.float64(x[row, t])
+            count += mask[row, t]
+            low = number if mask[row, t] and number < low else low
+        total = squares = 0.0
+        for t in range(mask.shape[1]):
+            above = np.float64(x[row, t]) - low if mask[row, t] else 0.0
+            total += above
+            squares += above * above
+        mean = total / max(count, 1)
+        found[0, row], found[1, row] = count, low if count else 0.0
+        found[2, row], found[3, row] = mean, max(squares - total * mean, 0.0)
+
+
+def whitened(x: Any, mask: Any, origin: float, mean: float, scale: float, out: Any) -> None:
+    """Into `out`, (N, T): see `Backend.whitened`."""
+    rows, steps = mask.shape
+    in_parts(_whitened, rows, x, mask, origin, mean, scale, out, least=max(1, _LEAST // max(1, steps)))
+
+
+@jit
+def _whitened(start: int, stop: int, x: Any, mask: Any, origin: float, mean: float, scale: float, out: Any) -> None:
+    for row in range(start, stop):
+        for t in range(mask.shape[1]):
+            white = (np.float64(x[row, t]) - origin - mean) * scale
+            out[row, t] = white if mask[row, t] else 0.0
