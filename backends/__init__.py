@@ -109,6 +109,9 @@ class Backend(Protocol):
     def powers(self, base: float, most: int, like: Any, /) -> Any:
         """base ** 0, 1, ... `most`, formed in double precision where there is one."""
 
+    def sum_of(self, x: Any, factor: float, y: Any, /) -> Any:
+        """x + factor * y."""
+
     def sums_after(self, x: Any, /) -> Any:
         """The sum of all later numbers along the last axis, in full precision whatever matrix products are set to."""
 

@@ -165,6 +165,10 @@ def powers(base: float, most: int, like: Any) -> Any:
     return jnp.asarray(np.power(base, np.arange(most + 1.0)), like.dtype)
 
 
+def sum_of(x: Any, factor: float, y: Any) -> Any:
+    return x + factor * y
+
+
 def sums_after(x: Any) -> Any:
     after = jnp.tril(jnp.ones((x.shape[-1], x.shape[-1]), x.dtype), -1)
     return jnp.matmul(x, after, precision="highest")

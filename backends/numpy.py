@@ -172,6 +172,10 @@ def powers(base: float, most: int, like: Any) -> Any:
     return np.power(base, np.arange(most + 1.0))
 
 
+def sum_of(x: Any, factor: float, y: Any) -> Any:
+    return x + factor * y
+
+
 def sums_after(x: Any) -> Any:
     return x @ np.tril(np.ones((x.shape[-1], x.shape[-1])), -1)
 

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from math import exp, log
 from typing import Any
 
+import numpy as np
+
 __all__ = ["advantages", "by_tiles", "in_tiles"]
 
 _BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (benchmarks/scan.py)
 _BLOCKS = 32  # blocks whose decays make one square
-_RANGE = {4: 60.0, 8: 600.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
+_LEAST = 8  # steps, below which blocks do not pay
+_RANGE = {4: 20.0, 8: 200.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
 _TILE = 262_144  # numbers whose temporaries stay in the cache, and are not faulted in anew
 
 
@@ -41,11 +44,15 @@ def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, 
 def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     on = backend.to_numpy(mask)
     if on.all():
-        return advantages(backend, rewards, values, None, discount, lambda_)
-    holes = ((on[:, 1:] & ~on[:, :-1]).sum(1) + on[:, :1].sum(1) > 1).any()
-    outside = backend.xp.where(mask, 0.0, rewards)
-    ahead = bool(backend.xp.nan_to_num(outside, nan=0.0, posinf=0.0, neginf=0.0).any())
-    return advantages(backend, rewards, values, mask, discount, lambda_, holes=holes or ahead, ahead=ahead)
+        return advantages(backend, rewards, values, None, discount, lambda_, host=True)
+    xp = backend.xp
+    inside = xp.where(mask, rewards, 0.0)
+    if xp.count_nonzero(inside) == xp.count_nonzero(rewards):  # none outside, nor anything that is not finite
+        holes = bool(((on[:, 1:] & ~on[:, :-1]).sum(1) + on[:, :1].sum(1) > 1).any())
+        return advantages(
+            backend, rewards, values, mask, discount, lambda_, clean=inside, holes=holes, ahead=False, host=True
+        )
+    return advantages(backend, rewards, values, mask, discount, lambda_, ahead=bool((~on[:, 0]).any()), host=True)
 
 
 def advantages(
@@ -56,13 +63,16 @@ def advantages(
     discount: Any,
     lambda_: Any,
     *,
+    clean: Any = None,
     holes: bool = True,
     ahead: bool = True,
+    host: bool = False,
 ) -> Any:
     """(N, T) see `Backend.advantages`.
 
-    A mask of None holds everywhere. `holes` says whether a masked token may lie between trained ones or have a reward,
-    `ahead` whether one may lie before a first trained token.
+    A mask of None holds everywhere. What is known of the batch saves work: `clean` are the rewards that count,
+    `holes` says whether a masked token may lie between trained ones or have a reward, and `ahead` whether one that lies
+    before a first trained token may have one. On the `host`, what is small is worked on in numpy.
     """
     xp = backend.xp
     if 0 in rewards.shape:
@@ -71,17 +81,16 @@ def advantages(
     block = _block(decay, rewards.dtype.itemsize)
     if mask is None and block is None:
         mask = backend.full(rewards.shape, 1.0, rewards) > 0
-    if mask is None:
-        clean, known = rewards, values
-    else:
-        clean = xp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0) if holes else xp.where(mask, rewards, 0.0)
-        known = None if values is None else xp.where(mask, values, 0.0)
+    if clean is None:
+        clean = rewards if mask is None else xp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0)
+    known = values if values is None or mask is None else xp.where(mask, values, 0.0)
     if block is None:
         to_come = _by_steps(backend, clean, known, mask, discount, lambda_)
     else:
-        on = backend.full(rewards[:1].shape, 1.0, rewards) > 0 if mask is None or not holes else mask
-        to_come = _by_blocks(backend, clean, known, on, decay, lambda_, block)
-    result = to_come + (rewards if known is None else rewards - known)
+        on = None if mask is None or not holes else mask
+        to_come = _by_blocks(backend, clean, known, on, decay, lambda_, block, host)
+    to_come += rewards
+    result = to_come if known is None else to_come - known
     if mask is None:
         return result
     result = xp.where(mask, result, 0.0)
@@ -89,8 +98,8 @@ def advantages(
 
 
 def _block(decay: Any, itemsize: int) -> int | None:
-    """Steps in a block, so that powers stay normal numbers in it; None where that leaves too few."""
-    if not isinstance(decay, float) or decay < exp(-_RANGE[itemsize] / 16):
+    """Steps in a block, so that powers, and small numbers times them, stay normal numbers; None where that leaves too few."""
+    if not isinstance(decay, float) or decay < exp(-_RANGE[itemsize] / _LEAST):
         return None
     block = _BLOCK
     while -log(decay) * block > _RANGE[itemsize]:
@@ -107,22 +116,43 @@ def _by_steps(backend: Any, clean: Any, known: Any, mask: Any, discount: Any, la
     return xp.concatenate([received[:, 1:], xp.zeros_like(received[:, :1])], 1)
 
 
-def _by_blocks(backend: Any, clean: Any, known: Any, on: Any, decay: float, lambda_: float, block: int) -> Any:
+def _by_blocks(
+    backend: Any, clean: Any, known: Any, on: Any, decay: float, lambda_: float, block: int, host: bool
+) -> Any:
     xp = backend.xp
     rows, steps = clean.shape
     # A trained token hands on discount * ((1 - lambda) V_t + lambda r_t): this in units of the decay, which n_t counts.
-    x = clean if known is None or lambda_ == 1 else clean + ((1 - lambda_) / lambda_) * known
-    x, on = _cut(backend, x, block), _cut(backend, on, block)
-    powers = backend.powers(decay, steps, clean)
-    counts = xp.cumsum(on, -1)
-    weights = powers[counts]
+    x = clean if known is None or lambda_ == 1 else backend.sum_of(clean, (1 - lambda_) / lambda_, known)
+    x = _cut(backend, x, block)
+    few = _numpy() if host else backend
+    powers = few.powers(decay, x.shape[1] * block, clean)
+    if on is None:
+        counts: Any = np.broadcast_to(np.arange(1, block + 1), (1, x.shape[1], block))
+        weights = _as(backend, powers[counts], clean)
+        ends = counts[:, :, -1]
+    else:
+        counts = xp.cumsum(_cut(backend, on, block), -1)
+        weights = (_as(backend, powers, clean) if host else powers)[counts]
+        ends = backend.to_numpy(counts[:, :, -1]) if host else counts[:, :, -1]
     scaled = weights * x
-    ends = counts[:, :, -1]
-    later = powers[ends] * _later(backend, _received(backend, powers, ends, scaled.sum(-1)))
+    sums = scaled.sum(-1)
+    later = _later(few, _received(few, powers, ends, backend.to_numpy(sums) if host else sums))
+    later = _as(backend, powers[ends] * later, clean) if host else powers[ends] * later
     to_come = backend.sums_after(scaled)
     to_come += later[:, :, None]
     to_come /= weights
     return to_come.reshape(rows, -1)[:, :steps]
+
+
+def _numpy() -> Any:
+    from . import numpy as numpy_backend
+
+    return numpy_backend
+
+
+def _as(backend: Any, x: Any, like: Any) -> Any:
+    """Few numbers of numpy in the library and the precision of `like`."""
+    return backend.from_numpy(x.astype(f"f{like.dtype.itemsize}"), like)
 
 
 def _received(backend: Any, powers: Any, counts: Any, x: Any) -> Any:

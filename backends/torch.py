@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import scan
@@ -223,13 +224,19 @@ def empty(shape: tuple[int, ...], like: Any) -> Any:
 
 
 def powers(base: float, most: int, like: Any) -> Any:
-    wide_ = torch.float64 if like.device.type in _FLOAT64 else torch.float32
-    return (base ** torch.arange(most + 1, dtype=wide_, device=like.device)).to(like.dtype)
+    if on_host(like):
+        return torch.from_numpy(np.power(base, np.arange(most + 1.0))).to(like.dtype)
+    dtype = torch.float64 if like.device.type in _FLOAT64 else torch.float32
+    return (base ** torch.arange(most + 1, dtype=dtype, device=like.device)).to(like.dtype)
+
+
+def sum_of(x: Any, factor: float, y: Any) -> Any:
+    return torch.add(x, y, alpha=factor)
 
 
 def sums_after(x: Any) -> Any:
     if on_host(x) and torch.get_float32_matmul_precision() == "highest" and not torch.is_autocast_enabled("cpu"):
-        return x @ torch.ones(x.shape[-1], x.shape[-1], dtype=x.dtype).tril(-1)
+        return x @ torch.from_numpy(np.tri(x.shape[-1], k=-1)).to(x.dtype)
     later = x.flip(-1).cumsum(-1).flip(-1)
     return torch.cat([later[..., 1:], torch.zeros_like(later[..., :1])], -1)
 
