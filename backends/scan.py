@@ -122,8 +122,8 @@ def _by_blocks(
     xp = backend.xp
     rows, steps = clean.shape
     # A trained token hands on discount * ((1 - lambda) V_t + lambda r_t): this in units of the decay, which n_t counts.
-    x = clean if known is None or lambda_ == 1 else backend.sum_of(clean, (1 - lambda_) / lambda_, known)
-    x = _cut(backend, x, block)
+    is_own = known is not None and lambda_ != 1
+    x = _cut(backend, backend.sum_of(clean, (1 - lambda_) / lambda_, known) if is_own else clean, block)
     few = _numpy() if host else backend
     powers = few.powers(decay, x.shape[1] * block, clean)
     if on is None:
@@ -134,7 +134,9 @@ def _by_blocks(
         counts = xp.cumsum(_cut(backend, on, block), -1)
         weights = (_as(backend, powers, clean) if host else powers)[counts]
         ends = backend.to_numpy(counts[:, :, -1]) if host else counts[:, :, -1]
-    scaled = weights * x
+    if is_own:
+        x *= weights
+    scaled = x if is_own else x * weights
     sums = scaled.sum(-1)
     later = _later(few, _received(few, powers, ends, backend.to_numpy(sums) if host else sums))
     later = _as(backend, powers[ends] * later, clean) if host else powers[ends] * later

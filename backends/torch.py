@@ -60,7 +60,7 @@ def largest(x: Any) -> float:
 
 
 def to_numpy(x: Any) -> Any:
-    return x.detach().cpu().numpy()
+    return (x.detach() if x.requires_grad else x).cpu().numpy()
 
 
 def from_numpy(x: Any, like: Any) -> Any:
@@ -174,7 +174,7 @@ def _kernels(x: Any) -> Any:
 
 def _memory(x: Any) -> Any:
     """A tensor on the host as a numpy array, without a copy where it is laid out in rows."""
-    return x.detach().contiguous().numpy()
+    return to_numpy(x.contiguous())
 
 
 def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
