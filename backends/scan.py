@@ -17,7 +17,7 @@ _BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (be
 _BLOCKS = 32  # blocks whose decays make one square
 _LEAST = 8  # steps, below which blocks do not pay
 _RANGE = {4: 20.0, 8: 200.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
-_TILE = 262_144  # numbers whose temporaries stay in the cache, and are not faulted in anew
+_TILE = 2**20  # numbers: few, large operations, whose temporaries are not faulted in anew
 
 
 def in_tiles(function: Callable[..., Any], backend: Any, *words: Any) -> Any:
@@ -38,7 +38,11 @@ def in_tiles(function: Callable[..., Any], backend: Any, *words: Any) -> Any:
 
 def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     """(N, T) `advantages` of arrays on the host; looks at masks, and at rewards outside them."""
-    return in_tiles(lambda backend, *words: _tile(backend, *words, discount, lambda_), backend, rewards, values, mask)
+
+    def tile(backend: Any, rewards: Any, values: Any, mask: Any) -> Any:
+        return _tile(backend, rewards, values, mask, discount, lambda_)
+
+    return in_tiles(tile, backend, rewards, values, mask)
 
 
 def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
@@ -98,7 +102,7 @@ def advantages(
 
 
 def _block(decay: Any, itemsize: int) -> int | None:
-    """Steps in a block, so that powers, and small numbers times them, stay normal numbers; None where that leaves too few."""
+    """Steps in a block, so that powers times small numbers stay normal numbers; None where that leaves too few."""
     if not isinstance(decay, float) or decay < exp(-_RANGE[itemsize] / _LEAST):
         return None
     block = _BLOCK
