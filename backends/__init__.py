@@ -94,6 +94,37 @@ class Backend(Protocol):
     def reverse_scan(self, decay: Any, x: Any, /) -> Any:
         """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end."""
 
+    def advantages(self, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any, /) -> Any:
+        """(N, T) r_t + discount * u_{t+1} - V_t where `mask` is True and 0 elsewhere, with
+        u_t = (1 - lambda) V_t + lambda (r_t + discount * u_{t+1}); values of None are all zero.
+
+        Time steps over masked tokens. A finite reward on one belongs to the last trained token before it, or else
+        to the first one; nothing else is read there. At least float32 inside; the result is in the floating dtype of
+        the rewards, or wider.
+        """
+
+    def row_moments(self, x: Any, mask: Any, /) -> tuple[Any, Any, Any, Any]:
+        """Count, lowest number, mean above it and squared distances from the mean, of what counts in each row.
+
+        Of (N, T) finite numbers where `mask` is True; (N,) arrays in the precision of `wide`, of numpy where `x` is on
+        the host, so that what follows on a few numbers costs the library nothing.
+        """
+
+    def whitened(self, x: Any, mask: Any, origin: Any, mean: Any, scale: Any, /) -> Any:
+        """(N, T) (x - origin - mean) * scale where `mask` is True and 0 elsewhere."""
+
+    def powers(self, base: float, most: int, like: Any, /) -> Any:
+        """base ** 0, 1, ... `most`, formed in double precision where there is one."""
+
+    def sum_of(self, x: Any, factor: float, y: Any, /) -> Any:
+        """x + factor * y."""
+
+    def sums_after(self, x: Any, /) -> Any:
+        """The sum of all later numbers along the last axis, in full precision whatever matrix products are set to."""
+
+    def add_at(self, x: Any, columns: Any, numbers: Any, /) -> Any:
+        """(N, T) `x`, which may be written to, with one number added to one column of each row."""
+
     def gather(self, x: Any, across: Any, /) -> Any:
         """Stack an array of every rank along a new first axis; shapes are equal on all ranks.
 

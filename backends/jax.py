@@ -1,10 +1,15 @@
 """Primitives on JAX arrays; statistics run in at least float32, and every shape is static."""
 
+import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from . import scan
 
 xp = jnp
 
@@ -42,8 +47,6 @@ def largest(x: Any) -> float:
 
 
 def to_numpy(x: Any) -> Any:
-    import numpy as np
-
     return np.asarray(x)
 
 
@@ -122,6 +125,62 @@ def reverse_scan(decay: Any, x: Any) -> Any:
     if not x.shape[1]:
         return x
     return jax.lax.associative_scan(join, (decay, x), reverse=True, axis=1)[1]
+
+
+def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    return _advantages(working(rewards), None if values is None else working(values), mask, discount, lambda_)
+
+
+def _advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    if isinstance(discount, (int, float)) and isinstance(lambda_, (int, float)):
+        return _compiled(float(discount), float(lambda_))(rewards, values, mask)
+    return scan.advantages(sys.modules[__name__], rewards, values, mask, discount, lambda_)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(discount: float, lambda_: float) -> Any:
+    """Eager JAX would hold every intermediate array."""
+    backend = sys.modules[__name__]
+    return jax.jit(lambda rewards, values, mask: scan.advantages(backend, rewards, values, mask, discount, lambda_))
+
+
+def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    found = _row_moments(x, mask)
+    if on_host(x) and on_host(mask):
+        count, low, mean, squares = (np.asarray(some, np.float64) for some in found)
+        return count, low, mean, squares
+    return found
+
+
+@jax.jit
+def _row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    count = mask.sum(1).astype(x.dtype)
+    low = jnp.where(count > 0, jnp.where(mask, x, jnp.inf).min(1, initial=jnp.inf), 0.0)
+    above = jnp.where(mask, x - low[:, None], 0.0)
+    mean = above.sum(1) / count.clip(1.0)
+    return count, low, mean, (jnp.where(mask, above - mean[:, None], 0.0) ** 2).sum(1)
+
+
+@jax.jit
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    return jnp.where(mask, (x - origin - mean) * scale, 0.0)
+
+
+def powers(base: float, most: int, like: Any) -> Any:
+    return jnp.asarray(np.power(base, np.arange(most + 1.0)), like.dtype)
+
+
+def sum_of(x: Any, factor: float, y: Any) -> Any:
+    return x + factor * y
+
+
+def sums_after(x: Any) -> Any:
+    after = jnp.tril(jnp.ones((x.shape[-1], x.shape[-1]), x.dtype), -1)
+    return jnp.matmul(x, after, precision="highest")
+
+
+def add_at(x: Any, columns: Any, numbers: Any) -> Any:
+    return x.at[jnp.arange(x.shape[0]), columns].add(numbers)
 
 
 def gather(x: Any, across: Any) -> Any:

@@ -1,9 +1,13 @@
 """Primitives on numpy arrays; statistics run in float64."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from . import scan
+from .kernels import COMPILED, compiled
 
 xp = np
 
@@ -117,6 +121,72 @@ def reverse_scan(decay: Any, x: Any) -> Any:
     for t in range(len(time_major) - 2, -1, -1):
         time_major[t] += decay[t] * time_major[t + 1]
     return time_major.T
+
+
+def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    kernels = compiled("tokens") if rewards.size >= COMPILED else None
+    dtype = rewards.dtype if rewards.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    if kernels is None:
+        wide_values = None if values is None else working(values)
+        return cast(scan.by_tiles(sys.modules[__name__], working(rewards), wide_values, mask, discount, lambda_), dtype)
+    words = [None if x is None else _contiguous(x) for x in (rewards, values, mask)]
+    out = np.empty(rewards.shape, dtype)
+    kernels.advantages(*words, discount, lambda_, out)
+    return out
+
+
+def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    kernels = compiled("tokens") if x.size >= COMPILED else None
+    if kernels is not None:
+        return tuple(kernels.row_moments(_contiguous(x), _contiguous(mask)))
+    return tuple(scan.in_tiles(_row_moments, sys.modules[__name__], x, mask).T)
+
+
+def _row_moments(backend: Any, x: Any, mask: Any) -> Any:
+    count = mask.sum(1)
+    low = np.where(count > 0, np.where(mask, x, np.inf).min(1, initial=np.inf), 0.0)
+    above = np.where(mask, x, low[:, None])
+    above -= low[:, None]
+    total, squares = above.sum(1), np.einsum("ij,ij->i", above, above)
+    mean = total / count.clip(1)
+    return np.stack([count, low, mean, (squares - total * mean).clip(0.0)], 1)
+
+
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    kernels = compiled("tokens") if x.size >= COMPILED else None
+    if kernels is not None:
+        out = np.empty(x.shape, x.dtype)
+        kernels.whitened(_contiguous(x), _contiguous(mask), float(origin), float(mean), float(scale), out)
+        return out
+    return scan.in_tiles(
+        lambda _, x, mask: np.where(mask, (x - origin - mean) * scale, 0.0), sys.modules[__name__], x, mask
+    )
+
+
+def _contiguous(x: Any) -> Any:
+    """`x` as kernels read it: in rows, and in a dtype that they are compiled for."""
+    return np.ascontiguousarray(x, x.dtype if x.dtype in (np.float32, np.float64, np.bool_) else np.float64)
+
+
+def empty(shape: tuple[int, ...], like: Any) -> Any:
+    return np.empty(shape, like.dtype)
+
+
+def powers(base: float, most: int, like: Any) -> Any:
+    return np.power(base, np.arange(most + 1.0))
+
+
+def sum_of(x: Any, factor: float, y: Any) -> Any:
+    return x + factor * y
+
+
+def sums_after(x: Any) -> Any:
+    return x @ np.tril(np.ones((x.shape[-1], x.shape[-1])), -1)
+
+
+def add_at(x: Any, columns: Any, numbers: Any) -> Any:
+    x[np.arange(len(x)), columns] += numbers
+    return x
 
 
 def gather(x: Any, across: Any) -> Any:

@@ -1,9 +1,14 @@
 """Primitives on torch tensors; statistics run in at least float32, on the tensor's own device."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+
+from . import scan
+from .kernels import COMPILED, compiled
 
 xp = torch
 
@@ -59,7 +64,7 @@ def largest(x: Any) -> float:
 
 
 def to_numpy(x: Any) -> Any:
-    return x.detach().cpu().numpy()
+    return (x.detach() if x.requires_grad else x).cpu().numpy()
 
 
 def from_numpy(x: Any, like: Any) -> Any:
@@ -152,6 +157,98 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
     for t in range(len(result) - 2, -1, -1):
         result[t] = result[t] + decay[t] * result[t + 1]
     return result
+
+
+def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    backend = sys.modules[__name__]
+    rewards, values = working(rewards), None if values is None else working(values)
+    words = [x for x in (rewards, values, mask) if x is not None]
+    if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
+        return scan.advantages(backend, rewards, values, mask, discount, lambda_)
+    kernels = _kernels(rewards)
+    if kernels is None:
+        return scan.by_tiles(backend, rewards, values, mask, discount, lambda_)
+    out = torch.empty(rewards.shape, dtype=rewards.dtype)
+    given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
+    kernels.advantages(*given, float(discount), float(lambda_), out.numpy())
+    return out
+
+
+def _kernels(x: Any) -> Any:
+    return compiled("tokens") if x.numel() >= COMPILED and on_host(x) else None
+
+
+def _memory(x: Any) -> Any:
+    """A tensor on the host as a numpy array, without a copy where it is laid out in rows."""
+    return to_numpy(x.contiguous())
+
+
+def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+    kernels = _kernels(x)
+    if kernels is not None and on_host(mask):
+        return tuple(kernels.row_moments(_memory(x), _memory(mask)))
+    if on_host(x) and on_host(mask):
+        return tuple(scan.in_tiles(_row_moments, sys.modules[__name__], x.detach(), mask).numpy().T)
+    return _row_moments(None, x, mask).unbind(1)
+
+
+def _row_moments(_: Any, x: Any, mask: Any) -> Any:
+    dtype = torch.float64 if x.device.type in _FLOAT64 else torch.float32
+    count = mask.sum(1, dtype=dtype)
+    if not x.shape[1]:
+        return torch.stack([count] * 4, 1)
+    low = torch.where(mask, x, torch.inf).amin(1).nan_to_num(posinf=0.0)[:, None]
+    above = torch.where(mask, x, low)
+    above -= low
+    total, norm = above.sum(1, dtype=dtype), torch.linalg.vector_norm(above, dim=1, dtype=dtype)
+    mean = total / count.clip(1.0)
+    return torch.stack([count, low[:, 0].to(dtype), mean, (norm * norm - total * mean).clip(0.0)], 1)
+
+
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    kernels = _kernels(x)
+    if kernels is not None and on_host(mask):
+        out = torch.empty(x.shape, dtype=x.dtype)
+        kernels.whitened(_memory(x), _memory(mask), float(origin), float(mean), float(scale), out.numpy())
+        return out
+    if on_host(x) and on_host(mask):
+        numbers = float(origin), float(mean), float(scale)
+        return scan.in_tiles(lambda _, x, mask: _whitened(x, mask, *numbers), sys.modules[__name__], x, mask)
+    return _whitened(x, mask, origin, mean, scale)
+
+
+def _whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+    white = torch.where(mask, x, origin)
+    white -= origin
+    white -= mean
+    white *= scale
+    return torch.where(mask, white, 0.0)
+
+
+def empty(shape: tuple[int, ...], like: Any) -> Any:
+    return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+
+def powers(base: float, most: int, like: Any) -> Any:
+    if on_host(like):
+        return torch.from_numpy(np.power(base, np.arange(most + 1.0))).to(like.dtype)
+    dtype = torch.float64 if like.device.type in _FLOAT64 else torch.float32
+    return (base ** torch.arange(most + 1, dtype=dtype, device=like.device)).to(like.dtype)
+
+
+def sum_of(x: Any, factor: float, y: Any) -> Any:
+    return torch.add(x, y, alpha=factor)
+
+
+def sums_after(x: Any) -> Any:
+    if on_host(x) and torch.get_float32_matmul_precision() == "highest" and not torch.is_autocast_enabled("cpu"):
+        return x @ torch.from_numpy(np.tri(x.shape[-1], k=-1)).to(x.dtype)
+    later = x.flip(-1).cumsum(-1).flip(-1)
+    return torch.cat([later[..., 1:], torch.zeros_like(later[..., :1])], -1)
+
+
+def add_at(x: Any, columns: Any, numbers: Any) -> Any:
+    return x.scatter_add_(1, columns[:, None], numbers[:, None])
 
 
 def gather(x: Any, across: Any) -> Any:

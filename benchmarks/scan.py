@@ -1,39 +1,110 @@
-"""Estimators that scan and whiten tokens, beside copies of their batch: python benchmarks/scan.py"""
+"""Token-level estimators, as multiples of one read-and-write pass over the same tensor.
 
-from functools import partial
+    python -m benchmarks.scan [--seconds 2]
+
+Without compiled kernels: ADVANTAGES_COMPILED=0. Where verl is installed, its functions run beside ours.
+"""
+
+import argparse
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from harness import medians, show
+import torch
 
 import advantages
+from advantages import gae, ops, reinforce_plus_plus
+from benchmarks.harness import medians, show
 
-SIZES = ((256, 4096), (64, 2048))
+FLOOR = "one pass (torch.add, output reused)"
 
 
-def tokens(library: str, rows: int, steps: int) -> None:
+def with_holes(rows: int, steps: int, rng: Any) -> Any:
+    """Turns of a few hundred tokens with tool calls between them, and padding on the right."""
+    mask = np.zeros((rows, steps), bool)
+    for row in mask:
+        place, end = int(rng.integers(0, steps // 8)), int(rng.integers(steps // 2, steps))
+        while place < end:
+            turn, tool = rng.integers(50, 500, 2)
+            row[place : min(place + turn, end)] = True
+            place += turn + tool
+    return mask
+
+
+def peers() -> dict[str, Callable[..., Any]]:
+    try:
+        from verl.trainer.ppo import core_algos
+        from verl.utils import torch_functional
+    except ImportError:
+        return {}
+    return {"gae": core_algos.compute_gae_advantage_return, "whiten": torch_functional.masked_whiten}
+
+
+def measured(rows: int, steps: int, seconds: float) -> None:
     rng = np.random.default_rng(0)
-    rewards, values = rng.random((2, rows, steps), np.float32)
-    ends = rng.integers(steps // 4, steps + 1, rows)
-    mask = np.arange(steps) < ends[:, None]
-    if library == "torch":
-        import torch
-
-        rewards, values, mask = (torch.from_numpy(x) for x in (rewards, values, mask))
-        target = torch.empty_like(rewards)
-        copy = lambda: [target.copy_(rewards) for _ in range(3)]  # noqa: E731
-    else:
-        target = np.empty_like(rewards)
-        copy = lambda: [np.copyto(target, rewards) for _ in range(3)]  # noqa: E731
-    calls = {
-        "three copies": copy,
-        "gae": partial(advantages.gae, rewards, values, mask, discount=0.99),
-        "whiten": partial(advantages.whiten, rewards, mask),
-        "reinforce_plus_plus": partial(advantages.reinforce_plus_plus, rewards, mask, discount=0.99),
+    rewards, values = (torch.tensor(rng.normal(size=(rows, steps)), dtype=torch.float32) for _ in range(2))
+    holes = torch.from_numpy(with_holes(rows, steps, rng))
+    dense = torch.ones(rows, steps, dtype=torch.bool)
+    rewards[~holes] = 0.0
+    out = torch.zeros_like(rewards)
+    arrays = [x.numpy() for x in (rewards, values, holes, dense)]
+    calls: dict[str, Callable[[], Any]] = {
+        FLOOR: lambda: torch.add(rewards, 1, out=out),
+        "a fresh copy": lambda: rewards.clone(),
+        "gae, holes": lambda: gae(rewards, values, holes),
+        "gae, dense": lambda: gae(rewards, values, dense),
+        "gae, holes, numpy": lambda: gae(*arrays[:3]),
+        "gae, dense, numpy": lambda: gae(*arrays[:2], arrays[3]),
+        "whiten": lambda: ops.whiten(values, holes),
+        "whiten, naive line": lambda: naive_whiten(values, holes),
+        "reinforce_plus_plus": lambda: reinforce_plus_plus(rewards, holes),
     }
-    show(f"{library}, {rows} responses of up to {steps} tokens", medians(calls), "three copies")
+    if ops.tokens.backend_of(rewards)._kernels(rewards) is not None:
+        kernels = ops.tokens.backend_of(rewards)._kernels(rewards)
+        buffer = np.zeros_like(arrays[0])
+        calls["gae, holes, kernel, output reused"] = lambda: kernels.advantages(*arrays[:3], 1.0, 0.95, buffer)
+        calls["gae, dense, kernel, output reused"] = lambda: kernels.advantages(
+            *arrays[:2], arrays[3], 1.0, 0.95, buffer
+        )
+    try:
+        import jax
+        import jax.numpy as jnp
+    except ImportError:
+        pass
+    else:
+        given = [jnp.asarray(x) for x in arrays[:3]]
+        compiled = jax.jit(lambda *x: gae(*x))
+        calls["gae, holes, jax.jit"] = lambda: compiled(*given).block_until_ready()
+    theirs = peers()
+    if theirs:
+        calls["verl whiten"] = lambda: theirs["whiten"](values, holes)
+    slow = {"verl gae": lambda: theirs["gae"](rewards, values, holes, 1.0, 0.95)} if theirs else {}
+    found = medians(calls, seconds=seconds / 4)
+    if slow:
+        found |= medians(slow, seconds=0.0, warmup=0)
+    show(f"({rows}, {steps}) float32", found, FLOOR)
+
+
+def naive_whiten(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    mean = (x * mask).sum() / mask.sum()
+    variance = ((x - mean) ** 2 * mask).sum() / (mask.sum() - 1)
+    return (x - mean) / (variance.sqrt() + 1e-6) * mask
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    options = parser.parse_args()
+    print(
+        f"advantages {advantages.__version__}, torch {torch.__version__} on {torch.get_num_threads()} threads, "
+        f"{platform.machine()}, kernels {'off' if os.environ.get('ADVANTAGES_COMPILED') == '0' else 'on'}, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    for shape in ((1024, 8192), (256, 32768)):
+        measured(*shape, options.seconds)
 
 
 if __name__ == "__main__":
-    for library in ("numpy", "torch"):
-        for rows, steps in SIZES:
-            tokens(library, rows, steps)
+    main()

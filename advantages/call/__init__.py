@@ -26,6 +26,7 @@ def estimator(
     /,
     *,
     unit: Unit = "response",
+    selects: bool = False,
     spec: Callable[..., Any] | None = None,
     promises: Promises | None = None,
     shapes: Shapes | None = None,
@@ -48,6 +49,9 @@ def estimator(
     Args:
         unit: what there is one advantage of: "response", so that the function returns (N,), or "token", (N, T), or
             (N, 1) where all tokens of a response have the same.
+        selects: whether the function itself looks at trained tokens only, carries rewards and returns zeros elsewhere,
+            as `ops.lambda_advantages`, `ops.discounted_returns` and `ops.whiten` do. It gets words of tokens as they
+            came, which saves a pass over each.
         spec: the formula in numpy, lifted to a batch by `advantages.spec`; the test kit's oracle.
         promises: what holds beyond what all estimators promise; the test kit checks it.
         shapes: inputs with another shape than the vocabulary's: `{"rewards": (("N", "K"),)}`.
@@ -62,7 +66,7 @@ def estimator(
         raise TypeError("estimator: got a function without parentheses; write @estimator() or @estimator(spec=...)")
 
     def decorate(function: F) -> F:
-        definition = define(function, spec, promises, shapes, unit=unit, paper=paper, ranges=ranges)
+        definition = define(function, spec, promises, shapes, unit=unit, paper=paper, ranges=ranges, selects=selects)
 
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:

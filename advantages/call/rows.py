@@ -69,6 +69,8 @@ def _estimate(
             clean[name] = mask
         elif word.kind == "flag":
             clean[name] = where(mask if word.per_token else scored, x, False)
+        elif word.per_token and d.selects:
+            clean[name] = x
         elif name == "token_rewards" and mask is not None:
             clean[name] = carried_rewards(x, mask)
         elif word.per_token:
@@ -108,7 +110,7 @@ def _estimate(
         result = backend.xp.clip(result, -most_possible, most_possible) / shrink
     bounded = most is not None and most < _ORDINARY
     result = backend.cast(result, backend.result_dtype(lead), bounded)
-    return where(mask if d.per_token else scored, result, 0.0)
+    return result if d.selects else where(mask if d.per_token else scored, result, 0.0)
 
 
 def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
@@ -148,10 +150,18 @@ def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict
     words = [
         x
         for name, x in clean.items()
-        if name in inputs and INPUTS[name].reward_unit and inputs[name].dtype == x.dtype and 0 not in x.shape
+        if name in inputs
+        and INPUTS[name].reward_unit
+        and inputs[name].dtype == x.dtype
+        and backend.kind(x) == "f"
+        and 0 not in x.shape
     ]
     if not words or (most is None and not backend.traced(words[0])):
         return None
+    if most is None and d.selects:
+        if d.promises.scale == "equivariant":  # sums alone, no squares
+            return None
+        words = [where(clean["mask"], x, 0.0) for x in words]
     limit = max(map(backend.largest, words)) ** 0.4
     if most is not None:
         return None if most <= limit else 2.0 ** floor(log2(limit / most))

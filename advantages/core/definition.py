@@ -63,6 +63,8 @@ class Definition(NamedTuple):
     promises: Promises
     paper: Paper | None
     signature: inspect.Signature
+    selects: bool = False
+    """Whether the function itself looks at trained tokens only, so that words of tokens come as they are."""
 
     @property
     def lead(self) -> str:
@@ -100,14 +102,15 @@ def define(
     unit: Unit | None = None,
     paper: Paper | None = None,
     ranges: Ranges | None = None,
+    selects: bool = False,
     extended: bool = True,
 ) -> Definition:
     """Read a function's signature against the vocabulary.
 
     Args:
         function: any callable with a signature.
-        spec, promises, shapes, unit, paper, ranges: as in `estimator`. Without a unit, a function that takes a mask
-            is read as one that gives an advantage per token.
+        spec, promises, shapes, unit, paper, ranges, selects: as in `estimator`. Without a unit, a function that takes a
+            mask is read as one that gives an advantage per token.
         extended: whether the words that the call takes care of (`valid`, `strict` ...) belong to the signature.
 
     Raises:
@@ -172,4 +175,5 @@ def define(
         promises=promises or Promises(),
         paper=paper,
         signature=signature.replace(parameters=parameters + extra),
+        selects=selects,
     )

@@ -9,8 +9,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, RowOptions, Vector
-from ..ops.elementwise import where
-from ..ops.tokens import scan_to_come
+from ..ops.tokens import bootstrapped, lambda_advantages
 from ..spec import per_response
 
 
@@ -29,6 +28,7 @@ def spec(
 
 @estimator(
     unit="token",
+    selects=True,
     spec=spec,
     paper=Paper(
         "High-dimensional continuous control using generalized advantage estimation",
@@ -72,7 +72,5 @@ def gae(
     array([[0.5, 0. , 0.5]])
     """
     # u_t = (1 - lambda) V_t + lambda (r_t + discount u_{t+1}) needs one scan, where A needs one more for V_{t+1}.
-    step = where(mask, (1 - lambda_) * values + lambda_ * token_rewards, 0.0)
-    decay = where(mask, 0.0 * values + discount * lambda_, 1.0)
-    to_come = scan_to_come(decay, step, bootstrap_values)
-    return token_rewards + discount * to_come - values
+    token_rewards = bootstrapped(token_rewards, bootstrap_values, mask, discount)
+    return lambda_advantages(token_rewards, values, mask, discount=discount, lambda_=lambda_)

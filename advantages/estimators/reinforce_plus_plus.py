@@ -28,6 +28,7 @@ def spec(r: Vector, *, discount: float = 1.0) -> Vector:
 
 @estimator(
     unit="token",
+    selects=True,
     spec=spec,
     paper=Paper(
         "REINFORCE++: an efficient RLHF algorithm with robustness to both prompt and reward models",

@@ -48,6 +48,7 @@ __all__ = [
     "group_std_of_others",
     "group_sum",
     "group_zscore",
+    "lambda_advantages",
     "log_sigmoid",
     "masked_mean",
     "moments",
@@ -69,6 +70,7 @@ _EITHER = (("N",), ("N", "T"))
 
 carried_rewards = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.carried_rewards)
 discounted_returns = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.discounted_returns)
+lambda_advantages = checked(token_rewards=_TOKENS, values=_TOKENS, mask=_TOKENS)(tokens.lambda_advantages)
 outcome = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.outcome)
 sequence_logprobs = checked(token_logprobs=_TOKENS, mask=_TOKENS)(tokens.sequence_logprobs)
 to_tokens = checked(advantages=_ROWS, mask=_TOKENS)(tokens.to_tokens)

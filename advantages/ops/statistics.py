@@ -1,6 +1,9 @@
 """Statistics of the whole batch, which may be spread over ranks."""
 
+from math import inf, isfinite
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from ..backends import Backend, backend_of
 from ..core.types import A, Array
@@ -55,22 +58,48 @@ def moments(x: Any, mask: Any = None, *, weight: Weight = "tokens", across: Any 
         `Moments` of scalar arrays in at least float32.
     """
     backend = backend_of(x)
-    xp = backend.xp
     x = backend.working(backend.stop_gradient(x))
-    if counts is None:
-        mask = xp.isfinite(x) if mask is None else mask & xp.isfinite(x)
-        counts = _counts(mask, x, weight)
-    else:
-        mask = counts > 0
-    x = xp.where(mask, x, 0.0)
+    found = _moments(backend, x, None if counts is not None else _counted(backend, x, mask), weight, across, counts)
+    if backend_of(found.count) is backend:
+        return found
+    return Moments(*(backend.from_numpy(np.asarray(some), x) for some in found))
+
+
+def _moments(backend: Backend, x: Any, counted: Any, weight: str, across: Any, counts: Any) -> Moments:
+    """Scalars of numpy where all is at hand on the host."""
+    here = _weighted(backend, x, counts) if counted is None else _rows(backend, x, counted, weight).merged()
+    if across is None:
+        return here
+    mine = backend_of(here.count).xp.stack(list(here))
+    there = backend.gather(mine if backend_of(mine) is backend else backend.from_numpy(mine, x), across)
+    return Moments(*(there[:, k] for k in range(4))).merged()
+
+
+def _counted(backend: Backend, x: Any, mask: Any) -> Any:
+    """(N,) or (N, T) where a number counts: under the mask, and finite."""
+    if mask is not None and backend.on_host(x) and isfinite(float(backend.stop_gradient(x).sum())):
+        return mask
+    finite = backend.xp.abs(x) < inf
+    return finite if mask is None else mask & finite
+
+
+def _rows(backend: Backend, x: Any, counted: Any, weight: str) -> Moments:
+    """Statistics of each response, (N,); those of a vector are of one row."""
+    if len(x.shape) == 1:
+        return Moments(*backend.row_moments(x[None], counted[None]))
+    rows = Moments(*backend.row_moments(x, counted))
+    if weight == "tokens":
+        return rows
+    return rows._replace(count=rows.count.clip(None, 1.0), m2=rows.m2 / at_least(rows.count, 1.0))
+
+
+def _weighted(backend: Backend, x: Any, counts: Any) -> Moments:
+    mask = counts > 0
+    x = backend.xp.where(mask, x, 0.0)
     count = counts.sum()
     origin = _lowest(backend, x, mask)
     mean = (counts * (x - origin)).sum() / at_least(count, 1.0)
-    here = Moments(count, origin, mean, (counts * (x - origin - mean) ** 2).sum())
-    if across is None:
-        return here
-    there = backend.gather(xp.stack(list(here)), across)
-    return Moments(*(there[:, k] for k in range(4))).merged()
+    return Moments(count, origin, mean, (counts * (x - origin - mean) ** 2).sum())
 
 
 def _counts(mask: Any, like: Any, weight: str) -> Any:
@@ -121,17 +150,21 @@ def whiten(
     array([-0.707,  0.707,  0.   ])
     """
     backend = backend_of(x)
-    xp = backend.xp
     working = backend.working(backend.stop_gradient(x))
-    if counts is not None:
-        counted = counts > 0
-    else:
-        counted = xp.isfinite(working) if mask is None else mask & xp.isfinite(working)
-    found = moments(working, counted, weight=weight, across=across, counts=counts)
+    counted = _counted(backend, working, mask) if counts is None else counts > 0
+    found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
     std = found.std(ddof)
-    centered = xp.where(counted, working, found.origin) - found.origin - found.mean
-    white = xp.where(counted, centered / xp.where(std > 0, std + epsilon, 1.0), 0.0)
-    return backend.cast(white, backend.result_dtype(x))
+    xp = backend_of(std).xp
+    scale = xp.where(std > 0, 1.0 / xp.where(std > 0, std + epsilon, 1.0), 0.0)
+    table = len(x.shape) == 2
+    white = backend.whitened(
+        working if table else working[None],
+        counted if table else counted[None],
+        found.origin,
+        found.mean,
+        scale,
+    )
+    return backend.cast(white if table else white[0], backend.result_dtype(x))
 
 
 def masked_mean(x: A, mask: Array, *, weight: Weight = "tokens") -> A:

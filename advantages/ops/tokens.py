@@ -7,9 +7,11 @@ from ..core.types import A, Array
 from .elementwise import at_least, where
 
 __all__ = [
+    "bootstrapped",
     "by_place",
     "carried_rewards",
     "discounted_returns",
+    "lambda_advantages",
     "lambda_returns",
     "masked_rewards",
     "next_trained",
@@ -104,9 +106,25 @@ def discounted_returns(token_rewards: A, mask: Array, *, discount: float = 1.0) 
     >>> discounted_returns(np.array([[0.0, 0.0, 0.0, 1.0]]), np.array([[True, False, True, False]]), discount=0.5)
     array([[0.5, 0. , 1. , 0. ]])
     """
-    rewards = carried_rewards(token_rewards, mask)
-    decay = where(mask, backend_of(rewards).xp.zeros_like(rewards) + discount, 1.0)
-    return where(mask, reverse_scan(decay, rewards), 0.0)
+    backend = backend_of(token_rewards)
+    return backend.advantages(backend.working(token_rewards), None, mask, discount, 1.0)
+
+
+def lambda_advantages(
+    token_rewards: A, values: Array, mask: Array, *, discount: float = 1.0, lambda_: float = 1.0
+) -> A:
+    """(N, T) what the lambda-return of each trained token is above its value: r_t + discount * u_{t+1} - V_t.
+
+        u_t = (1 - lambda) V_t + lambda (r_t + discount * u_{t+1})
+
+    Time steps over masked tokens, at no discount; a finite reward on one belongs to the last trained token before it.
+
+    >>> import numpy as np
+    >>> rewards, values = np.array([[0.0, np.nan, 1.0]]), np.array([[0.5, np.nan, 0.25]])
+    >>> lambda_advantages(rewards, values, np.array([[True, False, True]]), lambda_=0.0)
+    array([[-0.25,  0.  ,  0.75]])
+    """
+    return backend_of(token_rewards).advantages(token_rewards, values, mask, discount, lambda_)
 
 
 def sequence_logprobs(token_logprobs: A, mask: Array, *, reduction: Literal["sum", "mean"] = "sum") -> A:
@@ -223,3 +241,19 @@ def masked_rewards(token_rewards: A, mask: Array) -> A:
     array([[-0.5,  0. ,  1. ]])
     """
     return where(mask, backend_of(token_rewards).working(token_rewards), 0.0)
+
+
+def bootstrapped(token_rewards: Any, bootstrap_values: Any, mask: Any, discount: Any) -> Any:
+    """(N, T) rewards, with the discounted value beyond the end added to that of each response's last trained token.
+
+    What lies beyond the end of a truncated response is worth to its last token what a reward would be.
+    """
+    if bootstrap_values is None:
+        return token_rewards
+    backend = backend_of(token_rewards)
+    xp = backend.xp
+    trained = xp.cumsum(mask, 1)
+    last = mask & (trained == trained[:, -1:])
+    rewards = backend.working(token_rewards)
+    beyond = backend.cast(discount * bootstrap_values, rewards.dtype)[:, None]
+    return where(last, rewards + beyond, rewards)

@@ -1,0 +1,81 @@
+"""Compiled kernels for arrays on the host; they need numba (`pip install rl-advantages[fast]`), and nothing needs them.
+
+A kernel is a plain loop over memory that lets go of Python's lock. It runs on threads of Python, not on numba's own:
+those end a process that forks after their first use, or that calls from two threads, and trainers do both.
+"""
+
+import functools
+import importlib
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["COMPILED", "compiled", "in_parts", "jit"]
+
+COMPILED = 16_384
+"""Tokens from which a kernel is worth its loading."""
+
+
+def compiled(name: str) -> Any:
+    """The module `numba_<name>` of this folder, or None where numba is not installed, or where the environment
+    variable ADVANTAGES_COMPILED is 0.
+    """
+    return None if os.environ.get("ADVANTAGES_COMPILED") == "0" else _loaded(name)
+
+
+@functools.cache
+def _loaded(name: str) -> Any:
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        return importlib.import_module(f".numba_{name}", __name__)
+    except ImportError as error:  # numba refuses versions of numpy that it does not know
+        warnings.warn(
+            f"advantages: numba is installed but does not load ({error}); everything runs without it, only slower: "
+            "install versions that fit, or set ADVANTAGES_COMPILED=0 to silence this",
+            stacklevel=2,
+        )
+        return None
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """`function` compiled by numba at its first call: IEEE arithmetic, division by zero gives infinity or NaN."""
+    import numba
+
+    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy")
+    try:
+        return compile_(cache=True)(function)
+    except RuntimeError:  # there is no folder that the compiled code could be kept in
+        return compile_()(function)
+
+
+def in_parts(kernel: Callable[..., Any], count: int, *arguments: Any, least: int = 1) -> None:
+    """Call `kernel(start, stop, *arguments)` for parts of range(count), one a thread, each of at least `least`."""
+    parts = min(_threads(), max(1, count // least))
+    if parts == 1:
+        kernel(0, count, *arguments)
+        return
+    edges = [count * part // parts for part in range(parts + 1)]
+    others = [
+        _pool(os.getpid()).submit(kernel, start, stop, *arguments)
+        for start, stop in zip(edges[1:-1], edges[2:], strict=True)
+    ]
+    kernel(edges[0], edges[1], *arguments)
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Threads of one process: a fork has none of its parent's."""
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="advantages")
+
+
+@functools.cache
+def _threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")  # launchers of several processes a machine set it
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores

@@ -1,0 +1,204 @@
+"""Advantages of tokens by few large operations, in the functions that numpy, torch and JAX have in common.
+
+Time is cut into blocks. Inside one, y_t = x_t + d_t * y_{t+1} with d_t in {c, 1} is the sum over later s of
+x_s * c^(n_s - n_t), n the trained tokens so far: numbers scaled by c^n, summed, and scaled back. What comes from later
+blocks is the same recurrence over blocks, whose decays are powers of c again. Powers come from one table.
+"""
+
+from collections.abc import Callable
+from math import exp, log
+from typing import Any
+
+import numpy as np
+
+__all__ = ["advantages", "by_tiles", "in_tiles"]
+
+_BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (benchmarks/scan.py)
+_BLOCKS = 32  # blocks whose decays make one square
+_LEAST = 8  # steps, below which blocks do not pay
+_RANGE = {4: 20.0, 8: 200.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
+_TILE = 2**20  # numbers: few, large operations, whose temporaries are not faulted in anew
+
+
+def in_tiles(function: Callable[..., Any], backend: Any, *words: Any) -> Any:
+    """`function(backend, *words)` on some rows of (N, T) words on the host at a time, its (N, ...) results joined."""
+    rows, steps = words[0].shape
+    tile = max(1, _TILE // max(1, steps))
+    if rows <= tile:
+        return function(backend, *words)
+    result: Any = None
+    for start in range(0, rows, tile):
+        part = slice(start, start + tile)
+        some = function(backend, *(None if x is None else x[part] for x in words))
+        if result is None:
+            result = backend.empty((rows, *some.shape[1:]), some)
+        result[part] = some
+    return result
+
+
+def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    """(N, T) `advantages` of arrays on the host; looks at masks, and at rewards outside them."""
+
+    def tile(backend: Any, rewards: Any, values: Any, mask: Any) -> Any:
+        return _tile(backend, rewards, values, mask, discount, lambda_)
+
+    return in_tiles(tile, backend, rewards, values, mask)
+
+
+def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    on = backend.to_numpy(mask)
+    if on.all():
+        return advantages(backend, rewards, values, None, discount, lambda_, host=True)
+    xp = backend.xp
+    inside = xp.where(mask, rewards, 0.0)
+    if xp.count_nonzero(inside) == xp.count_nonzero(rewards):  # none outside, nor anything that is not finite
+        holes = bool(((on[:, 1:] & ~on[:, :-1]).sum(1) + on[:, :1].sum(1) > 1).any())
+        return advantages(
+            backend, rewards, values, mask, discount, lambda_, clean=inside, holes=holes, ahead=False, host=True
+        )
+    return advantages(backend, rewards, values, mask, discount, lambda_, ahead=bool((~on[:, 0]).any()), host=True)
+
+
+def advantages(
+    backend: Any,
+    rewards: Any,
+    values: Any,
+    mask: Any,
+    discount: Any,
+    lambda_: Any,
+    *,
+    clean: Any = None,
+    holes: bool = True,
+    ahead: bool = True,
+    host: bool = False,
+) -> Any:
+    """(N, T) see `Backend.advantages`.
+
+    A mask of None holds everywhere. What is known of the batch saves work: `clean` are the rewards that count,
+    `holes` says whether a masked token may lie between trained ones or have a reward, and `ahead` whether one that lies
+    before a first trained token may have one. On the `host`, what is small is worked on in numpy.
+    """
+    xp = backend.xp
+    if 0 in rewards.shape:
+        return xp.zeros_like(rewards)
+    decay = discount * lambda_
+    block = _block(decay, rewards.dtype.itemsize)
+    if mask is None and block is None:
+        mask = backend.full(rewards.shape, 1.0, rewards) > 0
+    if clean is None:
+        clean = rewards if mask is None else xp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0)
+    known = values if values is None or mask is None else xp.where(mask, values, 0.0)
+    if block is None:
+        to_come = _by_steps(backend, clean, known, mask, discount, lambda_)
+    else:
+        on = None if mask is None or not holes else mask
+        to_come = _by_blocks(backend, clean, known, on, decay, lambda_, block, host)
+    to_come += rewards
+    result = to_come if known is None else to_come - known
+    if mask is None:
+        return result
+    result = xp.where(mask, result, 0.0)
+    return _with_those_ahead(backend, result, clean, mask) if ahead else result
+
+
+def _block(decay: Any, itemsize: int) -> int | None:
+    """Steps in a block, so that powers times small numbers stay normal numbers; None where that leaves too few."""
+    if not isinstance(decay, float) or decay < exp(-_RANGE[itemsize] / _LEAST):
+        return None
+    block = _BLOCK
+    while -log(decay) * block > _RANGE[itemsize]:
+        block //= 2
+    return block
+
+
+def _by_steps(backend: Any, clean: Any, known: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    """What a token before each token would receive, for any decay: hardly any, or one that a compiler traces."""
+    xp = backend.xp
+    own = lambda_ * clean if known is None else (1 - lambda_) * known + lambda_ * clean
+    x = xp.where(mask, discount * own, clean)
+    received = backend.reverse_scan(xp.where(mask, xp.zeros_like(x) + discount * lambda_, 1.0), x)
+    return xp.concatenate([received[:, 1:], xp.zeros_like(received[:, :1])], 1)
+
+
+def _by_blocks(
+    backend: Any, clean: Any, known: Any, on: Any, decay: float, lambda_: float, block: int, host: bool
+) -> Any:
+    xp = backend.xp
+    rows, steps = clean.shape
+    # A trained token hands on discount * ((1 - lambda) V_t + lambda r_t): this in units of the decay, which n_t counts.
+    is_own = known is not None and lambda_ != 1
+    x = _cut(backend, backend.sum_of(clean, (1 - lambda_) / lambda_, known) if is_own else clean, block)
+    few = _numpy() if host else backend
+    powers = few.powers(decay, x.shape[1] * block, clean)
+    if on is None:
+        counts: Any = np.broadcast_to(np.arange(1, block + 1), (1, x.shape[1], block))
+        weights = _as(backend, powers[counts], clean)
+        ends = counts[:, :, -1]
+    else:
+        counts = xp.cumsum(_cut(backend, on, block), -1)
+        weights = (_as(backend, powers, clean) if host else powers)[counts]
+        ends = backend.to_numpy(counts[:, :, -1]) if host else counts[:, :, -1]
+    if is_own:
+        x *= weights
+    scaled = x if is_own else x * weights
+    sums = scaled.sum(-1)
+    later = _later(few, _received(few, powers, ends, backend.to_numpy(sums) if host else sums))
+    later = _as(backend, powers[ends] * later, clean) if host else powers[ends] * later
+    to_come = backend.sums_after(scaled)
+    to_come += later[:, :, None]
+    to_come /= weights
+    return to_come.reshape(rows, -1)[:, :steps]
+
+
+def _numpy() -> Any:
+    from . import numpy as numpy_backend
+
+    return numpy_backend
+
+
+def _as(backend: Any, x: Any, like: Any) -> Any:
+    """Few numbers of numpy in the library and the precision of `like`."""
+    return backend.from_numpy(x.astype(f"f{like.dtype.itemsize}"), like)
+
+
+def _received(backend: Any, powers: Any, counts: Any, x: Any) -> Any:
+    """(N, B) the recurrence over blocks that hold x and `counts` trained tokens."""
+    rows, blocks = x.shape
+    if blocks <= _BLOCKS:
+        return _square(backend, powers, counts, x)[0]
+    counts, x = _cut(backend, counts, _BLOCKS), _cut(backend, x, _BLOCKS)
+    inside, before = _square(backend, powers, counts, x)
+    ends = counts.sum(-1)
+    later = _later(backend, _received(backend, powers, ends, inside[:, :, 0]))
+    inside += powers[ends[:, :, None] - before] * later[:, :, None]
+    return inside.reshape(rows, -1)[:, :blocks]
+
+
+def _square(backend: Any, powers: Any, counts: Any, x: Any) -> tuple[Any, Any]:
+    """The recurrence along the last axis by the decays between any two places, and the counts before each place."""
+    before = backend.xp.cumsum(counts, -1) - counts
+    between = before[..., None, :] - before[..., :, None]
+    decays = backend.xp.triu(powers[between])  # a negative index gives a number that is not used
+    return (decays * x[..., None, :]).sum(-1), before
+
+
+def _later(backend: Any, x: Any) -> Any:
+    return backend.xp.concatenate([x[:, 1:], backend.full(x[:, :1].shape, 0.0, x)], 1)
+
+
+def _cut(backend: Any, x: Any, block: int) -> Any:
+    """(N, B, block) time in blocks, filled up with zeros."""
+    rows, steps = x.shape
+    if steps % block:
+        x = backend.xp.concatenate([x, backend.full((rows, -steps % block), 0.0, x)], 1)
+    return x.reshape(rows, -1, block)
+
+
+def _with_those_ahead(backend: Any, result: Any, clean: Any, mask: Any) -> Any:
+    """Rewards ahead of the first trained token are its own."""
+    xp = backend.xp
+    steps = mask.shape[1]
+    ahead = xp.cumsum(mask, 1) == 0
+    first = ahead.sum(1)
+    found = xp.where(ahead, clean, 0.0).sum(1)
+    return backend.add_at(result, first.clip(0, steps - 1), xp.where(first < steps, found, 0.0))

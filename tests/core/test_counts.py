@@ -1,0 +1,90 @@
+"""Work of the words about tokens, counted: operations and full-size results of torch, at any size."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from advantages import gae, reinforce_plus_plus, whiten
+from advantages.backends import kernels
+
+_VIEWS = ("view", "expand", "slice", "select", "squeeze", "transpose", "permute", "detach", "alias", "unbind", "t")
+
+
+class Counted(TorchDispatchMode):
+    """Operations that torch was asked for, and those whose result is as large as the batch and is no view."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size, self.operations, self.full = size, 0, 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        name = operation._schema.name.partition("::")[2]
+        self.operations += 1
+        is_new = not name.startswith(("_unsafe_view", "unsqueeze", *_VIEWS)) and not name.endswith("_")
+        results = result if isinstance(result, (tuple, list)) else [result]
+        self.full += is_new and any(isinstance(x, torch.Tensor) and x.numel() == self.size for x in results)
+        return result
+
+
+def counted(function: Any, shape: tuple[int, int], holes: bool, device: str) -> Counted:
+    mask = torch.rand(shape) < 0.6 if holes else torch.ones(shape, dtype=torch.bool)
+    rewards, values = torch.randn(shape) * mask, torch.randn(shape)
+    words = [x.to(device) for x in (rewards, values, mask)]
+    with Counted(mask.numel()) as found:
+        function(*words)
+    return found
+
+
+CALLS = {
+    "gae": lambda rewards, values, mask: gae(rewards, values, mask),
+    "whiten": lambda rewards, values, mask: whiten(values, mask),
+    "reinforce_plus_plus": lambda rewards, values, mask: reinforce_plus_plus(rewards, mask),
+}
+
+MOST = {  # operations and full-size results, on a host that may look at values
+    ("gae", True): (45, 8),
+    ("gae", False): (30, 5),
+    ("whiten", True): (32, 5),
+    ("reinforce_plus_plus", True): (70, 10),
+}
+SHAPES = [(64, 2048), (8, 32768), (4096, 64)]
+
+
+@pytest.mark.parametrize(("name", "holes"), MOST)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_plain_torch_does_few_operations_whatever_the_size(name, holes, shape, monkeypatch):
+    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    found = counted(CALLS[name], shape, holes, "cpu")
+    assert found.operations <= MOST[name, holes][0]
+    assert found.full <= MOST[name, holes][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "operations", "full"), [("gae", 20, 1), ("whiten", 14, 1), ("reinforce_plus_plus", 25, 2)]
+)
+@pytest.mark.parametrize("shape", [*SHAPES, (300, 9000)])
+def test_compiled_kernels_write_each_result_once(name, operations, full, shape):
+    if kernels.compiled("tokens") is None:
+        pytest.skip("numba is not installed")
+    found = counted(CALLS[name], shape, True, "cpu")
+    assert found.operations <= operations
+    assert found.full <= full
+
+
+@pytest.mark.parametrize(("name", "most"), [("gae", 80), ("whiten", 70), ("reinforce_plus_plus", 150)])
+def test_an_accelerator_launches_few_kernels_and_hardly_more_for_long_rows(name, most):
+    short = counted(CALLS[name], (64, 2048), True, "meta").operations
+    assert short <= most
+    assert counted(CALLS[name], (4, 2**20), True, "meta").operations <= short + 2 * 30
+    assert counted(CALLS[name], (4096, 2048), True, "meta").operations == short
+
+
+def test_masks_are_read_and_rewards_moved_without_a_look_at_a_device():
+    """A read of values would raise: a tensor on the meta device has none."""
+    words = [torch.ones(3, 70, device="meta"), torch.ones(3, 70, device="meta")]
+    mask = torch.ones(3, 70, dtype=torch.bool, device="meta")
+    for discount in (1.0, 0.5, 0.01, 0.0):
+        assert gae(*words, mask, discount=discount).shape == (3, 70)
