@@ -7,6 +7,7 @@ those end a process that forks after their first use, or that calls from two thr
 import functools
 import importlib
 import importlib.util
+import itertools
 import os
 import warnings
 from collections.abc import Callable
@@ -57,8 +58,7 @@ def in_parts(kernel: Callable[..., Any], count: int, *arguments: Any, least: int
         return
     edges = [count * part // parts for part in range(parts + 1)]
     others = [
-        _pool(os.getpid()).submit(kernel, start, stop, *arguments)
-        for start, stop in zip(edges[1:-1], edges[2:], strict=True)
+        _pool(os.getpid()).submit(kernel, start, stop, *arguments) for start, stop in itertools.pairwise(edges[1:])
     ]
     kernel(edges[0], edges[1], *arguments)
     for other in others:
