@@ -40,10 +40,12 @@ def _loaded(name: str) -> Any:
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """`function` compiled by numba at its first call: IEEE arithmetic, division by zero gives infinity or NaN."""
+    """`function` compiled by numba at its first call. Arithmetic is IEEE's, NaN and infinity included; only a product
+    and a sum may be fused.
+    """
     import numba
 
-    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy")
+    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"})
     try:
         return compile_(cache=True)(function)
     except RuntimeError:  # there is no folder that the compiled code could be kept in
