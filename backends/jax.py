@@ -1,5 +1,6 @@
 """Primitives on JAX arrays; statistics run in at least float32, and every shape is static."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 xp = jnp
 
 TILE: int | None = None
+
+STATIC = True
 
 GROUP_AXIS = -1
 
@@ -84,7 +87,8 @@ def index(x: Any) -> Any:
 
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
-    return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=count)
+    many = max(count, x.shape[0])  # a shape that does not change with the groups of each batch
+    return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=many)
 
 
 def blocks(x: Any, size: int) -> Any:
@@ -106,7 +110,26 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     if count <= tile:
         return function(rows)
     padded = jnp.pad(rows, (0, -count % tile)).reshape(-1, tile)
+    if not traced(rows):  # a loop of JAX's is compiled for every new function, single operations are not
+        return jnp.concatenate([function(part) for part in padded])[:count]
     return jax.lax.map(function, padded).reshape(-1)[:count]
+
+
+@functools.cache
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(function, static_argnums=3)
+
+
+def narrow(x: Any) -> Any:
+    return x
+
+
+def sigmoid(x: Any) -> Any:
+    return 0.5 + 0.5 * jnp.tanh(0.5 * x)
+
+
+def contiguous(x: Any) -> Any:
+    return x
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:

@@ -9,6 +9,8 @@ xp = torch
 
 TILE: int | None = None
 
+STATIC = False
+
 GROUP_AXIS = -1
 
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
@@ -120,6 +122,22 @@ def reduced(reduction: str, view: Any) -> Any:
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     return torch.cat([function(rows[start : start + tile]) for start in range(0, rows.shape[0], tile)])
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def narrow(x: Any) -> Any:
+    return x.to(torch.float32)
+
+
+def sigmoid(x: Any) -> Any:
+    return x.sigmoid_()
+
+
+def contiguous(x: Any) -> Any:
+    return x.contiguous()
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:

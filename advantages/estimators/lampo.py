@@ -9,9 +9,9 @@ from ..core.definition import Paper
 from ..core.promises import Bound, Promises
 from ..core.settings import NonNegative, Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import at_least, log_sigmoid, namespace, sigmoid, where
+from ..ops.elementwise import at_least, log_sigmoid, namespace, where
 from ..ops.groupwise import group_centered, group_count, group_std
-from ..ops.pairs import pair_reduce, scores_of
+from ..ops.pairs import pair_reduce, scores_of, sigmoid_sums
 from ..spec import per_group
 
 
@@ -109,7 +109,7 @@ def lampo(
         scores = scores / temperature
 
     if average == "others":
-        total = pair_reduce("sum", lambda r, s, q, t: (r - q) * sigmoid(s - t), (rewards, scores), groups)
+        total = sigmoid_sums(rewards, scores, groups)
         advantages = total / at_least(group_count(rewards, groups) - 1, 1)
     else:
         xp = namespace(scores)

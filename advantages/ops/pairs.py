@@ -3,14 +3,27 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
+
 from ..backends import backend_of
+from ..backends.kernels import compiled
 from ..core.groups import Groups
 from ..core.types import Ids
-from .elementwise import at_least
+from .chebyshev import WIDTH, line_sums, series
+from .elementwise import at_least, where
+from .groupwise import Grouped, group_sum
 
-__all__ = ["pair_reduce", "scores_of"]
+__all__ = ["pair_reduce", "scores_of", "sigmoid_sums"]
 
-_PAIRS = 1 << 18  # pairs held at once, measured in benchmarks/pairs.py
+_PAIRS = 1 << 18
+"""Pairs that are held at once where that makes few tiles, so that they stay in the cache; at most four times as many.
+Measured in benchmarks/pairs.py."""
+
+_LINE = 768
+"""Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
+
+_NARROW = 12
+"""Members below which rows of groups make poor inner loops; measured in benchmarks/pairs.py."""
 
 
 def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:
@@ -24,6 +37,83 @@ def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:
     if lengths is None:
         raise TypeError(f'{who}: reduction="mean" needs lengths; pass the number of trained tokens per response')
     return logprobs / at_least(lengths, 1)
+
+
+def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, misranked: bool = False) -> Any:
+    """Sum of the gaps to the others in a response's group, each weighted by a sigmoid of the scores.
+
+        y_i = sum over j in i's group of (v_i - v_j) * sigmoid(s_i - s_j)
+
+    Groups may be large: from some hundred members on, this takes time in proportion to the members, not the pairs,
+    wherever values can be read; the error is then below 1e-7 of the largest gap times the members.
+
+    Args:
+        values: (N,) floats v of any size; equal ones in a group give exactly zero.
+        scores: (N,) floats s, of any spread.
+        groups: (N,) ids; rows that do not count are no partners.
+        misranked: weigh by sigmoid(-sign(v_i - v_j) * (s_i - s_j)), which is large where the score contradicts the
+            value. Time then grows a little faster than the members with compiled kernels, and with the pairs without.
+
+    Returns:
+        (N,) sums, 0 for rows that do not count. At most 16 MiB are held at once, however large a group is.
+
+    >>> import numpy as np
+    >>> sigmoid_sums(np.array([1.0, 0.0, 4.0]), np.zeros(3), ["a", "a", "b"])
+    array([ 0.5, -0.5,  0. ])
+    """
+    groups = groups if isinstance(groups, Groups) else Groups(groups)
+    backend = backend_of(values)
+    xp = backend.xp
+    if not len(groups):
+        return backend.wide(values)
+    values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
+    most = backend.largest(scores) / 4
+    scores = xp.clip(scores, -most, most)  # so that differences are finite
+    kernels = compiled("pairs") if backend.on_host(scores) and groups.on_host else None
+    if kernels is not None:
+        nothing = np.empty(0, np.intp)
+        total = kernels.sigmoid_sums(
+            *(np.ascontiguousarray(backend.to_numpy(x), np.float64) for x in (values, scores)),
+            nothing if groups.size is not None else groups.members.order,
+            groups.members.edges,
+            nothing > 0 if groups.scored is None else backend.to_numpy(groups.scored),
+            series(),
+            WIDTH,
+            misranked=misranked,
+        )
+        return backend.from_numpy(total, scores)
+
+    g = Grouped(values, groups)
+    least = g.min(g.view)
+    span = g.max(g.view) - least
+    span = g.rows(where(span > 0, span, 1.0))
+    values = where(groups.scored, g.rows(g.view - least) / span, 0.0)
+    by_line = not backend.STATIC and groups.on_host and backend.on_host(scores) and groups.largest >= _LINE
+    if by_line and (not misranked or ((values == 0) | (values == 1)).all()):
+        weights = None if groups.scored is None else where(groups.scored, xp.ones_like(values), 0.0)
+        total = line_sums(backend, weights, values, scores, groups.slots_like(scores))
+        if misranked:  # of two values, and sigmoid(-x) = 1 - sigmoid(x)
+            total = where(values == 1, group_sum(1.0 - values, groups) - total, total)
+    else:
+        total = backend.fused(_over_all_pairs)(values, scores, groups, misranked)
+    return where(groups.scored, total * span, 0.0)
+
+
+def _over_all_pairs(values: Any, scores: Any, groups: Groups, misranked: bool) -> Any:
+    backend = backend_of(values)
+
+    def total(mine: tuple[Any, ...], theirs: tuple[Any, ...], counts: Any, axis: int) -> Any:
+        weight = backend.narrow(mine[1] - theirs[1])
+        gaps = mine[0] - theirs[0]
+        if misranked:
+            weight *= backend.xp.sign(-gaps)
+        weight = backend.sigmoid(weight)
+        weight *= gaps
+        if counts is not None:
+            weight *= counts
+        return weight.sum(axis)
+
+    return _over_pairs(total, (backend.narrow(values), scores), groups)
 
 
 def pair_reduce(
@@ -40,8 +130,8 @@ def pair_reduce(
         groups: (N,) ids; rows that do not count are no partners.
 
     Returns:
-        (N,) sums or maxima, 0 without others. At most `2 ** 18` pairs are held in memory at once, whatever the
-        size of a group.
+        (N,) sums or maxima, 0 without others. At most `2 ** 20` pairs are held in memory at once, whatever the
+        size of a group. For a sum of gaps weighted by a sigmoid, `sigmoid_sums` is faster.
 
     >>> import numpy as np
     >>> pair_reduce("sum", lambda r_i, r_j: r_i - r_j, (np.array([1.0, 0.0, 4.0]),), ["a", "a", "b"])
@@ -51,51 +141,105 @@ def pair_reduce(
     backend = backend_of(columns[0])
     xp = backend.xp
     columns = tuple(backend.working(column) for column in columns)
-    count = len(groups)
-    if not count:
+    if not len(groups):
         return columns[0]
-    every_row = backend.arange(count, columns[0])
 
-    def total(rows: Any, partners: Any, counts: Any) -> Any:
+    def total(mine: tuple[Any, ...], theirs: tuple[Any, ...], counts: Any, axis: int) -> Any:
+        counts = mine[-1] != theirs[-1] if counts is None else counts & (mine[-1] != theirs[-1])
+        pairs = function(*mine[:-1], *theirs[:-1])
+        if reduction == "sum":
+            return xp.where(counts, pairs, 0.0).sum(axis)
+        return xp.where(counts.any(axis), xp.amax(xp.where(counts, pairs, -float("inf")), axis), 0.0)
+
+    return _over_pairs(total, (*columns, backend.arange(len(groups), columns[0])), groups)
+
+
+Total = Callable[[tuple[Any, ...], tuple[Any, ...], Any, int], Any]
+"""What is made of pairs: the columns of i, those of j, which pairs count (None: all), and the axis that j is on."""
+
+
+def _over_pairs(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
+    """(N,) `total` of the pairs inside each group, by tiles; a row is its own partner, too."""
+    backend = backend_of(columns[0])
+    scored = groups.scored
+    if groups.size is not None and not (backend.STATIC and len(groups) * groups.size > 4 * _PAIRS):
+        size = groups.size
+        return _by_tiles(
+            total, [c.reshape(-1, size) for c in columns], None if scored is None else scored.reshape(-1, size)
+        ).reshape(-1)
+    if backend.STATIC or not groups.on_host:
+        return _by_rows(total, columns, groups)
+    found = []
+    for number, (rows, filled) in enumerate(groups.members.tables):
+        at = groups.like(f"rows of table {number}", rows, columns[0])
+        counts = None if filled is None else groups.like(f"filled of table {number}", filled, columns[0])
+        if scored is not None:
+            counts = scored[at] if counts is None else counts & scored[at]
+        found.append(_by_tiles(total, [c[at] for c in columns], counts).reshape(-1))
+    back = groups.like("back from tables", groups.members.back, columns[0])
+    return (found[0] if len(found) == 1 else backend.xp.concatenate(found))[back]
+
+
+def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
+    """(P, G) `total` of the pairs inside each row of (P, G) tables, as views, a tile at a time."""
+    backend = backend_of(tables[0])
+    many, size = tables[0].shape
+    most = min(max(many * size * size // 16, _PAIRS), 4 * _PAIRS)
+    if size * size > most:
+        step = max(1, most // size)
+        return backend.xp.stack(
+            [
+                backend.xp.concatenate(
+                    [
+                        total(
+                            tuple(table[group, None, start : start + step] for table in tables),
+                            tuple(table[group, :, None] for table in tables),
+                            None if counts is None else counts[group, :, None],
+                            0,
+                        )
+                        for start in range(0, size, step)
+                    ]
+                )
+                for group in range(many)
+            ]
+        )
+    if counts is not None:
+        tables = [*tables, counts]
+    across = size < _NARROW and size < many  # then the groups, not their members, lie along memory
+    if across:
+        tables = [backend.contiguous(table.T) for table in tables]
+    step = max(1, most // (size * size))
+    found = []
+    for start in range(0, many, step):
+        part = (slice(None), slice(start, start + step)) if across else slice(start, start + step)
+        mine = tuple(table[part][None] if across else table[part][:, None] for table in tables)
+        theirs = tuple(table[part][:, None] if across else table[part][:, :, None] for table in tables)
+        if counts is None:
+            found.append(total(mine, theirs, None, 0 if across else 1))
+        else:
+            found.append(total(mine[:-1], theirs[:-1], theirs[-1], 0 if across else 1))
+    joined = found[0] if len(found) == 1 else backend.xp.concatenate(found, 1 if across else 0)
+    return joined.T if across else joined
+
+
+def _by_rows(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
+    """(N,) `total` where sizes of groups are unknown or must not show in a shape: each row beside as many partners
+    as the largest group may have.
+    """
+    backend = backend_of(columns[0])
+    xp, count = backend.xp, len(groups)
+    width = groups.bound
+    slots = groups.slots_like(columns[0])
+    order = xp.argsort(slots, stable=True)
+    slots_in_order = slots[order]
+    first, end = (xp.searchsorted(slots_in_order, slots, side=side) for side in ("left", "right"))
+
+    def of_rows(rows: Any) -> Any:
+        places = first[rows] + backend.arange(width, columns[0])[:, None]
+        partners = order[xp.clip(places, None, count - 1)]
+        counts = places < end[rows]
         if groups.scored is not None:
             counts = counts & groups.scored[partners]
-        pairs = function(*(c[rows][:, None] for c in columns), *(c[partners] for c in columns))
-        if reduction == "sum":
-            return xp.where(counts, pairs, 0.0).sum(-1)
-        return xp.where(counts.any(-1), xp.amax(xp.where(counts, pairs, -float("inf")), -1), 0.0)
+        return total(tuple(c[rows][None] for c in columns), tuple(c[partners] for c in columns), counts, 0)
 
-    if groups.size is not None:
-        size = groups.size
-        place = backend.arange(size, columns[0])[None, :]
-
-        def in_block(rows: Any) -> Any:
-            partners = (rows // size * size)[:, None] + place
-            return total(rows, partners, partners != rows[:, None])
-
-        return backend.over_rows(in_block, every_row, max(1, _PAIRS // size))
-
-    slots = groups.slots_like(columns[0])
-    if not groups.on_host:  # sizes are unknown: compare with every row, and select
-
-        def anywhere(rows: Any) -> Any:
-            partners = every_row[None, :]
-            return total(rows, partners, (slots[rows][:, None] == slots[None, :]) & (partners != rows[:, None]))
-
-        return backend.over_rows(anywhere, every_row, max(1, _PAIRS // count))
-
-    order, starts, sizes, back = (
-        groups.like(name, getattr(groups.members, name), columns[0]) for name in ("order", "starts", "sizes", "back")
-    )
-    sums = []
-    for number, (width, bucket) in enumerate(groups.members.buckets):
-        place = backend.arange(width, columns[0])[None, :]
-
-        def in_table(rows: Any, place: Any = place) -> Any:
-            slot = slots[rows]
-            partners = order[xp.clip(starts[slot][:, None] + place, None, count - 1)]
-            return total(rows, partners, (place < sizes[slot][:, None]) & (partners != rows[:, None]))
-
-        sums.append(
-            backend.over_rows(in_table, groups.like(f"bucket {number}", bucket, columns[0]), max(1, _PAIRS // width))
-        )
-    return xp.concatenate(sums)[back]
+    return backend.over_rows(of_rows, backend.arange(count, columns[0]), max(1, _PAIRS // width))

@@ -8,10 +8,10 @@ from . import in_parts, jit
 
 __all__ = ["sigmoid_sums"]
 
-_DIRECT = 192
+_DIRECT = 96
 """Members up to which every pair is looked at; measured in benchmarks/pairs.py."""
 
-_FEW = 160
+_FEW = 32
 """Pairs of two bins that cost as much as their series."""
 
 
@@ -194,7 +194,7 @@ def _by_bins(v: Any, s: Any, w: Any, series: Any, width: float, e: Any) -> None:
     Of two bins that are near each other, every pair is looked at where they hold few, else their series is read. A
     bin that is further below counts in full.
     """
-    n, reach, order = len(s), len(series) // 2, series.shape[1]
+    reach, order = len(series) // 2, series.shape[1]
     places, place, numbers, edges = _into_bins(s, width, (reach + 2) * width)
     bins = len(numbers)
     x, x_w, x_v = s[places], w[places], (w * v)[places]
