@@ -117,7 +117,7 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
 
 @functools.cache
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    return jax.jit(function, static_argnums=3)
+    return jax.jit(function, static_argnums=4)
 
 
 def narrow(x: Any) -> Any:

@@ -175,6 +175,11 @@ class Groups:
         return self.size if self.size is not None else int(self.members.sizes.max(initial=0))
 
     @property
+    def edges(self) -> Any:
+        """(count + 1,) where each group starts among rows that are sorted by group; needs slots on the host."""
+        return self.members.edges if self.size is None else np.arange(self.count + 1) * self.size
+
+    @property
     def bound(self) -> int:
         """Rows that no group exceeds: known without a value, and rounded up to 16, 64, 256 ... at most all rows, so
         that batches whose groups differ in size share what is compiled for one of them.
@@ -247,6 +252,7 @@ class Members:
         slots = groups.slots
         self.order = np.argsort(slots, kind="stable")
         self.sizes = np.bincount(slots, minlength=groups.count)
+        self.sizes_of_rows = self.sizes[slots].astype(np.float64)
         self.edges = np.concatenate([[0], np.cumsum(self.sizes)])
         self.starts = self.edges[:-1]
 

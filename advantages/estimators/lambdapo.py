@@ -10,7 +10,7 @@ from ..core.promises import Bound, Promises
 from ..core.settings import Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least
-from ..ops.groupwise import group_centered, group_count
+from ..ops.groupwise import group_count
 from ..ops.pairs import scores_of, sigmoid_sums
 from ..spec import per_group
 
@@ -69,7 +69,6 @@ def lambdapo(
     >>> lambdapo(np.array([1.0, 0.0]), ["a", "a"], np.array([-3.0, -9.0])).round(4)
     array([ 0.0025, -0.0025])
     """
-    logprobs = scores_of("lambdapo", logprobs, lengths, reduction)
-    scores = group_centered(logprobs, groups) / temperature
-    total = sigmoid_sums(rewards, scores, groups, misranked=True)
+    scores = scores_of("lambdapo", logprobs, lengths, reduction)
+    total = sigmoid_sums(rewards, scores, groups, temperature=temperature, misranked=True)
     return total / at_least(group_count(rewards, groups) - 1, 1)

@@ -38,9 +38,11 @@ def series() -> Any:
     return np.ascontiguousarray(transform @ values @ transform.T)
 
 
-def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any) -> Any:
-    """(N,) y_i = sum over j in i's slot of w_j (v_i - v_j) sigmoid(s_i - s_j), by a number of operations that only
-    grows with the number of bins, slowly; `weights` may be None. It reads values: for arrays on the host.
+def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any, temperature: float) -> Any:
+    """(N,) y_i = sum over j in i's slot of w_j (v_i - v_j) sigmoid((s_i - s_j) / temperature).
+
+    A fixed number of operations, and a few more for every 2,048 bins; `weights` may be None. It reads values: for
+    arrays on the host.
 
     All slots lie on one line, so far apart that none acts on another, and empty stretches are cut short.
     """
@@ -50,7 +52,7 @@ def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any) 
     values, scores, slots = values[order], scores[order], slots[order]
 
     apart = slots[1:] != slots[:-1]
-    gaps = xp.where(apart, 2 * _FAR, xp.clip(scores[1:] - scores[:-1], None, _FAR))
+    gaps = xp.where(apart, 2 * _FAR, xp.clip((scores[1:] - scores[:-1]) / temperature, None, _FAR))
     line = xp.concatenate([xp.zeros_like(scores[:1]), xp.cumsum(gaps / WIDTH, 0)])
     bins = xp.floor(line)
     start = slots[:1] == slots[:1]

@@ -52,7 +52,7 @@ class Grouped:
         if self.size is not None:
             if view.shape != self.view.shape:  # one number a group
                 view = view + self.backend.xp.zeros_like(self.view)
-            view = self.backend.rows(view)
+            return self.backend.rows(view)
         return view.reshape(self.shape)
 
     def reduced(self, reduction: str, view: Any) -> Any:
@@ -129,6 +129,8 @@ def group_count(x: A, groups: Ids) -> Any:
     groups = groups if isinstance(groups, Groups) else _made(x, groups)
     if groups.size is not None and groups.scored is None:
         return groups.size
+    if groups.on_host and groups.scored is None and len(groups.shape) == 1:
+        return groups.like("sizes of rows", groups.members.sizes_of_rows, x)
     g = Grouped(x, groups)
     return g.rows(where(g.scored, g.count, 1.0))
 

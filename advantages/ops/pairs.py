@@ -11,7 +11,7 @@ from ..core.groups import Groups
 from ..core.types import Ids
 from .chebyshev import WIDTH, line_sums, series
 from .elementwise import at_least, where
-from .groupwise import Grouped, group_sum
+from .groupwise import group_centered, group_count, group_max, group_min
 
 __all__ = ["pair_reduce", "scores_of", "sigmoid_sums"]
 
@@ -19,7 +19,7 @@ _PAIRS = 1 << 18
 """Pairs that are held at once where that makes few tiles, so that they stay in the cache; at most four times as many.
 Measured in benchmarks/pairs.py."""
 
-_LINE = 768
+_LINE = 256
 """Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
 
 _NARROW = 12
@@ -39,20 +39,22 @@ def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:
     return logprobs / at_least(lengths, 1)
 
 
-def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, misranked: bool = False) -> Any:
+def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.0, misranked: bool = False) -> Any:
     """Sum of the gaps to the others in a response's group, each weighted by a sigmoid of the scores.
 
-        y_i = sum over j in i's group of (v_i - v_j) * sigmoid(s_i - s_j)
+        y_i = sum over j in i's group of (v_i - v_j) * sigmoid((s_i - s_j) / temperature)
 
-    Groups may be large: from some hundred members on, this takes time in proportion to the members, not the pairs,
-    wherever values can be read; the error is then below 1e-7 of the largest gap times the members.
+    Groups may be large: from some hundred members on this takes time in proportion to the members, not to the pairs,
+    wherever values can be read. The error is then below 1e-7 of the largest gap times the members.
 
     Args:
         values: (N,) floats v of any size; equal ones in a group give exactly zero.
         scores: (N,) floats s, of any spread.
         groups: (N,) ids; rows that do not count are no partners.
-        misranked: weigh by sigmoid(-sign(v_i - v_j) * (s_i - s_j)), which is large where the score contradicts the
-            value. Time then grows a little faster than the members with compiled kernels, and with the pairs without.
+        temperature: a positive number, in the unit of the scores.
+        misranked: weigh by sigmoid(-sign(v_i - v_j) * (s_i - s_j) / temperature), which is large where the scores
+            contradict the values. Time then grows a little faster than the members with compiled kernels; without,
+            in proportion to the members where each group has two values, else to the pairs.
 
     Returns:
         (N,) sums, 0 for rows that do not count. At most 16 MiB are held at once, however large a group is.
@@ -63,57 +65,66 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, misranked: bool = Fal
     """
     groups = groups if isinstance(groups, Groups) else Groups(groups)
     backend = backend_of(values)
-    xp = backend.xp
     if not len(groups):
         return backend.wide(values)
     values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
-    most = backend.largest(scores) / 4
-    scores = xp.clip(scores, -most, most)  # so that differences are finite
-    kernels = compiled("pairs") if backend.on_host(scores) and groups.on_host else None
-    if kernels is not None:
-        nothing = np.empty(0, np.intp)
-        total = kernels.sigmoid_sums(
-            *(np.ascontiguousarray(backend.to_numpy(x), np.float64) for x in (values, scores)),
-            nothing if groups.size is not None else groups.members.order,
-            groups.members.edges,
-            nothing > 0 if groups.scored is None else backend.to_numpy(groups.scored),
-            series(),
-            WIDTH,
-            misranked=misranked,
-        )
-        return backend.from_numpy(total, scores)
-
-    g = Grouped(values, groups)
-    least = g.min(g.view)
-    span = g.max(g.view) - least
-    span = g.rows(where(span > 0, span, 1.0))
-    values = where(groups.scored, g.rows(g.view - least) / span, 0.0)
-    by_line = not backend.STATIC and groups.on_host and backend.on_host(scores) and groups.largest >= _LINE
-    if by_line and (not misranked or ((values == 0) | (values == 1)).all()):
-        weights = None if groups.scored is None else where(groups.scored, xp.ones_like(values), 0.0)
-        total = line_sums(backend, weights, values, scores, groups.slots_like(scores))
-        if misranked:  # of two values, and sigmoid(-x) = 1 - sigmoid(x)
-            total = where(values == 1, group_sum(1.0 - values, groups) - total, total)
+    if not (groups.on_host and backend.on_host(scores) and isinstance(temperature, (int, float))):
+        total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
+    elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _NARROW):
+        total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
+    elif not backend.STATIC and groups.largest >= _LINE and (not misranked or _two_valued(values, groups)):
+        total = _by_line(values, scores, groups, temperature, misranked)
     else:
-        total = backend.fused(_over_all_pairs)(values, scores, groups, misranked)
-    return where(groups.scored, total * span, 0.0)
+        total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
+    return where(groups.scored, total, 0.0)
 
 
-def _over_all_pairs(values: Any, scores: Any, groups: Groups, misranked: bool) -> Any:
+def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
+    backend = backend_of(values)
+    nothing = np.empty(0, np.intp)
+    total = kernels.sigmoid_sums(
+        *(np.ascontiguousarray(backend.to_numpy(x), np.float64) for x in (values, scores)),
+        float(temperature),
+        nothing if groups.size is not None else groups.members.order,
+        groups.edges,
+        nothing > 0 if groups.scored is None else backend.to_numpy(groups.scored),
+        series(),
+        WIDTH,
+        misranked=misranked,
+    )
+    return backend.from_numpy(total, scores)
+
+
+def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
+    values = group_centered(values, groups)
+    weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
+    total = line_sums(backend_of(values), weights, values, scores, groups.slots_like(scores), temperature)
+    if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
+        total = where(values > 0, values * group_count(values, groups) - total, total)
+    return total
+
+
+def _two_valued(values: Any, groups: Groups) -> bool:
+    least, most = group_min(values, groups), group_max(values, groups)
+    known = (values == least) | (values == most)
+    return bool((known if groups.scored is None else known | ~groups.scored).all())
+
+
+def _over_all_pairs(values: Any, scores: Any, groups: Groups, temperature: Any, misranked: bool) -> Any:
     backend = backend_of(values)
 
     def total(mine: tuple[Any, ...], theirs: tuple[Any, ...], counts: Any, axis: int) -> Any:
-        weight = backend.narrow(mine[1] - theirs[1])
-        gaps = mine[0] - theirs[0]
+        gaps, leads = mine[0] - theirs[0], mine[1] - theirs[1]
+        if not (isinstance(temperature, (int, float)) and temperature == 1):
+            leads /= temperature
         if misranked:
-            weight *= backend.xp.sign(-gaps)
-        weight = backend.sigmoid(weight)
-        weight *= gaps
+            leads *= backend.xp.sign(-gaps)
+        gaps *= backend.sigmoid(backend.narrow(leads))
         if counts is not None:
-            weight *= counts
-        return weight.sum(axis)
+            gaps *= counts
+        return gaps.sum(axis)
 
-    return _over_pairs(total, (backend.narrow(values), scores), groups)
+    return _over_pairs(total, (values, scores), groups)
 
 
 def pair_reduce(
@@ -187,38 +198,37 @@ def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
     most = min(max(many * size * size // 16, _PAIRS), 4 * _PAIRS)
     if size * size > most:
         step = max(1, most // size)
-        return backend.xp.stack(
-            [
-                backend.xp.concatenate(
-                    [
-                        total(
-                            tuple(table[group, None, start : start + step] for table in tables),
-                            tuple(table[group, :, None] for table in tables),
-                            None if counts is None else counts[group, :, None],
-                            0,
-                        )
-                        for start in range(0, size, step)
-                    ]
-                )
-                for group in range(many)
-            ]
-        )
-    if counts is not None:
-        tables = [*tables, counts]
+        parts = [(group, slice(start, start + step)) for group in range(many) for start in range(0, size, step)]
+        found = [
+            total(
+                tuple(table[group, None, part] for table in tables),
+                tuple(table[group, :, None] for table in tables),
+                None if counts is None else counts[group, :, None],
+                0,
+            )
+            for group, part in parts
+        ]
+        return backend.xp.concatenate(found).reshape(many, size)
     across = size < _NARROW and size < many  # then the groups, not their members, lie along memory
+    axis = 0 if across else 1
     if across:
         tables = [backend.contiguous(table.T) for table in tables]
+        counts = None if counts is None else counts.T
     step = max(1, most // (size * size))
     found = []
     for start in range(0, many, step):
-        part = (slice(None), slice(start, start + step)) if across else slice(start, start + step)
-        mine = tuple(table[part][None] if across else table[part][:, None] for table in tables)
-        theirs = tuple(table[part][:, None] if across else table[part][:, :, None] for table in tables)
-        if counts is None:
-            found.append(total(mine, theirs, None, 0 if across else 1))
-        else:
-            found.append(total(mine[:-1], theirs[:-1], theirs[-1], 0 if across else 1))
-    joined = found[0] if len(found) == 1 else backend.xp.concatenate(found, 1 if across else 0)
+        part = (slice(None), slice(start, start + step))[axis == 1 :] if many > step else ...
+        columns = [table[part] for table in tables] if many > step else tables
+        other = None if counts is None else counts[part]
+        found.append(
+            total(
+                tuple(c[None] if across else c[:, None] for c in columns),
+                tuple(c[:, None] if across else c[:, :, None] for c in columns),
+                None if other is None else other[:, None] if across else other[:, :, None],
+                axis,
+            )
+        )
+    joined = found[0] if len(found) == 1 else backend.xp.concatenate(found, 1 - axis)
     return joined.T if across else joined
 
 

@@ -11,6 +11,9 @@ __all__ = ["sigmoid_sums"]
 _DIRECT = 96
 """Members up to which every pair is looked at; measured in benchmarks/pairs.py."""
 
+_MOST = 1e307
+"""A score that is as good as any larger one, and whose differences are finite."""
+
 _FEW = 32
 """Pairs of two bins that cost as much as their series."""
 
@@ -18,6 +21,7 @@ _FEW = 32
 def sigmoid_sums(
     values: Any,
     scores: Any,
+    temperature: float,
     order: Any,
     starts: Any,
     scored: Any,
@@ -26,21 +30,22 @@ def sigmoid_sums(
     *,
     misranked: bool,
 ) -> Any:
-    """(N,) y_i = sum over scored j in i's group of (v_i - v_j) sigmoid(s_i - s_j), 0 for rows that are not scored.
+    """(N,) y_i = sum over scored j in i's group of (v_i - v_j) sigmoid((s_i - s_j) / t); 0 for others.
 
     Args:
         values: (N,) float64.
         scores: (N,) float64.
+        temperature: that differences of scores are divided by.
         order: (N,) rows by group, or an empty array where they stand so.
         starts: (P + 1,) where each group begins in that order.
         scored: (N,) bool, or an empty array where all are.
         series: what a bin makes of the moments of bins near it, `advantages.ops.chebyshev.series`.
         width: of a bin.
-        misranked: weigh by sigmoid(-sign(v_i - v_j) (s_i - s_j)) instead.
+        misranked: weigh by sigmoid(-sign(v_i - v_j) (s_i - s_j) / t) instead.
     """
     found = np.zeros_like(values)
     kernel = _misranked if misranked else _all_pairs
-    in_parts(kernel, len(starts) - 1, values, scores, order, starts, scored, series, width, found)
+    in_parts(kernel, len(starts) - 1, values, scores, temperature, order, starts, scored, series, width, found)
     return found
 
 
@@ -102,6 +107,7 @@ def _all_pairs(
     stop: int,
     values: Any,
     scores: Any,
+    temperature: float,
     order: Any,
     starts: Any,
     scored: Any,
@@ -118,7 +124,7 @@ def _all_pairs(
         n = _members(group, order, starts, scored, rows)
         for i in range(n):
             v[i] = values[rows[i]] - values[rows[0]]  # from a member: equals are exactly zero
-            s[i] = scores[rows[i]]
+            s[i] = min(max((scores[rows[i]] - scores[rows[0]]) / temperature, -_MOST), _MOST)
             y[i] = 0.0
         if n <= _DIRECT:
             _direct(v[:n], s[:n], y[:n], False)
@@ -136,6 +142,7 @@ def _misranked(
     stop: int,
     values: Any,
     scores: Any,
+    temperature: float,
     order: Any,
     starts: Any,
     scored: Any,
@@ -158,7 +165,7 @@ def _misranked(
             v[:n] = v[by_value]
             rows[:n] = rows[by_value]
         for i in range(n):
-            s[i] = scores[rows[i]]
+            s[i] = min(max((scores[rows[i]] - scores[rows[0]]) / temperature, -_MOST), _MOST)
             y[i] = 0.0
         parts = 1
         while n > parts * _DIRECT:
