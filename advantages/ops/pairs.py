@@ -15,12 +15,15 @@ from .groupwise import group_centered, group_count, group_max, group_min
 
 __all__ = ["pair_reduce", "scores_of", "sigmoid_sums"]
 
-_PAIRS = 1 << 18
-"""Pairs that are held at once where that makes few tiles, so that they stay in the cache; at most four times as many.
-Measured in benchmarks/pairs.py."""
+_PAIRS = 1 << 16
+"""Pairs that are held at once, so that they stay in the cache, where that makes at most 16 tiles; else up to eight
+times as many, and as many on an accelerator. Measured in benchmarks/pairs.py."""
 
 _LINE = 256
 """Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
+
+_TINY = 4
+"""Members of blocks below which views beat compiled loops; measured in benchmarks/pairs.py."""
 
 _NARROW = 12
 """Members below which rows of groups make poor inner loops; measured in benchmarks/pairs.py."""
@@ -70,7 +73,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
     values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
     if not (groups.on_host and backend.on_host(scores) and isinstance(temperature, (int, float))):
         total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
-    elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _NARROW):
+    elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _TINY):
         total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
     elif not backend.STATIC and groups.largest >= _LINE and (not misranked or _two_valued(values, groups)):
         total = _by_line(values, scores, groups, temperature, misranked)
@@ -141,7 +144,7 @@ def pair_reduce(
         groups: (N,) ids; rows that do not count are no partners.
 
     Returns:
-        (N,) sums or maxima, 0 without others. At most `2 ** 20` pairs are held in memory at once, whatever the
+        (N,) sums or maxima, 0 without others. At most `2 ** 19` pairs are held in memory at once, whatever the
         size of a group. For a sum of gaps weighted by a sigmoid, `sigmoid_sums` is faster.
 
     >>> import numpy as np
@@ -173,7 +176,7 @@ def _over_pairs(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
     """(N,) `total` of the pairs inside each group, by tiles; a row is its own partner, too."""
     backend = backend_of(columns[0])
     scored = groups.scored
-    if groups.size is not None and not (backend.STATIC and len(groups) * groups.size > 4 * _PAIRS):
+    if groups.size is not None and not (backend.STATIC and len(groups) * groups.size > 8 * _PAIRS):
         size = groups.size
         return _by_tiles(
             total, [c.reshape(-1, size) for c in columns], None if scored is None else scored.reshape(-1, size)
@@ -195,7 +198,7 @@ def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
     """(P, G) `total` of the pairs inside each row of (P, G) tables, as views, a tile at a time."""
     backend = backend_of(tables[0])
     many, size = tables[0].shape
-    most = min(max(many * size * size // 16, _PAIRS), 4 * _PAIRS)
+    most = min(max(many * size * size // 16, _PAIRS), 8 * _PAIRS) if backend.on_host(tables[0]) else 8 * _PAIRS
     if size * size > most:
         step = max(1, most // size)
         parts = [(group, slice(start, start + step)) for group in range(many) for start in range(0, size, step)]
@@ -252,4 +255,4 @@ def _by_rows(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
             counts = counts & groups.scored[partners]
         return total(tuple(c[rows][None] for c in columns), tuple(c[partners] for c in columns), counts, 0)
 
-    return backend.over_rows(of_rows, backend.arange(count, columns[0]), max(1, _PAIRS // width))
+    return backend.over_rows(of_rows, backend.arange(count, columns[0]), max(1, 4 * _PAIRS // width))
