@@ -89,7 +89,7 @@ class Backend(Protocol):
         """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
 
     def fused(self, function: Callable[..., Any], /) -> Callable[..., Any]:
-        """`function`, compiled once where the library compiles; its last argument is a setting."""
+        """`function`, compiled once where the library compiles; its fifth argument is a setting. Overflow is silent."""
 
     def narrow(self, x: Any, /) -> Any:
         """`x` in the precision that pairs are worked on."""

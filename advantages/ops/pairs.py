@@ -16,7 +16,7 @@ from .groupwise import group_centered, group_count, group_max, group_min
 __all__ = ["pair_reduce", "scores_of", "sigmoid_sums"]
 
 _PAIRS = 1 << 16
-"""Pairs that are held at once, so that they stay in the cache, where that makes at most 16 tiles; else up to eight
+"""Pairs that are held at once, so that they stay in the cache, where that makes at most 8 tiles; else up to eight
 times as many, and as many on an accelerator. Measured in benchmarks/pairs.py."""
 
 _LINE = 256
@@ -76,7 +76,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
     elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _TINY):
         total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
     elif not backend.STATIC and groups.largest >= _LINE and (not misranked or _two_valued(values, groups)):
-        total = _by_line(values, scores, groups, temperature, misranked)
+        total = backend.fused(_by_line)(values, scores, groups, temperature, misranked)
     else:
         total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
     return where(groups.scored, total, 0.0)
@@ -198,7 +198,7 @@ def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
     """(P, G) `total` of the pairs inside each row of (P, G) tables, as views, a tile at a time."""
     backend = backend_of(tables[0])
     many, size = tables[0].shape
-    most = min(max(many * size * size // 16, _PAIRS), 8 * _PAIRS) if backend.on_host(tables[0]) else 8 * _PAIRS
+    most = min(max(many * size * size // 8, _PAIRS), 8 * _PAIRS) if backend.on_host(tables[0]) else 8 * _PAIRS
     if size * size > most:
         step = max(1, most // size)
         parts = [(group, slice(start, start + step)) for group in range(many) for start in range(0, size, step)]
