@@ -121,7 +121,7 @@ def _over_all_pairs(values: Any, scores: Any, groups: Groups, temperature: Any, 
         if not (isinstance(temperature, (int, float)) and temperature == 1):
             leads /= temperature
         if misranked:
-            leads *= backend.xp.sign(-gaps)
+            leads = backend.xp.where(gaps < 0, leads, -leads)
         gaps *= backend.sigmoid(backend.narrow(leads))
         if counts is not None:
             gaps *= counts

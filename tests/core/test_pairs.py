@@ -42,7 +42,8 @@ def expected(values, scores, slots, scored=None, temperature=1.0, misranked=Fals
         gaps = values[rows, None] - values[rows]
         with np.errstate(over="ignore"):
             leads = (scores[rows, None] - scores[rows]) / temperature
-        found[rows] = (gaps * (0.5 + 0.5 * np.tanh(0.5 * leads * (-np.sign(gaps) if misranked else 1)))).sum(1)
+        leads = np.where(gaps < 0, leads, -leads) if misranked else leads
+        found[rows] = (gaps * (0.5 + 0.5 * np.tanh(0.5 * leads))).sum(1)
         spans[rows] = max(np.ptp(values[rows]) * max(len(rows) - 1, 1), 1e-300)
     return found, spans
 
