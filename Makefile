@@ -1,5 +1,7 @@
 # Every target makes the environment that it needs under .venv/, and makes it anew when its inputs change.
 
+.DEFAULT_GOAL = help
+
 PYTHON ?= python3
 VENV ?= .venv
 BARE_PIP = -m pip --disable-pip-version-check install --quiet
@@ -7,30 +9,37 @@ PIP = $(BARE_PIP) --constraint constraints.txt
 INPUTS = pyproject.toml constraints.txt
 SOURCES = $(shell find advantages backends adapters -name '*.py')
 
+# Tests run in two processes, each of which must not start threads for all cores.
+WORKERS ?= 2
+TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal --durations 15
+
 ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
 
-.PHONY: demo test test-thorough test-adapters test-numpy lint types study clean
+.PHONY: help demo test test-thorough test-adapters test-numpy lint types study clean
+
+help:  ## what can be made
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: $(VENV)/demo/ready  ## train a tiny model with GRPO and with LamPO, and compare
 	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 3 --runs runs/demo
 
 test: $(VENV)/test/ready  ## the whole test suite of the core, doctests included
-	$(VENV)/test/bin/python -m pytest
+	$(call TEST,$(VENV)/test)
 
-lint: $(VENV)/test/ready
+lint: $(VENV)/test/ready  ## style, and who may import whom
 	$(VENV)/test/bin/ruff check .
 	$(VENV)/test/bin/ruff format --check .
 	$(VENV)/test/bin/lint-imports
 
-types: $(VENV)/test/ready
+types: $(VENV)/test/ready  ## the type checkers mypy and pyright
 	$(VENV)/test/bin/mypy
 	$(VENV)/test/bin/pyright --pythonpath $(VENV)/test/bin/python
 
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
-	$(VENV)/numpy/bin/python -m pytest tests/estimators tests/bug_zoo
+	$(call TEST,$(VENV)/numpy) tests/estimators tests/bug_zoo
 
-test-thorough: $(VENV)/test/ready  ## the same, with ten times as many examples for each property
-	$(VENV)/test/bin/python -m pytest --hypothesis-profile=thorough
+test-thorough: $(VENV)/test/ready  ## the whole test suite, with ten times as many examples for each property
+	$(call TEST,$(VENV)/test) --hypothesis-profile=thorough
 
 test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package
 
@@ -42,7 +51,7 @@ study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on
 	$(VENV)/demo/bin/python benchmarks/lampo/study.py
 	$(VENV)/demo/bin/python benchmarks/lampo/report.py
 
-clean:
+clean:  ## remove the environments and what was built
 	rm -rf $(VENV) build *.egg-info
 
 # torch comes first and pinned: where a CPU build lies on the machine, pip takes that.
@@ -69,7 +78,7 @@ $(VENV)/adapter-%/ready: $(VENV)/adapter-%/python tests/adapters/%/requirements.
 
 $(VENV)/numpy/ready: $(INPUTS)
 	$(PYTHON) -m venv $(VENV)/numpy
-	PYTHONWARNINGS=ignore $(VENV)/numpy/bin/python $(PIP) --editable '.[testing]'
+	PYTHONWARNINGS=ignore $(VENV)/numpy/bin/python $(PIP) pytest-xdist --editable '.[testing]'
 	touch $@
 
 .PRECIOUS: $(VENV)/%/python $(VENV)/adapter-%/ready

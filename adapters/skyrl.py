@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..core.definition import Definition, definition_of
-from ..host import Estimator, check, check_group_size, estimate, resolve, with_flags
+from ..host import Estimator, check, check_group_size, estimate, resolve, units, with_flags
 from ..ops import sequence_logprobs
 from .hooks import MovedHookError, hook, warn_outside_tested_range
 from .hosts import HOSTS
@@ -67,7 +67,7 @@ def register(
     )
     mine = _Registered(resolve(advantage), {} if advantage_options is None else advantage_options, whiten)
     d = check(mine.estimator, _HOST, mine.options)
-    if whiten and not d.per_token:
+    if whiten and "token" not in units(mine.estimator):
         raise TypeError(
             f"{d.name}: whiten is for estimators per token; drop it, or set trainer.algorithm.advantage_batch_normalize"
         )
@@ -143,6 +143,11 @@ class _Registered(NamedTuple):
     ) -> tuple[Definition, dict[str, Any]]:
         """The definition, and the settings with SkyRL's own flags, if this run can serve them."""
         d = check(self.estimator, _HOST, self.options, words)
+        if self.whiten and "mask" not in words:
+            raise TypeError(
+                f"{d.name}: whiten needs the mask, which SkyRL's registry alone does not hand over; wrap the trainer "
+                "in whole_batch, and set generator.step_wise_trajectories=False"
+            )
         if not grpo_norm_by_std:
             raise ValueError(
                 f"trainer.algorithm.grpo_norm_by_std is False, which does nothing to the advantages of {d.name}; leave "

@@ -14,7 +14,7 @@ import torch
 import trl
 
 from ..core.definition import Definition, definition_of
-from ..host import check, check_group_size, estimate, measures, resolve
+from ..host import check, check_group_size, estimate, measures, resolve, units
 from ..ops import sequence_logprobs
 from .hooks import MovedHookError, hook, warn_outside_tested_range
 from .hosts import HOSTS
@@ -25,7 +25,7 @@ _HOST = HOSTS["TRL"]
 _NEWER = {"multi_objective_aggregation"}
 """Options that the oldest TRL of the tested range does not have."""
 _UNSCALED = ("scale_rewards", "none")
-_TOKENS = {"mask", "token_rewards", "token_logprobs", "ref_token_logprobs"}
+_TOKENS = {"token_rewards", "token_logprobs", "ref_token_logprobs"}
 if TYPE_CHECKING:
     _Trainer = Any
 else:
@@ -40,6 +40,8 @@ class _Estimated(_Trainer):
     _hooks = ("_generate_and_score_completions", "_calculate_rewards", "_get_per_token_logps_and_entropies")
     _of_theirs: Mapping[str, Any]
     """Options that shape TRL's own advantages alone, with their defaults."""
+    _per_token: bool
+    """Whether TRL's loss takes one advantage per token."""
     _scores: torch.Tensor | None = None
     """(N, K) rewards per function, from when TRL has computed them to when we need them."""
 
@@ -129,6 +131,7 @@ class _Estimated(_Trainer):
             "groups": lambda: self._groups(scores),
             # An @estimator knows rows by their NaN, and strict=True raises on them; a plain function may ask.
             "valid": lambda: ~scores.isnan().all(1) if "valid" in self._definition.own else None,
+            "mask": cache(lambda: self._gathered(_mask(output).int()) != 0),
             "lengths": lambda: self._gathered(_mask(output).sum(1)),
         }
 
@@ -148,7 +151,7 @@ class _Estimated(_Trainer):
                 "adapter holds on to; install a version in the tested range (see `advantages adapters`), or report this"
             )
         supply = self._supply(output, scores)
-        advantages = estimate(self._estimator, supply, self._options)
+        advantages = estimate(self._estimator, supply, self._options, per_token=self._per_token)
         self._record(advantages, scores, supply["mask"]() if advantages.ndim == 2 else None)
         first = self.accelerator.process_index * len(inputs)
         advantages = advantages[first : first + len(inputs)]
@@ -183,6 +186,7 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
     """
 
     _config = trl.GRPOConfig
+    _per_token = True
     _of_theirs = MappingProxyType({"scale_rewards": "group", "multi_objective_aggregation": "sum_then_normalize"})
 
     def _words(self, config: Any) -> set[str]:
@@ -212,8 +216,8 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
         return found
 
     def _supply(self, output: dict[str, Any], scores: torch.Tensor) -> dict[str, Callable[[], Any]]:
-        mask = cache(lambda: self._gathered(_mask(output).int()) != 0)
-        own_logprobs = cache(lambda: self._token_logprobs(output))
+        supply = super()._supply(output, scores)
+        mask, own_logprobs = supply["mask"], cache(lambda: self._token_logprobs(output))
 
         def logprobs() -> torch.Tensor:
             return self._gathered(_known(sequence_logprobs(own_logprobs(), _mask(output)), output))
@@ -223,8 +227,7 @@ class GRPOTrainer(_Estimated, trl.GRPOTrainer):
             rewards = self._rewards(output, scores)[:, None]
             return torch.zeros_like(mask(), dtype=rewards.dtype).scatter(1, last, rewards)
 
-        supply = super()._supply(output, scores) | {
-            "mask": mask,
+        supply |= {
             "token_rewards": token_rewards,
             "logprobs": logprobs,
             "token_logprobs": lambda: self._gathered(own_logprobs()),
@@ -251,6 +254,7 @@ class RLOOTrainer(_Estimated, trl.RLOOTrainer):
     """
 
     _config = trl.RLOOConfig
+    _per_token = False
     _of_theirs = MappingProxyType({"normalize_advantages": False})
 
     _passes: list[torch.Tensor] | None = None
@@ -261,7 +265,7 @@ class RLOOTrainer(_Estimated, trl.RLOOTrainer):
 
     def _check(self, config: Any) -> Definition:
         d = definition_of(self._estimator)
-        if d.per_token:
+        if units(self._estimator) == ("token",):
             raise TypeError(
                 f"{d.name} gives one advantage per token, but the loss of RLOOTrainer has one per response; "
                 "use GRPOTrainer"

@@ -43,7 +43,7 @@ def register(
     name: str | None = None,
     whiten: bool = False,
 ) -> str:
-    """Put an estimator into tunix's registry, for its GRPO learners, or for its PPO learner if it is per token.
+    """Put an estimator into tunix's registry: for its GRPO learners, or for its PPO learner if it takes token_rewards.
 
     Args:
         advantage: a name in `advantages`, "package.module:function", or the function itself.
@@ -64,9 +64,9 @@ def register(
     put = hook(function_registry, "register_advantage_estimator")
     taken = hook(function_registry, "default_registry.list_functions")("advantage_estimator")
     mine = _Configuration(resolve(advantage), {} if advantage_options is None else advantage_options, whiten)
-    per_token = definition_of(mine.estimator).per_token
-    d = check(mine.estimator, _PPO if per_token else _GRPO, mine.options)
-    if whiten and not per_token:
+    for_ppo = definition_of(mine.estimator).lead == "token_rewards"
+    d = check(mine.estimator, _PPO if for_ppo else _GRPO, mine.options)
+    if whiten and not for_ppo:
         raise TypeError(f"{d.name}: whiten is for the PPO learner, but {d.name} is for GRPO learners; drop it")
 
     def free(name: str) -> bool:
@@ -79,7 +79,7 @@ def register(
         raise ValueError(f"tunix has another advantage estimator {name!r} already; pass another name")
     if name not in taken:
         _ours[name] = mine
-        put(name)(_for_ppo(mine) if per_token else _for_grpo(mine))
+        put(name)(_for_ppo(mine) if for_ppo else _for_grpo(mine))
     return name
 
 
@@ -115,6 +115,8 @@ def _for_ppo(mine: _Configuration) -> Callable[..., Any]:
         token_rewards = jnp.asarray(rewards, values.dtype)  # tunix has integers where beta is 0
         supply = {"token_rewards": lambda: token_rewards, "values": lambda: values, "mask": lambda: mask}
         advantages = estimate(mine.estimator, supply, settings)
+        if advantages.ndim == 1:
+            advantages = jnp.where(mask, advantages[:, None], 0.0)
         known = jnp.isfinite(jnp.where(mask, token_rewards, 0.0)).all(1)[:, None]
         returns = jnp.where(mask, advantages + values, 0.0)
         if "values" not in d.inputs:  # where a reward is unknown, the critic learns nothing: its own values

@@ -7,6 +7,7 @@ of the functions of verl that call it, and is read from there.
 import functools
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
@@ -188,6 +189,8 @@ class _Hosted:
             )
         supply = batch.supply()
         check(self.estimator, _HOST, {}, supply)
+        if "groups" in d.needed:  # the fully asynchronous trainer validates no configuration
+            check_group_size(d, _HOST, options, max(batch.largest_group, _local("compute_advantage", "num_repeat")))
         estimated = estimate(self.estimator, supply, options)
         batch.log(estimated)
         advantages = batch.spread(estimated)
@@ -298,6 +301,13 @@ class _Batch:
             self.sessions = sessions if len(set(sessions)) < len(sessions) else None
         self.data = data.select_idxs(self.rows)
         self.mask = self.data.batch["response_mask"] != 0
+
+    @property
+    def largest_group(self) -> int:
+        """Responses to a prompt, those of a session counted once; 0 for an empty batch."""
+        uids = self.data.non_tensor_batch["uid"].tolist()
+        sampled = set(zip(uids, self.sessions or self.rows, strict=True))
+        return max(Counter(uid for uid, _ in sampled).values(), default=0)
 
     def supply(self) -> dict[str, Callable[[], Any]]:
         """The words of the batch that verl has."""

@@ -2,6 +2,7 @@
 
 from . import estimators
 from .call import estimator
+from .compose import compose
 from .core.definition import Paper
 from .core.groups import Groups
 from .core.promises import Bound, Promises
@@ -15,6 +16,7 @@ __all__ = [
     "Paper",
     "Promises",
     "__version__",
+    "compose",
     "discounted_returns",
     "estimator",
     "masked_mean",

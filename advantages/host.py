@@ -9,14 +9,25 @@ import importlib
 import importlib.metadata
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from .backends import backend_of, library_of
 from .core import naming
-from .core.definition import Definition, definition_of
+from .core.definition import Definition, Unit, definition_of
 from .core.vocabulary import INPUTS
 
-__all__ = ["Estimator", "Flag", "Host", "check", "check_group_size", "estimate", "measures", "resolve", "with_flags"]
+__all__ = [
+    "Estimator",
+    "Flag",
+    "Host",
+    "check",
+    "check_group_size",
+    "estimate",
+    "measures",
+    "resolve",
+    "units",
+    "with_flags",
+]
 
 Estimator = Callable[..., Any]
 
@@ -80,7 +91,8 @@ def resolve(advantage: str | Estimator | None) -> Estimator:
 
     Args:
         advantage: a name in `advantages`, with or without "advantages." before it; "package.module:function" or
-            "path/to/file.py:function"; or the function itself.
+            "path/to/file.py:function"; or the function itself. Stages may follow a name:
+            "grpo+entropy_shaped.alpha=0.4+clipped.limit=5", see `advantages.compose`.
 
     Raises:
         TypeError: it is neither a string nor callable.
@@ -94,12 +106,14 @@ def resolve(advantage: str | Estimator | None) -> Estimator:
     if not isinstance(advantage, str):
         raise TypeError(f"advantage is {advantage!r}; pass a name, 'package.module:function' or a function")
     names = importlib.import_module("advantages.estimators").__all__  # by name: it is on a floor above
-    short = advantage.removeprefix("advantages.")
-    return naming.resolve(
-        short if ":" not in advantage else advantage,
+    composing = importlib.import_module("advantages.compose")  # so is this
+    name, stages = composing.parsed(advantage)
+    found = naming.resolve(
+        name if ":" in name else name.removeprefix("advantages."),
         what="estimator",
         built_in={name: f"advantages.estimators:{name}" for name in names},
     )
+    return composing.among(found, stages)
 
 
 def check(
@@ -195,17 +209,35 @@ def check_group_size(d: Definition, host: Host, settings: Mapping[str, Any], siz
 # On a batch
 
 
-def estimate(estimator: Estimator, supply: Mapping[str, Callable[[], Any]], options: Mapping[str, Any]) -> Any:
+def units(estimator: Estimator) -> tuple[Unit, ...]:
+    """What there may be one advantage of: what an estimator declares, and either for a plain function.
+
+    >>> units(resolve("gae")), units(lambda rewards, mask: rewards)
+    (('token',), ('response', 'token'))
+    """
+    d = definition_of(estimator)
+    return get_args(Unit) if d.function is estimator else (d.unit,)
+
+
+def estimate(
+    estimator: Estimator,
+    supply: Mapping[str, Callable[[], Any]],
+    options: Mapping[str, Any],
+    *,
+    per_token: bool = True,
+) -> Any:
     """Call an estimator with the words of a batch that it takes, and check what comes back.
 
     Args:
         supply: for each word that the framework can supply, a function that does; only those that the estimator
             takes are called. One that returns None says that this batch has no such word.
         options: settings of the estimator.
+        per_token: whether the framework can take one advantage per token.
 
     Returns:
-        (N,) advantages, or (N, T) with 0 where the mask is False: a finite array of floating point numbers, of the
-        batch's library and on its device, without a gradient.
+        (N,) advantages, or (N, T) with 0 where the mask is False: as the estimator's unit says, and either from a plain
+        function. A finite array of floating point numbers, of the batch's library and on its device, without a
+        gradient.
 
     Raises:
         TypeError: the estimator returned no such array.
@@ -228,8 +260,9 @@ def estimate(estimator: Estimator, supply: Mapping[str, Callable[[], Any]], opti
         raise TypeError(f"{d.name}: returned {found}; its advantages must be a {wanted} of floating point numbers")
     backend = backend_of(advantages)
     shape, mask = tuple(advantages.shape), None
-    shapes: list[tuple[int, ...]] = [(len(lead),)]
-    if len(shape) == 2 and "mask" in supply:
+    may_be = units(estimator)
+    shapes: list[tuple[int, ...]] = [(len(lead),)] if "response" in may_be else []
+    if per_token and "token" in may_be and "mask" in supply and (len(shape) == 2 or not shapes):
         mask = batch["mask"] if "mask" in batch else supply["mask"]()
         shapes.append(tuple(mask.shape))
     if shape not in shapes:

@@ -17,10 +17,11 @@ import numpy as np
 from .core.groups import Groups
 from .core.vocabulary import INPUTS
 
-__all__ = ["per_batch", "per_group", "per_response", "per_responses", "whitened"]
+__all__ = ["per_batch", "per_group", "per_response", "per_responses", "per_tokens_of_group", "whitened"]
 
 _SYMBOLS = {"r": "rewards", "s": "logprobs", "l": "lengths", "b": "baselines"}
 _TOKEN_SYMBOLS = {**_SYMBOLS, "r": "token_rewards", "v": "values"}
+_NAMED = {name for name, word in INPUTS.items() if word.kind == "ids" and not word.per_token}
 _SUMMED = [name for name, word in INPUTS.items() if word.of_trajectory == "sum"]
 
 Formula = Callable[..., Any]
@@ -55,7 +56,8 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
     """Lift `formula(r, ..., groups=, singleton=)`, for the scored rollouts of a batch, to rows.
 
     Rows that do not count are taken out, the last valid row of a trajectory stands for it (with its
-    log-probabilities and lengths summed), and results are given back to all rows of a trajectory.
+    log-probabilities and lengths summed), and results are given back to all rows of a trajectory. A formula that
+    takes `trajectories=` itself gets every row, and the ids. Keyword-only parameters that are words of ids are lists.
     `like` names the parameters where `formula` itself takes any.
     """
     names, takes = _parameters(like or formula, _SYMBOLS)
@@ -64,7 +66,7 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
     @functools.wraps(like or formula)
     def spec(*, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         rows = len(call["rewards"])
-        rollouts = _rollouts(rows, valid, trajectories)
+        rollouts = _rollouts(rows, valid, None if "trajectories" in takes else trajectories)
         columns = {name: None if call.get(name) is None else np.asarray(call[name], np.float64) for name in names}
         kept: list[list[int]] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
@@ -82,8 +84,8 @@ def per_batch(formula: Formula, *, like: Formula | None = None) -> Formula:
         if not kept:
             return result
         settings = {key: value for key, value in call.items() if key in takes}
-        if "groups" in takes:
-            settings["groups"] = _ids(call, rows, kept)
+        given = call | {"trajectories": range(rows) if trajectories is None else trajectories}
+        settings |= {name: _ids(given, name, rows, kept) for name in takes & _NAMED if given.get(name) is not None}
         arrays = [None if columns[name] is None else np.array(whole[name]) for name in names]
         for members, advantage in zip(kept, formula(*arrays, **settings), strict=True):
             result[members] = advantage
@@ -127,20 +129,26 @@ def _responses_of(formula: Formula, then: Formula | None) -> Formula:
     return per_responses(responses, like=formula, takes=after)
 
 
-def per_responses(formula: Formula, *, like: Formula | None = None, takes: Iterable[str] = ()) -> Formula:
+def per_responses(
+    formula: Formula,
+    *,
+    like: Formula | None = None,
+    takes: Iterable[str] = (),
+    symbols: dict[str, str] | None = None,
+) -> Formula:
     """Lift `formula(r, ..., groups=, lengths=)`, for the trained tokens of all scored responses, to padded rows.
 
     A column is a list with one entry per response: an array over its trained tokens, or a number. The rows of a
     trajectory are one long response.
     """
-    names, own = _parameters(like or formula, _TOKEN_SYMBOLS if like else _SYMBOLS)
+    names, own = _parameters(like or formula, symbols or (_TOKEN_SYMBOLS if like else _SYMBOLS))
     takes = own.union(takes)
 
     @functools.wraps(like or formula)
     def spec(*, mask: Any, valid: Any = None, trained: Any = None, trajectories: Any = None, **call: Any) -> Any:
         mask = np.asarray(mask) != 0
         rows, steps = mask.shape
-        columns = {name: np.asarray(call[name], np.float64) for name in names}
+        columns = {name: np.asarray(call[name], np.float64) for name in names if call.get(name) is not None}
         kept: list[list[int]] = []
         tokens: list[Any] = []
         whole: dict[str, list[Any]] = {name: [] for name in names}
@@ -158,10 +166,9 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
                 kept.append(members)
                 tokens.append(on)
                 for name in names:
-                    whole[name].append(mine[name])
+                    whole[name].append(mine.get(name))
         settings = {key: value for key, value in call.items() if key in takes}
-        if "groups" in takes:
-            settings["groups"] = _ids(call, rows, kept)
+        settings |= {name: _ids(call, name, rows, kept) for name in takes & _NAMED if call.get(name) is not None}
         if "lengths" in takes:
             settings["lengths"] = [int(on.sum()) for on in tokens]
         result = np.zeros((rows, steps))
@@ -174,8 +181,38 @@ def per_responses(formula: Formula, *, like: Formula | None = None, takes: Itera
     return spec
 
 
-def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
-    """Shift and scale all tokens of all responses to mean 0 and sample deviation 1."""
+def per_tokens_of_group(formula: Formula) -> Formula:
+    """Lift `formula(r, h, ...)`, for the scored responses of one group of at least two, to padded rows.
+
+    r is the vector of the group's rewards; every other column is a list of arrays, one per response, over its trained
+    tokens. The formula gives such a list, or one number per response.
+    """
+
+    def responses(
+        *columns: Any,
+        groups: Sequence[Hashable],
+        lengths: Sequence[int],
+        singleton: str = "zero",
+        min_scored: int = 2,
+        **settings: Any,
+    ) -> list[Any]:
+        result: list[Any] = [0.0] * len(groups)
+        for group in dict.fromkeys(groups):
+            rows = [row for row, other in enumerate(groups) if other == group]
+            if len(rows) >= min_scored:
+                some = [[column[row] for row in rows] for column in columns]
+                for row, advantages in zip(rows, formula(np.array(some[0]), *some[1:], **settings), strict=True):
+                    result[row] = advantages
+            elif singleton == "raw":
+                for row in rows:
+                    result[row] = columns[0][row]
+        return [result[row] + np.zeros(lengths[row]) for row in range(len(groups))]
+
+    return per_responses(responses, like=formula, takes=_parameters(responses, {})[1], symbols={"r": "rewards"})
+
+
+def whitened(rows: list[Any], *, weight: str, epsilon: float, ddof: int = 1) -> list[Any]:
+    """Shift and scale all tokens of all responses to mean 0 and deviation 1."""
     rows_with_tokens = [row for row in rows if len(row)]
     if not rows_with_tokens:
         return rows
@@ -185,7 +222,7 @@ def whitened(rows: list[Any], *, weight: str, epsilon: float) -> list[Any]:
     else:
         counts = np.concatenate([np.full(len(row), 1 / len(row)) for row in rows_with_tokens])
     mean = np.sum(counts * x) / np.sum(counts)
-    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - 1, 1)
+    variance = np.sum(counts * (x - mean) ** 2) / max(np.sum(counts) - ddof, 1)
     if np.ptp(x) == 0:
         return [0.0 * row for row in rows]
     return [(row - mean) / (np.sqrt(variance) + epsilon) for row in rows]
@@ -213,8 +250,8 @@ def _rollouts(rows: int, valid: Any, trajectories: Any) -> list[list[int]]:
     return list(rollouts.values())
 
 
-def _ids(call: dict[str, Any], rows: int, kept: list[list[int]]) -> list[Hashable]:
-    groups = call["groups"]
+def _ids(call: dict[str, Any], name: str, rows: int, kept: list[list[int]]) -> list[Hashable]:
+    groups = call[name]
     names = [row // groups for row in range(rows)] if isinstance(groups, int) else _names(groups)
     return [names[members[-1]] for members in kept]
 

@@ -25,6 +25,10 @@ class Backend(Protocol):
     def GROUP_AXIS(self) -> int:
         """The axis inside a group, in what `blocks` gives."""
 
+    @property
+    def REORDERS(self) -> bool:
+        """Whether groups of one size that lie scattered are better laid together; not where a shape is a program."""
+
     def kind(self, x: Any, /) -> str:
         """numpy's letter for the kind of dtype: f(loat), i(nteger), u(nsigned), b(ool), c(omplex)."""
 
@@ -61,8 +65,11 @@ class Backend(Protocol):
     def result_dtype(self, x: Any, /) -> Any:
         """The floating dtype of advantages made from rewards `x`."""
 
-    def cast(self, x: Any, dtype: Any, /) -> Any:
-        """`x` in another dtype; a number that is too large for it becomes the largest that it has."""
+    def cast(self, x: Any, dtype: Any, bounded: bool = False, /) -> Any:
+        """`x` in another dtype; a number that is too large for it becomes the largest that it has.
+
+        `bounded` says that none is too large for float32.
+        """
 
     def full(self, shape: tuple[int, ...], value: float, like: Any, /) -> Any:
         """An array of one number, with the dtype and device of `like`."""
@@ -74,7 +81,7 @@ class Backend(Protocol):
         """`x` as integers that can index."""
 
     def segment(self, reduction: str, x: Any, slots: Any, count: int, /) -> Any:
-        """Reduce (N,) `x` to (count,): the "sum", "min" or "max" over the rows of each slot."""
+        """Reduce (N,) `x` to at least (count,): the "sum", "min" or "max" over the rows of each slot."""
 
     def blocks(self, x: Any, size: int, /) -> Any:
         """(N,) `x` cut into groups of `size` neighbouring rows: two axes, one of them inside the group."""

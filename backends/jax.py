@@ -15,6 +15,8 @@ STATIC = True
 
 GROUP_AXIS = -1
 
+REORDERS = False
+
 
 def kind(x: Any) -> str:
     if jnp.issubdtype(x.dtype, jnp.floating):  # bfloat16 has another letter in numpy
@@ -67,10 +69,12 @@ def result_dtype(x: Any) -> Any:
     return x.dtype if kind(x) == "f" else jnp.result_type(float)
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
     most = float(jnp.finfo(dtype).max)  # type: ignore[no-untyped-call]
+    if bounded and most > 1e30:
+        return x.astype(dtype)
     return jnp.clip(x, -most, most).astype(dtype)
 
 
@@ -87,8 +91,8 @@ def index(x: Any) -> Any:
 
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
-    many = max(count, x.shape[0])  # a shape that does not change with the groups of each batch
-    return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=many)
+    # As many segments as rows, whatever the number of groups: a batch with other groups compiles nothing anew.
+    return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=x.shape[0])
 
 
 def blocks(x: Any, size: int) -> Any:

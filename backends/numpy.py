@@ -15,6 +15,8 @@ STATIC = False
 
 GROUP_AXIS = 0  # so that numpy's inner loops are long
 
+REORDERS = True
+
 
 def kind(x: Any) -> str:
     return str(x.dtype.kind)
@@ -63,9 +65,11 @@ def result_dtype(x: Any) -> Any:
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
+    if bounded and float(np.finfo(dtype).max) > 1e30:
+        return x.astype(dtype)
     with np.errstate(over="ignore"):
         result = x.astype(dtype)
     return np.nan_to_num(result, copy=False) if np.isinf(result).any() else result

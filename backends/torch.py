@@ -13,11 +13,15 @@ STATIC = False
 
 GROUP_AXIS = -1
 
+REORDERS = True
+
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
 
 
-_FLOAT64 = ("cpu", "cuda", "meta", "xpu")
-"""Devices whose float64 is complete; statistics of responses are small, so that its speed does not matter."""
+_SMALL = 8_192
+"""Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
+_FLOAT64 = ("cuda", "meta", "xpu")
+"""Accelerators whose float64 is complete: statistics of responses are small there whatever their number."""
 
 
 def kind(x: Any) -> str:
@@ -73,18 +77,20 @@ def working(x: Any) -> Any:
 
 
 def wide(x: Any) -> Any:
-    return x.to(torch.float64 if x.device.type in _FLOAT64 else torch.float32)
+    if x.dtype == torch.float64 or x.device.type in _FLOAT64 or (x.device.type == "cpu" and x.numel() <= _SMALL):
+        return x.to(torch.float64)
+    return x.to(torch.float32)
 
 
 def result_dtype(x: Any) -> Any:
     return x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
     most = torch.finfo(dtype).max
-    return x.clamp(-most, most).to(dtype)
+    return x.to(dtype) if bounded and most > 1e30 else x.clamp(-most, most).to(dtype)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from ..backends import backend_of
-from ..core.definition import Definition, Paper, Shapes, Unit, define
+from ..core.definition import Definition, Paper, Ranges, Shapes, Unit, define
 from ..core.groups import Groups
 from ..core.promises import Promises
 from ..core.settings import nearest
@@ -14,7 +14,7 @@ from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
 from .ranks import gathered
 from .rows import rows_estimated
-from .trajectories import last_rows, long_rows
+from .trajectories import check_nested, last_rows, long_rows
 
 __all__ = ["estimator"]
 
@@ -30,6 +30,7 @@ def estimator(
     promises: Promises | None = None,
     shapes: Shapes | None = None,
     paper: Paper | None = None,
+    ranges: Ranges | None = None,
 ) -> Callable[[F], F]:
     """Make an estimator of a function whose positional parameters are inputs and keyword-only ones settings.
 
@@ -37,7 +38,8 @@ def estimator(
     and `groups` (and every other word of ids) as `Groups`. Around it, the estimator
 
     - refuses wrong libraries, devices, shapes, dtypes, names and settings with a sentence;
-    - understands `valid`, `trained`, `strict`, `trajectories` and `across`, and where it takes groups `singleton` and
+    - understands `valid`, `trained`, `strict`, `trajectories` (unless the function takes them itself, because its rows
+      are the steps of a rollout, in order) and `across`, and where it takes groups `singleton` and
       `min_scored` (unless the function takes those itself);
     - leaves rows with a non-finite input out of every statistic, and gives them advantage 0;
     - moves rewards from masked tokens to the last trained token before them;
@@ -50,6 +52,8 @@ def estimator(
         promises: what holds beyond what all estimators promise; the test kit checks it.
         shapes: inputs with another shape than the vocabulary's: `{"rewards": (("N", "K"),)}`.
         paper: where it was published.
+        ranges: numbers that an input may be, where the formula means nothing for others, as in
+            `{"rewards": Range(0.0, 1.0)}`; others are refused, wherever values can be read without waiting for them.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
@@ -58,7 +62,7 @@ def estimator(
         raise TypeError("estimator: got a function without parentheses; write @estimator() or @estimator(spec=...)")
 
     def decorate(function: F) -> F:
-        definition = define(function, spec, promises, shapes, unit=unit, paper=paper)
+        definition = define(function, spec, promises, shapes, unit=unit, paper=paper, ranges=ranges)
 
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:
@@ -118,21 +122,23 @@ def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
 def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     call = _bind(d, args, kwargs)
     for key, check in d.checks.items():
-        check.check(d.name, key, call[key])
-    arrays = {name: call[name] for name in d.inputs if INPUTS[name].kind != "ids"}
+        if call[key] is not d.settings[key]:
+            check.check(d.name, key, call[key])
+    arrays = {name: call[name] for name in d.arrays if call[name] is not None}
     sizes = check_arrays(d.name, arrays, d.shapes)
     lead = call[d.lead]
     backend = backend_of(lead)
 
-    inputs = {
-        name: backend.stop_gradient(x) if INPUTS[name].kind != "flag" else x if backend.kind(x) == "b" else x != 0
-        for name, x in arrays.items()
-        if x is not None
-    }
-    given = {name: call[name] for name in d.inputs if INPUTS[name].kind == "ids" and call[name] is not None}
+    inputs = {}
+    for name, x in arrays.items():
+        if INPUTS[name].kind != "flag":
+            inputs[name] = backend.stop_gradient(x)
+        else:
+            inputs[name] = x if backend.kind(x) == "b" else x != 0
+    given = {name: call[name] for name in d.ids if call[name] is not None}
     settings = {key: call[key] for key in d.settings}
     for key, x in settings.items():
-        if getattr(x, "shape", None) == ():  # a number that may be traced
+        if x is not d.settings[key] and getattr(x, "shape", None) == ():  # a number that may be traced
             settings[key] = backend_of(x).stop_gradient(x)
     rows, own = sizes["N"], None
     spans = "groups" in given or "trajectories" in given or d.promises.spans_batch
@@ -147,7 +153,10 @@ def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         else:
             ids[name] = check_ids(d.name, name, x, rows, (d.lead, lead))
     trajectories: Groups | None = ids.pop("trajectories", None)
-    if trajectories is None:
+    if trajectories is not None and "trajectories" in d.own:
+        check_nested(d, ids, trajectories)
+        result = rows_estimated(d, backend, inputs, {**ids, "trajectories": trajectories}, settings)
+    elif trajectories is None:
         result = rows_estimated(d, backend, inputs, ids, settings)
     else:
         result = (long_rows if d.per_token else last_rows)(d, backend, inputs, ids, trajectories, settings)

@@ -14,6 +14,10 @@ from ..ops.tokens import carried_rewards
 __all__ = ["rows_estimated"]
 
 
+_ORDINARY = 1e9
+"""Rewards below this have advantages that fit every dtype but float16, and squares that fit float32."""
+
+
 def rows_estimated(
     d: Definition, backend: Backend, inputs: dict[str, Any], ids: dict[str, Any], settings: dict[str, Any]
 ) -> Any:
@@ -53,16 +57,17 @@ def _estimate(
 ) -> Any:
     """The function on clean rows; what does not count goes in as zeros and comes out as zero."""
     lead = inputs[d.lead]
-    clean: dict[str, Any] = dict.fromkeys(d.own & INPUTS.keys())
+    clean: dict[str, Any] = dict.fromkeys(d.own_inputs)
     mask = inputs.get("mask")
     if mask is not None and scored is not None:
         mask = mask & scored[:, None]
-    clean["mask"] = mask
     for name, x in inputs.items():
-        word = INPUTS[name]
-        if name not in d.own or name == "mask":
+        if name not in clean:
             continue
-        if word.kind == "flag":
+        word = INPUTS[name]
+        if name == "mask":
+            clean[name] = mask
+        elif word.kind == "flag":
             clean[name] = where(mask if word.per_token else scored, x, False)
         elif name == "token_rewards" and mask is not None:
             clean[name] = carried_rewards(x, mask)
@@ -82,13 +87,15 @@ def _estimate(
         else:
             clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
 
+    for name in d.ranges:
+        _check_range(d, backend, name, clean.get(name))
     shrink = _shrink(d, backend, inputs, clean, most)
     if shrink is not None:
         clean |= {name: x * shrink for name, x in clean.items() if x is not None and INPUTS[name].reward_unit}
     own = {key: value for key, value in settings.items() if key in d.own}
     result = d.function(
         *(clean[name] for name in d.positional),
-        **{name: x for name, x in clean.items() if name in d.own and name not in d.positional},
+        **{name: x for name, x in clean.items() if name not in d.positional},
         **own,
     )
     _check_shape(d, result, tuple(inputs["mask"].shape) if d.per_token else tuple(lead.shape[:1]))
@@ -99,7 +106,9 @@ def _estimate(
     if shrink is not None and d.promises.scale == "equivariant":
         most_possible = backend.largest(result) * shrink  # what is too large becomes the largest there is
         result = backend.xp.clip(result, -most_possible, most_possible) / shrink
-    return where(mask if d.per_token else scored, backend.cast(result, backend.result_dtype(lead)), 0.0)
+    bounded = most is not None and most < _ORDINARY
+    result = backend.cast(result, backend.result_dtype(lead), bounded)
+    return where(mask if d.per_token else scored, result, 0.0)
 
 
 def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
@@ -111,12 +120,29 @@ def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
         )
 
 
+def _check_range(d: Definition, backend: Backend, name: str, x: Any) -> None:
+    if x is None or not backend.on_host(x):
+        return
+    allowed = d.ranges[name]
+    low, high = backend.extent(x)
+    if low >= allowed.low and high <= allowed.high and not (allowed.whole and bool((x != backend.xp.round(x)).any())):
+        return
+    outside = (x < allowed.low) | (x > allowed.high)
+    outside = (outside | (x != backend.xp.round(x)) if allowed.whole else outside).reshape(x.shape[0], -1).any(1)
+    rows = [row for row, bad in enumerate(outside.tolist()) if bad]
+    raise ValueError(
+        f"{d.name}: {name} of rows {few(rows)} include {x[rows[0]].reshape(-1).tolist()[0]:g}; each must be {allowed}"
+    )
+
+
 def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict[str, Any], most: float | None) -> Any:
     """A factor that keeps the squares of huge rewards finite, or None where none is needed.
 
     Numbers that were widened have the room already. For others the power of two is chosen on the host by looking,
     and in a compiled function within it, where that costs no pass of its own.
     """
+    if most is not None and most < _ORDINARY:
+        return None
     if d.promises.scale is None and not d.by_component:  # components are normalised one by one
         return None
     words = [

@@ -12,7 +12,7 @@ from ..ops.elementwise import where
 from ..ops.groupwise import group_sum
 from .rows import rows_estimated
 
-__all__ = ["last_rows", "long_rows"]
+__all__ = ["check_nested", "last_rows", "long_rows"]
 
 
 def _latest(backend: Backend, inputs: dict[str, Any], trajectories: Groups, lead: Any) -> Any:
@@ -23,7 +23,8 @@ def _latest(backend: Backend, inputs: dict[str, Any], trajectories: Groups, lead
     return backend.index(backend.xp.clip(latest, -1.0, None))
 
 
-def _check_nested(d: Definition, ids: dict[str, Any], trajectories: Groups) -> None:
+def check_nested(d: Definition, ids: dict[str, Any], trajectories: Groups) -> None:
+    """Refuse a trajectory that lies in two groups, where that can be seen without waiting."""
     groups = ids.get("groups")
     if groups is None or not groups.on_host or not trajectories.on_host:
         return
@@ -45,7 +46,7 @@ def last_rows(
     settings: dict[str, Any],
 ) -> Any:
     """Let each trajectory's last valid row stand for it, and give its advantage to all its valid rows."""
-    _check_nested(d, ids, trajectories)
+    check_nested(d, ids, trajectories)
     lead = inputs[d.lead]
     latest = _latest(backend, inputs, trajectories, lead)[trajectories.slots_like(lead)]
     stands = latest == backend.arange(lead.shape[0], lead)
@@ -66,7 +67,7 @@ def long_rows(
     settings: dict[str, Any],
 ) -> Any:
     """Lay the rows of a trajectory end to end, in their order, as the one long response that they are."""
-    _check_nested(d, ids, trajectories)
+    check_nested(d, ids, trajectories)
     if not trajectories.on_host:
         raise ValueError(
             f"{d.name}: trajectories are on an accelerator or inside a compiled function, where their sizes are "

@@ -3,14 +3,15 @@
 import argparse
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import estimators
 from ..core.naming import resolve
-from ..testing.conforms import Verdict, verdicts
-from ..testing.subject import Subject, installed_libraries
+from ..host import resolve as estimator_named
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from ..testing.conforms import Verdict
+
+__all__ = ["add_arguments", "run"]
 
 _MARKS = {
     "holds": ("green", "holds"),
@@ -20,20 +21,53 @@ _MARKS = {
 }
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `advantages check`."""
+    libraries = ("numpy", "torch", "jax")
+    parser.add_argument("estimator", help="a name in `advantages`, package.module:function or path/file.py:function")
+    parser.add_argument("--spec", help="an oracle to compare with, package.module:function")
+    parser.add_argument(
+        "--library",
+        default="numpy",
+        choices=libraries,
+        help="array library that the properties are checked on (default: numpy)",
+    )
+    parser.add_argument(
+        "--libraries",
+        nargs="+",
+        choices=libraries,
+        help="libraries that must agree (default: all installed ones for an @estimator, else none)",
+    )
+    parser.add_argument(
+        "--singleton", default="zero", choices=("zero", "raw"), help="what a lone response gets (default: zero)"
+    )
+    parser.add_argument("--examples", type=int, default=100, help="examples that each check draws (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the examples (default: 0)")
+    parser.add_argument(
+        "--expect-failure",
+        action="append",
+        default=[],
+        metavar="CHECK=REASON",
+        help="a check that is known to fail, and why; may be given several times",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Print a verdict per property; 1 where one fails, else 0."""
     from rich.console import Console
     from rich.text import Text
+
+    from ..testing.conforms import verdicts
+    from ..testing.subject import Subject, installed_libraries
 
     console = Console(highlight=False, soft_wrap=True)
     expected = dict(_pair(text) for text in options.expect_failure)
     for library in {options.library, *(options.libraries or ())}:
         if library not in installed_libraries():
             raise SystemExit(f"--library {library}: not installed; pip install 'rl-advantages[{library}]'")
-    built_in = {name: f"advantages.estimators:{name}" for name in estimators.__all__}
     try:
         subject = Subject(
-            resolve(options.estimator, what="estimator", built_in=built_in),
+            estimator_named(options.estimator),
             spec=resolve(options.spec, what="spec") if options.spec else None,
             library=options.library,
             libraries=options.libraries,
@@ -72,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _show(console: Any, text: Callable[..., Any], verdict: Verdict) -> None:
+def _show(console: Any, text: Callable[..., Any], verdict: "Verdict") -> None:
     style, mark = _MARKS[verdict.outcome]
     console.print(text(f"  {mark:<8}", style=style).append(verdict.check.sentence, style="default"))
     if verdict.outcome in ("fails", "holds unexpectedly"):

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..evaluation.settings import Settings
+from ..version import __version__
 from .fields import MAP, pairs
 
 __all__ = ["add_arguments", "run"]
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
             raise
         raise SystemExit(_out_of_memory(reason, settings, folder)) from None
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"advantages eval: {str(error).removeprefix('eval: ')}") from None
+        raise SystemExit(f"advantages eval: {error}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -122,7 +123,10 @@ def _resumed(given: dict[str, Any]) -> tuple[Path, Settings]:
     try:
         return folder, Settings(**{**written, "k": tuple(written["k"]), **given})
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{folder} is of another version ({error}); use that version") from None
+        raise ValueError(
+            f"{folder} was written by {Record.version(folder)} of rl-advantages, but this is {__version__} ({error}); "
+            "use that version"
+        ) from None
 
 
 def _evaluate(settings: Settings, folder: Path) -> int:
@@ -131,10 +135,11 @@ def _evaluate(settings: Settings, folder: Path) -> int:
 
     from ..evaluation.display import Display
     from ..evaluation.evaluate import evaluate
+    from ..files import disk_errors
 
     disable_progress_bar()
     disable_progress_bars()
-    with Display(f"{Path(settings.model).name} on {settings.benchmark}") as display:
+    with disk_errors(folder), Display(f"{Path(settings.model).name} on {settings.benchmark}") as display:
         results = evaluate(settings, folder, display)
     display.table(results)
     display.paths(folder)

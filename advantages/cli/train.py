@@ -5,10 +5,12 @@ import ast
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from ..compose import stages_of
 from ..core.naming import nearest
 from ..runs.config import GROUPS, Config
 from .fields import MAP, pairs
@@ -48,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VALUE",
         default=argparse.SUPPRESS,
         help="a setting of the estimator, such as --estimator.temperature 3",
+    )
+    groups["learning"].add_argument(
+        "--then",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="STAGE.SETTING=VALUE",
+        help="a stage before or after the estimator, such as entropy_shaped.alpha=0.4; may be given several times",
     )
     run = groups["run"]
     run.add_argument("--seeds", type=int, default=argparse.SUPPRESS, help="how many seeds, from --seed on (default: 1)")
@@ -120,8 +129,13 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
-    from ..runs.record import free_folder
+Hold = Callable[[], AbstractContextManager[Path]]
+"""Claims the folder of an experiment."""
+
+
+def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, list[tuple[str, Config]]]:
+    from ..runs.inputs import located
+    from ..runs.record import new_folder
 
     if "data" in given and "task" in given:
         raise ValueError(f"got both --data {given['data']} and --task {given['task']}; pass one of them")
@@ -131,29 +145,27 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
     estimators = parse_estimator(fields.pop("estimator", "grpo"))
     if "rewards" in fields:
         fields["rewards"] = _parse_rewards(fields["rewards"])
+    stages_of(given.get("then", []))
+    then = "".join(f"+{text}" for text in given.get("then", []))
     first, count = fields.pop("seed", 0), given.get("seeds", 1)
     if count < 1:
         raise ValueError(f"--seeds {count}: pass a number of at least 1")
     configs = [
-        Config(**fields, estimator=_absolute(name), options={**own, **settings}, seed=first + k)
+        Config(**fields, estimator=name + then, options={**own, **settings}, seed=first + k)
         for k in range(count)
         for name, own in estimators
     ]
     if twice := [c.label for n, c in enumerate(configs) if c in configs[:n]]:
         raise ValueError(f"--estimator: {twice[0]} is named twice; name it once")
-    folder = free_folder(given["runs"], given.get("name"))
-    if len(configs) == 1:
-        return folder, [(folder, configs[0])]
-    return folder, [(folder / f"{c.label}-seed{c.seed}".replace("/", "_"), c) for c in configs]
+    names = [f"{c.label}-seed{c.seed}".replace("/", "_") for c in configs] if len(configs) > 1 else ["."]
+    return (
+        lambda: new_folder(given["runs"], given.get("name")),
+        [(name, located(config)) for name, config in zip(names, configs, strict=True)],
+    )
 
 
-def _absolute(estimator: str) -> str:
-    """With the whole path of a file, so that a resumption finds it from anywhere."""
-    file, colon, name = estimator.rpartition(":")
-    return f"{Path(file).expanduser().resolve()}:{name}" if colon and file.endswith(".py") else estimator
-
-
-def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, list[tuple[Path, Config]]]:
+def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, list[tuple[str, Config]]]:
+    from ..files import claim
     from ..training.experiment import read_experiment
 
     folder = given["resume"]
@@ -162,7 +174,7 @@ def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Path, li
             f"--resume takes every setting from {folder}, but {', '.join(extra)} was given, too; drop it, "
             "or start another run"
         )
-    return folder, read_experiment(folder)
+    return lambda: claim(folder), read_experiment(folder)
 
 
 def train(options: argparse.Namespace, more: Sequence[str]) -> int:
@@ -170,10 +182,10 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
     given = vars(options)
     try:
         settings = _more_settings(more)
-        folder, runs = (_old_runs if "resume" in given else _new_runs)(given, settings)
-        return _train(folder, _check(runs))
+        hold, runs = (_old_runs if "resume" in given else _new_runs)(given, settings)
+        return _train(hold, _check(runs))
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"advantages train: {str(error).removeprefix('train: ')}") from None
+        raise SystemExit(f"advantages train: {error}") from None
     except RuntimeError as error:
         import torch
 
@@ -186,7 +198,7 @@ def train(options: argparse.Namespace, more: Sequence[str]) -> int:
         ) from None
 
 
-def _check(runs: Sequence[tuple[Path, Config]]) -> list[tuple[Path, Config]]:
+def _check(runs: Sequence[tuple[str, Config]]) -> list[tuple[str, Config]]:
     """Refuse what cannot work before anything is loaded or made; the runs, with the number of held-out problems."""
     from ..training.checks import check_estimator, try_estimator
     from ..training.scoring import make_rewards
@@ -208,33 +220,37 @@ def _check(runs: Sequence[tuple[Path, Config]]) -> list[tuple[Path, Config]]:
     return checked
 
 
-def _train(folder: Path, runs: Sequence[tuple[Path, Config]]) -> int:
-    from ..files import write_json
+def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
+    from ..files import disk_errors, write_json
     from ..reports.charts import plot_curves
-    from ..reports.comparison import compare_records, write_comparison
+    from ..reports.comparison import write_comparison
     from ..reports.run import write_report
     from ..runs.record import RunFolder, as_dicts, read_record
-    from ..training.experiment import Stopped, run
+    from ..runs.select import compare_records
+    from ..training.experiment import Stopped, processes, run
     from .progress import Display
 
-    try:
-        with Display([config for _, config in runs]) as display:
-            outcomes = run(runs, folder, display)
-    except Stopped as stopped:
-        if os.environ.get("RANK", "0") == "0":
-            write_report(next(path for path, _ in runs if not RunFolder(path).finished))
-        print(f"\n{stopped}, and saved; go on with: advantages train --resume {folder}", file=sys.stderr)
-        return 128 + stopped.signal_number
-    if display.main:
-        compared = compare_records([read_record(path) for path, _ in runs])
-        display.results(compared.comparison)
-        write_json(folder / "results.json", as_dicts(outcomes))
-        plot_curves(as_dicts(outcomes), folder / "curves.png")
-        reports = [write_report(path) for path, _ in runs]
-        report = reports[0] if len(runs) == 1 else write_comparison(compared, folder)["report"]
-        metrics = folder / ("metrics.jsonl" if len(runs) == 1 else "*/metrics.jsonl")
-        paths = {"report": report, "plot": folder / "curves.png", "results": folder / "results.json"}
-        display.paths({**paths, "metrics": metrics})
+    world = processes(named[0][1])
+    with world.held(hold) as folder, disk_errors(folder):
+        runs = [(folder / name, config) for name, config in named]
+        try:
+            with Display([config for _, config in runs]) as display:
+                outcomes = run(runs, folder, display, world)
+        except Stopped as stopped:
+            if world.main:
+                write_report(next(path for path, _ in runs if not RunFolder(path).finished))
+            print(f"\n{stopped}, and saved; go on with: advantages train --resume {folder}", file=sys.stderr)
+            return 128 + stopped.signal_number
+        if world.main:
+            compared = compare_records([read_record(path) for path, _ in runs])
+            display.results(compared.comparison, compared.legend)
+            write_json(folder / "results.json", as_dicts(outcomes))
+            plot_curves(as_dicts(outcomes), folder / "curves.png")
+            reports = [write_report(path) for path, _ in runs]
+            report = reports[0] if len(runs) == 1 else write_comparison(compared, folder)["report"]
+            metrics = folder / ("metrics.jsonl" if len(runs) == 1 else "*/metrics.jsonl")
+            paths = {"report": report, "plot": folder / "curves.png", "results": folder / "results.json"}
+            display.paths({**paths, "metrics": metrics})
     return 0
 
 
@@ -261,9 +277,10 @@ def compare_runs(options: argparse.Namespace) -> int:
     """Compare recorded runs; the exit status."""
     from rich.console import Console
 
-    from ..reports.comparison import compare_records, read_records, write_comparison
-    from ..runs.record import free_folder
-    from .progress import tables
+    from ..files import claim_free
+    from ..reports.comparison import write_comparison
+    from ..reports.tables import tables
+    from ..runs.select import compare_records, read_records
 
     try:
         records, unfinished = read_records(options.folders, finished_only=options.finished_only)
@@ -271,14 +288,17 @@ def compare_runs(options: argparse.Namespace) -> int:
             records, baseline=options.baseline, different_tasks=options.different_tasks, unfinished=unfinished
         )
     except ValueError as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"advantages compare-runs: {error}") from None
     alone = options.folders[0] if len(options.folders) == 1 else None
-    folder = options.out or alone or free_folder(Path("runs"), None, "compare")
-    paths = write_comparison(compared, folder)
+    chosen = options.out or alone
+    with nullcontext(chosen) if chosen else claim_free(Path("runs"), "compare") as folder:
+        paths = write_comparison(compared, folder)
     console = Console(highlight=False)
     for table in tables(compared.comparison):
         console.print(table)
         console.print()
+    for name, whole in compared.legend.items():
+        console.print(f"{name} is {whole}", markup=False, soft_wrap=True)
     for note in compared.notes:
         console.print(note, markup=False, soft_wrap=True)
     for name, path in paths.items():

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from .promises import Promises
-from .settings import MinScored, Setting, nearest
+from .settings import MinScored, Range, Setting, nearest
 from .types import Singleton
 from .vocabulary import INPUTS
 
-__all__ = ["Definition", "Paper", "Shapes", "Unit", "define", "definition_of"]
+__all__ = ["Definition", "Paper", "Ranges", "Shapes", "Unit", "define", "definition_of"]
 
 Shapes = Mapping[str, tuple[tuple[str, ...], ...]]
+Ranges = Mapping[str, Range]
 Unit = Literal["response", "token"]
 
 
@@ -48,8 +49,16 @@ class Definition(NamedTuple):
     """Defaults of the settings."""
     checks: Mapping[str, Setting]
     shapes: Shapes
+    ranges: Ranges
+    """Numbers that an input may be, where the formula means nothing for others."""
     own: frozenset[str]
     """Parameters of the function itself; the call takes care of the rest."""
+    arrays: tuple[str, ...]
+    """Inputs that are numbers or flags."""
+    ids: tuple[str, ...]
+    """Inputs that are ids."""
+    own_inputs: tuple[str, ...]
+    """Inputs that the function itself takes."""
     spec: Callable[..., Any] | None
     promises: Promises
     paper: Paper | None
@@ -90,14 +99,15 @@ def define(
     *,
     unit: Unit | None = None,
     paper: Paper | None = None,
+    ranges: Ranges | None = None,
     extended: bool = True,
 ) -> Definition:
     """Read a function's signature against the vocabulary.
 
     Args:
         function: any callable with a signature.
-        spec, promises, shapes, unit, paper: as in `estimator`. Without a unit, a function that takes a mask is read as
-            one that gives an advantage per token.
+        spec, promises, shapes, unit, paper, ranges: as in `estimator`. Without a unit, a function that takes a mask
+            is read as one that gives an advantage per token.
         extended: whether the words that the call takes care of (`valid`, `strict` ...) belong to the signature.
 
     Raises:
@@ -142,17 +152,22 @@ def define(
         settings |= {key: added[key] for key in added if key in options}
         checks |= {key: Setting(options[key]) for key in added if key in options}
     extra = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value) for key, value in added.items()]
+    words = (*inputs, *(key for key in added if key in INPUTS))
     return Definition(
         name=name,
         function=function,
         unit=unit or ("token" if "mask" in inputs else "response"),
-        inputs=(*inputs, *(key for key in added if key in INPUTS)),
+        inputs=words,
         needed=tuple(p.name for p in inputs.values() if p.default is p.empty),
         positional=tuple(p.name for p in inputs.values() if p.kind is not p.KEYWORD_ONLY),
         settings=settings,
         checks=checks,
         shapes=shapes or {},
+        ranges=ranges or {},
         own=frozenset(p.name for p in parameters),
+        arrays=tuple(word for word in words if INPUTS[word].kind != "ids"),
+        ids=tuple(word for word in words if INPUTS[word].kind == "ids"),
+        own_inputs=tuple(inputs),
         spec=spec,
         promises=promises or Promises(),
         paper=paper,

@@ -1,9 +1,8 @@
 """Which responses answer the same prompt: the one place where ids become groups."""
 
-import functools
 import math
 import sys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,12 +136,31 @@ class Groups:
             slots, count, _ = _dense_array((names + np.arange(rows)[:, None] * (steps * rows + 1)).reshape(-1))
             return made._fill(slots, count, None, None, (rows, steps))
         xp = backend.xp
-        order = xp.argsort(ids, -1, stable=True)
+        order = xp.argsort(ids, stable=True)
         row = backend.arange(rows, ids)[:, None]
         ids = ids[row, order]
         new = xp.concatenate([xp.ones_like(ids[:, :1], dtype=bool), ids[:, 1:] != ids[:, :-1]], 1)
         slots = (xp.cumsum(new, 1) - 1 + row * steps)[row, xp.argsort(order, -1)]
         return made._fill(slots.reshape(-1), rows * steps, None, None, (rows, steps))
+
+    @classmethod
+    def of_pairs(cls, first: "Groups", second: "Groups") -> "Groups":
+        """Groups of the rows that are together in both; the first says which rows are scored.
+
+        >>> Groups.of_pairs(Groups(["a", "a", "b"]), Groups(["x", "y", "x"])).slots
+        array([0, 1, 2])
+        """
+        if first.on_host and second.on_host:
+            return cls(first.slots * second.count + second.slots).where(first.scored)
+        like = first.slots if second.on_host else second.slots
+        a, b = first.slots_like(like), second.slots_like(like)
+        xp = backend_of(like).xp
+        by_second = xp.argsort(b, stable=True)
+        order = by_second[xp.argsort(a[by_second], stable=True)]
+        a, b = a[order], b[order]
+        new = xp.concatenate([xp.zeros_like(a[:1], dtype=bool), (a[1:] != a[:-1]) | (b[1:] != b[:-1])])
+        slots = xp.cumsum(new, 0)[xp.argsort(order)]
+        return cls.__new__(cls)._fill(slots, len(first), None, first.scored, (len(first),))
 
     @property
     def slots(self) -> Any:
@@ -212,6 +230,11 @@ class Groups:
         return self._tables[key]
 
     @property
+    def smallest(self) -> int:
+        """Rows of the smallest group; needs slots on the host."""
+        return self.size if self.size is not None else int(self.members.sizes.min(initial=len(self)))
+
+    @property
     def members(self) -> "Members":
         """The rows of each group, for estimators that compare them pair by pair; needs slots on the host."""
         if "members" not in self._tables:
@@ -245,18 +268,64 @@ def _register_with_jax() -> None:
 _pytrees: list[type] = []
 
 
+def _table(make: Callable[[Any], Any]) -> Any:
+    """A property that is made once; functools' own takes a lock, through which no compiler of torch can see."""
+
+    def get(self: Any) -> Any:
+        if make.__name__ not in self.made:
+            self.made[make.__name__] = make(self)
+        return self.made[make.__name__]
+
+    return property(get, doc=make.__doc__)
+
+
 class Members:
-    """Rows ordered by group, and the groups' sizes: the index tables behind pairwise estimators."""
+    """Rows ordered by group, and the groups' sizes; each table is made when it is first asked for."""
 
     def __init__(self, groups: Groups) -> None:
-        slots = groups.slots
-        self.order = np.argsort(slots, kind="stable")
-        self.sizes = np.bincount(slots, minlength=groups.count)
-        self.sizes_of_rows = self.sizes[slots].astype(np.float64)
-        self.edges = np.concatenate([[0], np.cumsum(self.sizes)])
-        self.starts = self.edges[:-1]
+        self.slots, self.count = groups.slots, groups.count
+        self.made: dict[str, Any] = {}
 
-    @functools.cached_property
+    @_table
+    def order(self) -> Any:
+        """Rows, those of the first group first."""
+        slots = self.slots.astype(np.uint16) if self.count < 1 << 16 else self.slots  # 16 bits are sorted by radix
+        return np.argsort(slots, kind="stable")
+
+    @_table
+    def place(self) -> Any:
+        """Where each row stands in `order`."""
+        place = np.empty_like(self.order)
+        place[self.order] = np.arange(len(place))
+        return place
+
+    @_table
+    def sizes(self) -> Any:
+        """Rows of each group."""
+        return np.bincount(self.slots, minlength=self.count)
+
+    @_table
+    def size(self) -> int | None:
+        """Rows of every group, where all have as many."""
+        sizes = self.sizes
+        return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
+
+    @_table
+    def edges(self) -> Any:
+        """(count + 1,) where each group begins in `order`, and where the last one ends."""
+        return np.concatenate([[0], np.cumsum(self.sizes)])
+
+    @_table
+    def starts(self) -> Any:
+        """Where each group begins in `order`."""
+        return self.edges[:-1]
+
+    @_table
+    def first(self) -> Any:
+        """(N,) the first row of each row's group."""
+        return self.order[self.starts][self.slots]
+
+    @_table
     def tables(self) -> list[tuple[Any, Any]]:
         """Tables with a group in each row of (P, G), and where they are filled (None: everywhere).
 
@@ -275,7 +344,7 @@ class Members:
             made.append((self.order[at], None if filled.all() else filled))
         return made
 
-    @functools.cached_property
+    @_table
     def back(self) -> Any:
         """(N,) where each row stands in the tables, laid end to end."""
         back, start = np.empty_like(self.order), 0

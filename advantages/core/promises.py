@@ -46,6 +46,8 @@ class _Fields(NamedTuple):
     """The same, in units of the gap between the group's highest and lowest reward."""
     unbiased: Callable[[int], float] | None = None
     """The mean of A * grad log pi over groups of n is this factor times the gradient of the expected reward."""
+    equals_get_zero: bool = True
+    """A group of equal rewards gets exactly zero; what all estimators promise, but those that push such groups."""
 
 
 class Promises(_Fields):
@@ -72,7 +74,7 @@ class Promises(_Fields):
             if name == "scale":
                 if value is not None and value not in _SCALES:
                     raise ValueError(f"Promises: scale is {value!r}; {_nearest(value, _SCALES)}")
-            elif _Fields._field_defaults[name] is False:
+            elif isinstance(_Fields._field_defaults[name], bool):
                 if not isinstance(value, bool):
                     raise TypeError(f"Promises: {name} is {value!r}; pass True or False")
             elif value is not None:

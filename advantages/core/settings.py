@@ -93,7 +93,7 @@ class Setting:
         right_type = (number and self.ranges) or any(type(value) is type(word) for word in self.literals)
         if right_type:
             raise ValueError(f"{who}: {name} is {value!r}; pass {self.expected}")
-        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass {self.expected}")
+        raise TypeError(f"{who}: {name} is {value!r:.60}; pass {self.expected}")
 
 
 _NAMES: dict[Any, str] = {bool: "True or False", int: "a whole number", float: "a number"}

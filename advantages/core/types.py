@@ -16,6 +16,7 @@ __all__ = [
     "Ids",
     "RowOptions",
     "Singleton",
+    "StepOptions",
     "Vector",
 ]
 
@@ -71,5 +72,16 @@ class BatchOptions(RowOptions, total=False):
 class GroupOptions(BatchOptions, total=False):
     """Words that estimators over groups understand."""
 
+    singleton: Singleton
+    min_scored: int
+
+
+class StepOptions(TypedDict, total=False):
+    """Words of estimators whose rows are the steps of rollouts."""
+
+    valid: Any
+    trained: Any
+    strict: bool
+    across: Any
     singleton: Singleton
     min_scored: int

@@ -106,6 +106,9 @@ INPUTS: dict[str, Input] = {
     "values": Input(
         ("N", "T"), "real", "the critic's value before each token", _TOKEN.format("value"), reward_unit=True
     ),
+    "action_values": Input(
+        ("N", "T"), "real", "the critic's value of each token that was chosen", _TOKEN.format("value"), reward_unit=True
+    ),
     "bootstrap_values": Input(
         ("N",),
         "real",
@@ -128,6 +131,18 @@ INPUTS: dict[str, Input] = {
         "externally computed baseline, such as a greedy rollout's reward",
         "one baseline per response",
         reward_unit=True,
+    ),
+    "successes": Input(
+        ("N",),
+        "count",
+        "responses to the same prompt that were right, those that are not in the batch included",
+        "one count per response",
+    ),
+    "failures": Input(
+        ("N",),
+        "count",
+        "responses to the same prompt that were wrong, those that are not in the batch included",
+        "one count per response",
     ),
     "on_policy": Input(("N",), "flag", "responses that the trained policy sampled itself", "one boolean per response"),
     "trajectories": Input(

@@ -1,25 +1,139 @@
 """One file per published estimator: its paper, its formula, its spec in numpy, and the function."""
 
+from .asymre import asymre
+from .baselined import baselined
+from .bi_level_gae import bi_level_gae
+from .bnpo import bnpo
+from .delightful import delightful
+from .dgpo import dgpo
 from .dr_grpo import dr_grpo
+from .ds_grpo import ds_grpo
+from .entropic import entropic
+from .entropy_shaped_grpo import entropy_shaped_grpo
+from .finite_horizon_gae import finite_horizon_gae
+from .flash_reinforce import flash_reinforce
 from .gae import gae
 from .gdpo import gdpo
+from .gigpo import gigpo
+from .gopo import gopo
+from .gpg import gpg
 from .grpo import grpo
+from .grpo_lead import grpo_lead
+from .grpo_passk import grpo_passk
+from .gtpo import gtpo
+from .hicra import hicra
+from .hierarchical_grpo import hierarchical_grpo
+from .iw_opd import iw_opd
+from .jsd import jsd
 from .lambdapo import lambdapo
 from .lampo import lampo
+from .length_penalized_grpo import length_penalized_grpo
+from .luffy import luffy
+from .maxrl import maxrl
+from .maxrl_of_order import maxrl_of_order
+from .mgpo import mgpo
+from .minillm import minillm
+from .n_step import n_step
+from .ngrpo import ngrpo
+from .normalized import normalized
+from .nsr import nsr
+from .on_policy_distillation import on_policy_distillation
+from .one_sided_grpo import one_sided_grpo
+from .opmd import opmd
+from .opo import opo
+from .pass_at_k import pass_at_k
+from .pkpo import pkpo
+from .psr import psr
+from .qae import qae
+from .raft import raft
 from .reinforce import reinforce
+from .reinforce_ada import reinforce_ada
 from .reinforce_plus_plus import reinforce_plus_plus
 from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
+from .reinforce_rej import reinforce_rej
+from .remax import remax
+from .retrace import retrace
+from .reward_to_go import reward_to_go
 from .rloo import rloo
+from .rlsd import rlsd
+from .rs_grpo import rs_grpo
+from .step_reinforce import step_reinforce
+from .td_lambda import td_lambda
+from .turn_gae import turn_gae
+from .turn_returns import turn_returns
+from .unlikeliness import unlikeliness
+from .v_trace import v_trace
+from .vapo import vapo
+from .vineppo import vineppo
+from .vr_cond import vr_cond
+from .w_reinforce import w_reinforce
 
 __all__ = [
+    "asymre",
+    "baselined",
+    "bi_level_gae",
+    "bnpo",
+    "delightful",
+    "dgpo",
     "dr_grpo",
+    "ds_grpo",
+    "entropic",
+    "entropy_shaped_grpo",
+    "finite_horizon_gae",
+    "flash_reinforce",
     "gae",
     "gdpo",
+    "gigpo",
+    "gopo",
+    "gpg",
     "grpo",
+    "grpo_lead",
+    "grpo_passk",
+    "gtpo",
+    "hicra",
+    "hierarchical_grpo",
+    "iw_opd",
+    "jsd",
     "lambdapo",
     "lampo",
+    "length_penalized_grpo",
+    "luffy",
+    "maxrl",
+    "maxrl_of_order",
+    "mgpo",
+    "minillm",
+    "n_step",
+    "ngrpo",
+    "normalized",
+    "nsr",
+    "on_policy_distillation",
+    "one_sided_grpo",
+    "opmd",
+    "opo",
+    "pass_at_k",
+    "pkpo",
+    "psr",
+    "qae",
+    "raft",
     "reinforce",
+    "reinforce_ada",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
+    "reinforce_rej",
+    "remax",
+    "retrace",
+    "reward_to_go",
     "rloo",
+    "rlsd",
+    "rs_grpo",
+    "step_reinforce",
+    "td_lambda",
+    "turn_gae",
+    "turn_returns",
+    "unlikeliness",
+    "v_trace",
+    "vapo",
+    "vineppo",
+    "vr_cond",
+    "w_reinforce",
 ]

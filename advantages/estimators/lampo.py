@@ -76,7 +76,8 @@ def lampo(
     it is not an unbiased advantage of the expected reward: a confident right answer is reinforced most, a confident
     wrong one is pushed hardest, and a rare right one earns little.
 
-    The paper is withdrawn and its equations are not public; what the sources leave open is an option here.
+    The paper is withdrawn, its equations are not public, and the provenance of its results is doubtful; what the
+    sources leave open is an option here. docs/lampo.md has what we measured, on tiny models alone.
 
     Args:
         rewards: (N,) outcome reward of each response.

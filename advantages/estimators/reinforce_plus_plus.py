@@ -1,6 +1,6 @@
 """REINFORCE++ (Hu et al., 2025, arXiv:2501.03262)."""
 
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
@@ -12,8 +12,10 @@ from ..ops.tokens import discounted_returns
 from ..spec import per_response, whitened
 
 
-def _then(results: list[Vector], *, weight: str = "tokens", epsilon: float = 1e-6, across: Any = None) -> list[Vector]:
-    return whitened(results, weight=weight, epsilon=epsilon)
+def _then(
+    results: list[Vector], *, weight: str = "tokens", epsilon: float = 1e-6, ddof: int = 1, across: Any = None
+) -> list[Vector]:
+    return whitened(results, weight=weight, epsilon=epsilon, ddof=ddof)
 
 
 @per_response(then=_then)
@@ -42,6 +44,7 @@ def reinforce_plus_plus(
     discount: Fraction = 1.0,
     weight: Weight = "tokens",
     epsilon: NonNegative = 1e-6,
+    ddof: Literal[0, 1] = 1,
     across: Any = None,
     **options: Unpack[RowOptions],
 ) -> A:
@@ -58,6 +61,7 @@ def reinforce_plus_plus(
         discount: per trained token.
         weight: statistics count all "tokens" alike, or all "responses" alike, whatever their lengths.
         epsilon: added to the deviation.
+        ddof: 1 for the sample deviation, 0 for the population's.
         across: how to reach the other ranks for the batch's statistics, see `advantages.ops.moments`.
 
     Returns:
@@ -70,4 +74,4 @@ def reinforce_plus_plus(
            [-0.866, -0.866]])
     """
     returns = discounted_returns(token_rewards, mask, discount=discount)
-    return whiten(returns, mask, weight=weight, epsilon=epsilon, across=across)
+    return whiten(returns, mask, weight=weight, ddof=ddof, epsilon=epsilon, across=across)

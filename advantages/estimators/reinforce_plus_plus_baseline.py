@@ -1,7 +1,7 @@
 """REINFORCE++ with a group baseline (Hu et al., 2025, arXiv:2501.03262)."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -26,9 +26,11 @@ def spec(
     min_scored: int = 2,
     weight: str = "tokens",
     epsilon: float = 1e-6,
+    ddof: int = 1,
 ) -> list[Vector]:
     above = dr_grpo_spec(rewards=np.array(r), groups=groups, singleton=singleton, min_scored=min_scored)
-    return whitened([np.full(n, a) for n, a in zip(lengths, above, strict=True)], weight=weight, epsilon=epsilon)
+    rows = [np.full(n, a) for n, a in zip(lengths, above, strict=True)]
+    return whitened(rows, weight=weight, epsilon=epsilon, ddof=ddof)
 
 
 @estimator(
@@ -49,6 +51,7 @@ def reinforce_plus_plus_baseline(
     *,
     weight: Weight = "tokens",
     epsilon: NonNegative = 1e-6,
+    ddof: Literal[0, 1] = 1,
     singleton: Singleton = "zero",
     min_scored: MinScored = 2,
     **options: Unpack[BatchOptions],
@@ -63,6 +66,7 @@ def reinforce_plus_plus_baseline(
         mask: (N, T) bool, tokens that the policy produced and is trained on.
         weight: statistics count all "tokens" alike, or all "responses" alike, whatever their lengths.
         epsilon: added to the deviation.
+        ddof: 1 for the sample deviation, 0 for the population's.
         singleton: what a response that is alone in its group has before whitening: "zero", "raw" (its reward) or
             "error".
         min_scored: scored responses below which a group counts as small.
@@ -79,5 +83,5 @@ def reinforce_plus_plus_baseline(
     above = small_groups("reinforce_plus_plus_baseline", above, rewards, groups, singleton, min_scored)
     counts: Any = mask.sum(1) * 1.0  # type: ignore[attr-defined]
     counts = counts if weight == "tokens" else counts.clip(None, 1.0)
-    white: Any = whiten(above, counts=counts, epsilon=epsilon)
+    white: Any = whiten(above, counts=counts, ddof=ddof, epsilon=epsilon)
     return white[:, None]

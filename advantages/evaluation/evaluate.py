@@ -1,6 +1,8 @@
 """Ask a model every question several times, grade what it says, and count."""
 
 import dataclasses
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .benchmarks import BENCHMARKS, Question, fingerprint, questions_of
+from .benchmarks import BENCHMARKS, Benchmark, Question, fingerprint, questions_of
 from .grading import Grading, make_grading, votes_of
 from .record import Record
 from .settings import Settings
@@ -44,9 +46,21 @@ def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]
         seed=settings.seed,
     )
     assert benchmark is not None
-    written = dataclasses.asdict(settings) | {"k": list(settings.k)}
     facts: dict[str, Any] = {"questions": fingerprint(questions)}
-    Record(folder).check(written, facts)
+    with Record(folder) as record:
+        record.check(_written(settings), facts)
+        return _evaluate(settings, benchmark, questions, record, facts, report)
+
+
+def _evaluate(
+    settings: Settings,
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    record: Record,
+    facts: dict[str, Any],
+    report: Report,
+) -> dict[str, Any]:
+    written = _written(settings)
     report("loading", model=settings.model)
     from .model import Sampler
 
@@ -54,39 +68,46 @@ def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]
     facts["weights"] = sampler.fingerprint()
     facts["generation settings"] = sampler.generation
     prompts = sampler.prompts(questions)
+    facts["prompts"] = hashlib.sha256(json.dumps(prompts).encode()).hexdigest()
     asked = (
         {"id": question.id, "prompt": prompt, "answer": question.answer}
         for question, prompt in zip(questions, prompts, strict=True)
     )
     grading = make_grading(benchmark.grading)
-    with Record(folder).open(written, facts, asked) as record:
-        report("start", done=record.rows, total=len(questions) * settings.samples)
-        for batch in _batches(questions, settings, record.rows):
-            seed = _seed(settings.seed, *batch[0])
-            found = sampler.sample([prompts[problem] for problem, _ in batch], seed)
-            grades = grading.grade(
-                [completion.graded for completion in found], [questions[problem].answer for problem, _ in batch]
-            )
-            rows = [
-                {
-                    "problem": questions[problem].id,
-                    "sample": sample,
-                    "right": grade.right,
-                    "answer": grade.answer,
-                    "expected": questions[problem].answer,
-                    "truncated": completion.truncated,
-                    "tokens": completion.tokens,
-                    "completion": completion.text,
-                    "batch": {"size": len(batch), "seed": seed},
-                }
-                for (problem, sample), completion, grade in zip(batch, found, grades, strict=True)
-            ]
-            record.append(rows)
-            report("batch", rows=rows)
-        report("counting")
-        results = summary(questions, record.rows, settings.sizes, grading)
-        record.finish({**results, "settings": written, **facts, "versions": _versions()})
+    record.open(written, facts, asked)
+    report("start", done=record.rows, total=len(questions) * settings.samples)
+    for batch in _batches(questions, settings, record.rows):
+        seed = _seed(settings.seed, *batch[0])
+        found = sampler.sample([prompts[problem] for problem, _ in batch], seed)
+        grades = grading.grade(
+            [completion.text for completion in found],
+            [questions[problem].answer for problem, _ in batch],
+            [completion.reasoning for completion in found],
+        )
+        rows = [
+            {
+                "problem": questions[problem].id,
+                "sample": sample,
+                "right": grade.right,
+                "answer": grade.answer,
+                "expected": questions[problem].answer,
+                "truncated": completion.truncated,
+                "tokens": completion.tokens,
+                "completion": completion.text,
+                "batch": {"size": len(batch), "seed": seed},
+            }
+            for (problem, sample), completion, grade in zip(batch, found, grades, strict=True)
+        ]
+        record.append(rows)
+        report("batch", rows=rows)
+    report("counting")
+    results = summary(questions, record.rows, settings.sizes, grading)
+    record.finish({**results, "settings": written, **facts, "versions": _versions()})
     return results
+
+
+def _written(settings: Settings) -> dict[str, Any]:
+    return dataclasses.asdict(settings) | {"k": list(settings.k)}
 
 
 def _batches(

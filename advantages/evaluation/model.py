@@ -10,6 +10,7 @@ import torch
 from ..policy.chat import render
 from ..policy.engine import generation_settings, sample
 from ..policy.load import load, pick_device
+from ..rewards.answers import Reasoning, reasoning_of
 from .benchmarks import Question
 from .settings import Settings
 
@@ -20,11 +21,16 @@ class Completion(NamedTuple):
     """What the model wrote."""
 
     text: str
-    graded: str
-    """The text with the opening tag of reasoning that the prompt already had."""
     tokens: int
     truncated: bool
     """Whether it was cut off at the limit."""
+    reasoning: Reasoning
+    """How the model marks it, and the opening tag that the prompt already had."""
+
+    @property
+    def graded(self) -> str:
+        """The text with that opening tag."""
+        return self.reasoning.opened + self.text
 
 
 class Sampler:
@@ -103,6 +109,6 @@ class Sampler:
         rollout = sample(self.model, self.tokenizer, prompts, **self._how)
         facts: Any = zip(prompts, rollout.texts, rollout.mask.sum(1).tolist(), rollout.truncated.tolist(), strict=True)
         return [
-            Completion(text, "<think>" + text if prompt.rstrip().endswith("<think>") else text, tokens, truncated)
+            Completion(text, tokens, truncated, reasoning_of(self.tokenizer.chat_template, prompt))
             for prompt, text, tokens, truncated in facts
         ]

@@ -10,32 +10,42 @@ from . import statistics, tokens
 from .elementwise import at_least, log_sigmoid, namespace, sigmoid, where
 from .groupwise import (
     Grouped,
+    Ordered,
+    above_log_mean_exp,
     group_centered,
     group_count,
+    group_lead,
     group_max,
     group_mean,
     group_min,
+    group_ranks,
     group_std,
+    group_std_of_others,
     group_sum,
     group_zscore,
 )
-from .pairs import pair_reduce
+from .pairs import pair_reduce, sigmoid_sums
 from .statistics import Moments, Weight
 from .tokens import reverse_scan, shifted
 
 __all__ = [
     "Grouped",
     "Moments",
+    "Ordered",
     "Weight",
+    "above_log_mean_exp",
     "at_least",
     "carried_rewards",
     "discounted_returns",
     "group_centered",
     "group_count",
+    "group_lead",
     "group_max",
     "group_mean",
     "group_min",
+    "group_ranks",
     "group_std",
+    "group_std_of_others",
     "group_sum",
     "group_zscore",
     "log_sigmoid",
@@ -48,6 +58,7 @@ __all__ = [
     "sequence_logprobs",
     "shifted",
     "sigmoid",
+    "sigmoid_sums",
     "to_tokens",
     "where",
     "whiten",

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..backends import backend_of
 
-__all__ = ["at_least", "log_sigmoid", "namespace", "sigmoid", "where"]
+__all__ = ["at_least", "log_gamma", "log_sigmoid", "namespace", "sigmoid", "where"]
 
 
 def namespace(x: Any) -> Any:
@@ -31,3 +31,24 @@ def log_sigmoid(x: Any) -> Any:
 def at_least(count: Any, least: float) -> Any:
     """`count`, or `least` where it is smaller: a denominator that is never zero."""
     return max(count, least) if isinstance(count, (int, float)) else count.clip(least)
+
+
+_LANCZOS = (
+    0.99999999999980993,
+    676.5203681218851,
+    -1259.1392167224028,
+    771.32342877765313,
+    -176.61502916214059,
+    12.507343278686905,
+    -0.13857109526572012,
+    9.9843695780195716e-6,
+    1.5056327351493116e-7,
+)
+
+
+def log_gamma(x: Any) -> Any:
+    """log(gamma(x)) for x of at least 1, by Lanczos's series; numpy has none."""
+    xp = backend_of(x).xp
+    t = x + 6.5
+    series = _LANCZOS[0] + sum(c / (x + k) for k, c in enumerate(_LANCZOS[1:]))
+    return (x - 0.5) * xp.log(t) - t + xp.log(2.5066282746310002 * series)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..backends import backend_of
 from ..core.groups import Groups
 from ..core.types import A, Ids
@@ -9,25 +11,33 @@ from .elementwise import at_least, where
 
 __all__ = [
     "Grouped",
+    "Ordered",
+    "above_log_mean_exp",
+    "crossed",
     "few",
+    "fits_a_group",
     "group_centered",
     "group_count",
+    "group_lead",
     "group_max",
     "group_mean",
     "group_min",
+    "group_ranks",
     "group_std",
+    "group_std_of_others",
     "group_sum",
     "group_zscore",
+    "made_groups",
     "small_groups",
 ]
 
 
 class Grouped:
-    """Numbers seen by group: every reduction runs over the scored members, and is given back to all members.
+    """Numbers seen by group: reductions run over the scored members, and `spread` gives them back to all members.
 
     Where groups are equal blocks, `view` has an axis over groups and one inside the group, so that no index is
-    needed; elsewhere it is the rows as they stand. What a method gives is such a view, too, until `rows` makes
-    rows of it.
+    needed, and what is reduced broadcasts by itself; elsewhere it is the rows as they stand, and a reduction has one
+    number per slot. `rows` makes rows of either.
 
     Args:
         x: (N,) numbers, or (N, T) for groups of cells.
@@ -35,9 +45,14 @@ class Grouped:
     """
 
     def __init__(self, x: Any, groups: Ids) -> None:
-        self.groups = groups if isinstance(groups, Groups) else Groups(groups)
+        self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
         self.backend = backend_of(x)
         self.size = self.groups.size
+        self.scattered = False
+        self.tables = self.backend.REORDERS and self.groups.on_host and not self.backend.traced(x)
+        if self.size is None and self.tables:
+            self.size = self.groups.members.size
+            self.scattered = self.size is not None
         self.shape = tuple(x.shape)
         self.scored = self._viewed(self.groups.scored)
         self.view = where(self.scored, self._viewed(self.backend.wide(x)), 0.0)
@@ -45,22 +60,36 @@ class Grouped:
     def _viewed(self, x: Any) -> Any:
         if x is None:
             return None
-        return x.reshape(-1) if self.size is None else self.backend.blocks(x, self.size)
+        if self.size is None:
+            return x.reshape(-1)
+        if self.scattered:
+            x = x.reshape(-1)[self.groups.like("order", self.groups.members.order, x)]
+        return self.backend.blocks(x, self.size)
 
     def rows(self, view: Any) -> Any:
         """A view as the rows that it was made of."""
         if self.size is not None:
-            if view.shape != self.view.shape:  # one number a group
-                view = view + self.backend.xp.zeros_like(self.view)
-            return self.backend.rows(view)
+            view = self.backend.rows(view)
+        if self.scattered:
+            view = view[self.groups.like("place", self.groups.members.place, view)]
         return view.reshape(self.shape)
+
+    def spread(self, reduced: Any) -> Any:
+        """What was reduced, for each member, or broadcastable to the members."""
+        if self.size is not None or isinstance(reduced, (int, float)):
+            return reduced
+        return reduced[self.groups.slots_like(self.view)]
+
+    def spread_rows(self, reduced: Any) -> Any:
+        """What was reduced, as rows."""
+        view = self.spread(reduced)
+        return self.rows(view if self.size is None else view + self.backend.xp.zeros_like(self.view))
 
     def reduced(self, reduction: str, view: Any) -> Any:
         """The "sum", "min" or "max" over all members, scored or not."""
         if self.size is not None:
             return self.backend.reduced(reduction, view)
-        slots = self.groups.slots_like(view)
-        return self.backend.segment(reduction, view, slots, self.groups.count)[slots]
+        return self.backend.segment(reduction, view, self.groups.slots_like(view), self.groups.count)
 
     def sum(self, view: Any) -> Any:
         """The sum over the scored members."""
@@ -77,15 +106,19 @@ class Grouped:
     @property
     def count(self) -> Any:
         """Scored members; a plain number where it is the same for all groups."""
-        if self.size is not None and self.scored is None:
+        if self.scored is None and self.size is not None:
             return self.size
+        if self.scored is None and self.tables:
+            return self.groups.like("sizes", self.groups.members.sizes, self.view)
         return self.sum(self.backend.xp.ones_like(self.view))
 
     def anchor(self, view: Any) -> Any:
-        """Some scored member of each group."""
-        if self.size is not None and self.scored is None:
+        """Some scored member of each group, spread."""
+        if self.scored is None and self.size is not None:
             return view[:1] if self.backend.GROUP_AXIS == 0 else view[:, :1]
-        return self.min(view)
+        if self.scored is None and self.tables:
+            return view[self.groups.like("first", self.groups.members.first, view)]
+        return self.spread(self.min(view))
 
     def gap(self, view: Any) -> Any:
         """Distance from a member: exactly zero in a group of equals, before anything is rounded."""
@@ -93,18 +126,18 @@ class Grouped:
 
     def mean(self, view: Any) -> Any:
         """The mean of the scored members."""
-        if self.size is not None and self.scored is None:
-            return self.backend.reduced("mean", view)
-        return self.sum(view) / at_least(self.count, 1.0)
+        if self.scored is None and self.size is not None:
+            return self.backend.reduced("sum", view) / self.size
+        return self.sum(view) / at_least(self.count, 1)
 
     def centered(self, view: Any) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
-        wherever there is no float64."""
-        gap = self.gap(view)
-        centered = where(self.scored, gap - self.mean(gap), 0.0)
-        if "64" in str(centered.dtype):
-            return centered
-        return where(self.scored, centered - self.mean(centered), 0.0)
+        wherever they are not in float64."""
+        centered = self.gap(view)
+        for _ in range(1 if "64" in str(centered.dtype) else 2):
+            centered -= self.spread(self.mean(centered))  # in the memory that the gaps were given
+            centered = where(self.scored, centered, 0.0)
+        return centered
 
     def std(self, centered: Any, ddof: int) -> Any:
         """The deviation of what is centred already; exactly zero in a group of equals."""
@@ -112,7 +145,12 @@ class Grouped:
             norm = self.backend.reduced("norm", centered)
         else:
             norm = self.backend.xp.sqrt(self.sum(centered * centered))
-        return norm / at_least(self.count - ddof, 1.0) ** 0.5
+        return norm / at_least(self.count - ddof, 1) ** 0.5
+
+
+def made_groups(ids: Any, rows: int) -> Groups:
+    """`Groups` from ids, or from the number of neighbouring rows that make up each group."""
+    return Groups.of_size(ids, rows) if isinstance(ids, int) else Groups(ids)
 
 
 def group_count(x: A, groups: Ids) -> Any:
@@ -126,37 +164,29 @@ def group_count(x: A, groups: Ids) -> Any:
     >>> group_count(np.zeros(4), 2)
     2
     """
-    groups = groups if isinstance(groups, Groups) else _made(x, groups)
+    groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
     if groups.size is not None and groups.scored is None:
         return groups.size
-    if groups.on_host and groups.scored is None and len(groups.shape) == 1:
-        return groups.like("sizes of rows", groups.members.sizes_of_rows, x)
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.count, 1.0))
-
-
-def _made(x: Any, groups: Any) -> Groups:
-    return Groups.of_size(groups, x.shape[0]) if isinstance(groups, int) else Groups(groups)
+    return g.spread_rows(g.count) if g.scored is None else g.rows(where(g.scored, g.spread(g.count), 1.0))
 
 
 def group_sum(x: A, groups: Ids) -> A:
     """(N,) sum of `x` over the scored members of each row's group."""
     g = Grouped(x, groups)
-    return g.rows(g.sum(g.view))
+    return g.spread_rows(g.sum(g.view))
 
 
 def group_min(x: A, groups: Ids) -> A:
-    """(N,) least `x` of the scored members of each row's group; 0 where none is scored."""
+    """(N,) least `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    least = g.min(g.view)
-    return g.rows(where(g.scored, least, 0.0))
+    return g.rows(where(g.scored, g.spread(g.min(g.view)) + 0.0 * g.view, 0.0))
 
 
 def group_max(x: A, groups: Ids) -> A:
-    """(N,) greatest `x` of the scored members of each row's group; 0 where none is scored."""
+    """(N,) greatest `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    greatest = g.max(g.view)
-    return g.rows(where(g.scored, greatest, 0.0))
+    return g.rows(where(g.scored, g.spread(g.max(g.view)) + 0.0 * g.view, 0.0))
 
 
 def group_mean(x: A, groups: Ids) -> A:
@@ -167,7 +197,7 @@ def group_mean(x: A, groups: Ids) -> A:
     array([2., 5., 2.])
     """
     g = Grouped(x, groups)
-    return g.rows(g.anchor(g.view) + g.mean(g.gap(g.view)))
+    return g.rows(g.anchor(g.view) + g.spread(g.mean(g.gap(g.view))) + 0.0 * g.view)
 
 
 def group_centered(x: A, groups: Ids) -> A:
@@ -179,7 +209,7 @@ def group_centered(x: A, groups: Ids) -> A:
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
     """(N,) standard deviation of `x` in each row's group; exactly zero in a group of equals, and for a lone member."""
     g = Grouped(x, groups)
-    return g.rows(g.std(g.centered(g.view), ddof))
+    return g.spread_rows(g.std(g.centered(g.view), ddof))
 
 
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
@@ -187,7 +217,8 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     std = g.std(centered, ddof)
-    return g.rows(centered / where(std > 0, std + epsilon, 1.0))
+    centered /= g.spread(where(std > 0, std + epsilon, 1.0))
+    return g.rows(centered)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:
@@ -196,9 +227,10 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
     Raises:
         ValueError: `singleton` is "error" and a group is too small.
     """
-    if groups.size is not None and groups.size >= min_scored and groups.scored is None:
-        return result
     backend = backend_of(result)
+    sizes_known = groups.size is not None or (groups.on_host and not backend.traced(result))
+    if sizes_known and groups.scored is None and groups.smallest >= min_scored:
+        return result
     count = group_count(rewards, groups)
     small = count < min_scored
     if isinstance(small, bool):
@@ -222,3 +254,188 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
 def few(rows: list[int]) -> str:
     """The first of some row numbers, for a message."""
     return ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+def fits_a_group(who: str, name: str, size: int, groups: Groups) -> None:
+    """Refuse a number of responses that no group of the batch has, where sizes of groups are known.
+
+    Raises:
+        ValueError: `size` is above every group.
+    """
+    if groups.on_host and len(groups) and size > max(2, largest := _largest(groups)):
+        raise ValueError(
+            f"{who}: {name} is {size} but the largest group has {largest} responses; pass at most that, or sample more"
+        )
+
+
+def _largest(groups: Groups) -> int:
+    """Responses in the largest group, scored or not; their bound where only an accelerator knows."""
+    if groups.size is not None:
+        return groups.size
+    return int(np.bincount(groups.slots).max(initial=0)) if groups.on_host else len(groups)
+
+
+def crossed(groups: Groups, others: Groups, like: Any) -> Groups:
+    """Groups of the rows that are together in `groups` and in `others`; a row counts where it does in `groups`."""
+    if groups.on_host and others.on_host:
+        return Groups(groups.slots * max(others.count, 1) + others.slots).where(groups.scored)
+    backend = backend_of(like)
+    both = [backend.index(some.slots_like(like)) for some in (groups, others)]
+    order = backend.xp.argsort(both[1], stable=True)
+    order = order[backend.xp.argsort(both[0][order], stable=True)]
+    changes = [slots[order][1:] != slots[order][:-1] for slots in both]
+    new = backend.xp.concatenate([backend.xp.zeros_like(order[:1]) > 0, changes[0] | changes[1]])
+    return Groups(backend.xp.cumsum(new, 0)[backend.xp.argsort(order)]).where(groups.scored)
+
+
+def _two_best(g: Grouped) -> tuple[Any, Any, Any]:
+    """Views: the greatest scored number, which member alone has it, and the greatest number below it (or -infinity)."""
+    xp = g.backend.xp
+    top = g.max(g.view)
+    at_top = (g.view == top) & (True if g.scored is None else g.scored)
+    second = g.max(where(at_top, -float("inf"), g.view))
+    alone = at_top & (g.sum(where(at_top, xp.ones_like(g.view), 0.0)) == 1)
+    return where(xp.isfinite(top), top, 0.0), alone, second
+
+
+def group_lead(x: A, groups: Ids) -> A:
+    """(N,) how far the greatest number of a group is above the next, for the member that has it; 0 for all others.
+
+    >>> import numpy as np
+    >>> group_lead(np.array([1.0, 5.0, 3.0, 7.0, 7.0]), ["a", "a", "a", "b", "b"])
+    array([0., 2., 0., 0., 0.])
+    """
+    g = Grouped(x, groups)
+    top, alone, second = _two_best(g)
+    second = where(g.backend.xp.isfinite(second), second, top)
+    return g.rows(where(alone, top - second, 0.0))
+
+
+def above_log_mean_exp(x: A, groups: Ids, *, others: bool = False) -> A:
+    """(N,) distance of `x` from log(mean(exp(x))) over its group, or over the `others` in it; exactly zero for equals.
+
+    Neither overflows nor cancels: the mean is formed of exp(x) - 1, measured from the greatest number that enters it.
+
+    >>> import numpy as np
+    >>> above_log_mean_exp(np.log([1.0, 3.0]), ["a", "a"]).round(3)  # log of 1/2 and of 3/2
+    array([-0.693,  0.405])
+    >>> above_log_mean_exp(np.log([1.0, 3.0]), ["a", "a"], others=True).round(3)
+    array([-1.099,  1.099])
+    """
+    g = Grouped(x, groups)
+    xp = g.backend.xp
+    top, alone, second = _two_best(g)
+    terms = where(g.scored, xp.expm1(xp.clip(g.view - top, None, 0.0)), 0.0)
+    if not others:
+        return g.rows(where(g.scored, g.view - top - xp.log1p(g.sum(terms) / at_least(g.count, 1.0)), 0.0))
+    count = at_least(g.count - 1, 1.0)
+    usual = g.view - top - xp.log1p(where(alone, 0.0, where(g.scored, (g.sum(terms) - terms) / count, 0.0)))
+    second = where(xp.isfinite(second), second, top)
+    below = where(alone, 0.0, where(g.scored, xp.expm1(xp.clip(g.view - second, None, 0.0)), 0.0))
+    lead = g.view - second - xp.log1p(g.sum(below) / count)
+    return g.rows(where(g.scored, where(alone, lead, usual), 0.0))
+
+
+def group_std_of_others(x: A, groups: Ids, *, ddof: int = 1) -> A:
+    """(N,) deviation of `x` over the others in a group; exactly zero where they are equal, or fewer than two.
+
+    >>> import numpy as np
+    >>> group_std_of_others(np.array([7.0, 1.0, 3.0]), ["a"] * 3).round(3)
+    array([1.414, 2.828, 4.243])
+    """
+    g = Grouped(x, groups)
+    xp = g.backend.xp
+    centered = g.centered(g.view)
+    # The squares of the others are a difference, which cancels only for a member that is alone at an end; there the
+    # others are a set of their own.
+    left = g.sum(centered * centered) - centered * centered * (g.count / at_least(g.count - 1, 1.0))
+    found = g.rows(xp.sqrt(xp.clip(left, 0.0, None) / at_least(g.count - 1 - ddof, 1.0)))
+    for end in (g.view, -g.view):
+        top = g.max(end)
+        at_top = (end == top) & (True if g.scored is None else g.scored)
+        alone = at_top & (g.sum(where(at_top, xp.ones_like(end), 0.0)) == 1)
+        without = g.groups.where(g.rows(~at_top if g.scored is None else g.scored & ~at_top))
+        found = where(g.rows(alone), group_std(x, without, ddof=ddof), found)
+    return where(g.groups.scored, found, 0.0)
+
+
+class Ordered:
+    """Rows sorted by group, and inside a group from the least to the greatest number, with unscored rows behind.
+
+    What it takes and gives is in that order, until `rows` puts it back. Sorting and doubling take N log N steps.
+
+    Args:
+        x: (N,) numbers.
+        groups: (N,) ids, or `Groups`, whose `scored` says which rows count.
+    """
+
+    def __init__(self, x: Any, groups: Ids) -> None:
+        self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
+        self.backend = backend_of(x)
+        xp = self.backend.xp
+        slots = self.backend.index(self.groups.slots_like(x))
+        key = where(self.groups.scored, self.backend.wide(x), float("inf"))
+        order = xp.argsort(key, stable=True)
+        self.order = order[xp.argsort(slots[order], stable=True)]
+        self.slots = slots[self.order]
+        self.x = key[self.order]
+        ones = xp.ones_like(self.x)
+        sizes = self.backend.segment("sum", ones, slots, self.groups.count)
+        starts = xp.cumsum(sizes, 0) - sizes
+        self.place = self.backend.arange(x.shape[0], x) * ones - starts[self.slots]
+        """(N,) numbers before this one in its group."""
+
+    def sorted(self, rows: Any) -> Any:
+        """(N,) rows as they are ordered here; a number stays one."""
+        return rows[self.order] if getattr(rows, "shape", ()) else rows
+
+    def rows(self, y: Any) -> Any:
+        """(N,) what is ordered as the rows that it belongs to."""
+        return y[self.backend.xp.argsort(self.order)]
+
+    @property
+    def steps(self) -> Any:
+        """(N,) how far a number is above the one before it in its group; 0 for the first, and for unscored rows."""
+        xp = self.backend.xp
+        before = xp.concatenate([self.x[:1], self.x[:-1]])
+        inside = (self.place > 0) & xp.isfinite(self.x)
+        return where(inside, where(inside, self.x, 0.0) - where(inside, before, 0.0), 0.0)
+
+    def cumulated(self, y: Any, *, backwards: bool = False) -> Any:
+        """(N,) sums from a group's first number to each one, or from each one to its group's last.
+
+        By doubling, so that no group meets another group's numbers.
+        """
+        xp = self.backend.xp
+        reach, most = 1, min(_largest(self.groups), self.x.shape[0])
+        while reach < most:
+            empty, nowhere = xp.zeros_like(y[:reach]), xp.zeros_like(self.slots[:reach]) - 1
+            if backwards:
+                there, slots = xp.concatenate([y[reach:], empty]), xp.concatenate([self.slots[reach:], nowhere])
+            else:
+                there, slots = xp.concatenate([empty, y[:-reach]]), xp.concatenate([nowhere, self.slots[:-reach]])
+            y = y + where(slots == self.slots, there, 0.0)
+            reach *= 2
+        return y
+
+    def over_ties(self, y: Any) -> Any:
+        """(N,) the mean of `y` over the equal numbers of a group."""
+        xp = self.backend.xp
+        if not self.x.shape[0]:
+            return y
+        new = (self.x[1:] != self.x[:-1]) | (self.slots[1:] != self.slots[:-1])
+        runs = self.backend.index(xp.cumsum(xp.concatenate([xp.zeros_like(self.slots[:1]) > 0, new]), 0))
+        count = self.x.shape[0]
+        counts = self.backend.segment("sum", xp.ones_like(y), runs, count)
+        return (self.backend.segment("sum", y, runs, count) / at_least(counts, 1.0))[runs]
+
+
+def group_ranks(x: A, groups: Ids) -> A:
+    """(N,) scored members of the group with a smaller `x`, and half of the others with an equal one: mid-ranks from 0.
+
+    >>> import numpy as np
+    >>> group_ranks(np.array([5.0, 1.0, 5.0, 9.0]), ["a", "a", "a", "b"])
+    array([1.5, 0. , 1.5, 0. ])
+    """
+    ordered = Ordered(x, groups)
+    return where(ordered.groups.scored, ordered.rows(ordered.over_ties(ordered.place)), 0.0)

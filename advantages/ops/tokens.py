@@ -9,12 +9,17 @@ from .elementwise import at_least, where
 __all__ = [
     "carried_rewards",
     "discounted_returns",
+    "lambda_returns",
+    "next_trained",
     "ones_where",
     "outcome",
     "reverse_scan",
+    "scan_to_come",
     "sequence_logprobs",
     "shifted",
     "to_tokens",
+    "trained_columns",
+    "trained_later",
 ]
 
 
@@ -117,3 +122,74 @@ def sequence_logprobs(token_logprobs: A, mask: Array, *, reduction: Literal["sum
     logprobs = backend_of(token_logprobs).working(token_logprobs)
     total = where(mask, logprobs, 0.0).sum(1)
     return total if reduction == "sum" else total / at_least(ones_where(mask, logprobs).sum(1), 1.0)
+
+
+def scan_to_come(decay: A, x: A, beyond: Any = None) -> A:
+    """(N, T) what a scan backwards in time has gathered after each token: y_{t+1} of `reverse_scan`.
+
+    Args:
+        decay, x: as in `reverse_scan`.
+        beyond: (N,) what lies beyond the last token; None for zero.
+
+    >>> import numpy as np
+    >>> scan_to_come(np.full((1, 2), 0.5), np.array([[0.0, 4.0]]), np.array([2.0]))
+    array([[5., 2.]])
+    """
+    if beyond is None:
+        return shifted(reverse_scan(decay, x))
+    backend = backend_of(x)
+    last = backend.cast(beyond, backend.result_dtype(x))[:, None]
+    y = reverse_scan(backend.xp.concatenate([decay, 0 * last], 1), backend.xp.concatenate([x, last], 1))
+    return y[:, 1:]
+
+
+def next_trained(x: A, mask: Array, beyond: Any = None) -> A:
+    """(N, T) `x` at the next trained token; after the last one (N,) `beyond`, or zero.
+
+    >>> import numpy as np
+    >>> next_trained(np.array([[1.0, 2.0, 3.0]]), np.array([[True, False, True]]))
+    array([[3., 3., 0.]])
+    """
+    held = where(mask, backend_of(x).xp.zeros_like(x), 1.0)
+    return scan_to_come(held, where(mask, x, 0.0), beyond)
+
+
+def lambda_returns(
+    token_rewards: A, values: Array, mask: Array, *, discount: Any = 1.0, lambda_: Any = 1.0, beyond: Any = None
+) -> A:
+    """(N, T) the return of each trained token, a mean of all n-step returns: its distance from the value is GAE.
+
+        G_t = r_t + discount * ((1 - lambda) V_{t+1} + lambda * G_{t+1})
+
+    Args:
+        token_rewards: (N, T) rewards on trained tokens.
+        values: (N, T) the critic's value before each token.
+        mask: (N, T) bool.
+        discount, lambda_: numbers, or arrays of (N, 1) or (N, T).
+        beyond: (N,) value beyond the last token; None for zero.
+    """
+    step = where(mask, (1 - lambda_) * values + lambda_ * token_rewards, 0.0)
+    decay = where(mask, 0.0 * values + discount * lambda_, 1.0)
+    return token_rewards + discount * scan_to_come(decay, step, beyond)
+
+
+def trained_later(x: A, mask: Array, steps: int) -> A:
+    """(N, T) `x` at the trained token that is `steps` trained tokens later; zero where there is none.
+
+    >>> import numpy as np
+    >>> trained_later(np.array([[1.0, 2.0, 3.0]]), np.array([[True, False, True]]), 1)
+    array([[3., 0., 0.]])
+    """
+    xp = backend_of(x).xp
+    place = xp.cumsum(mask, 1) - 1 + steps
+    inside = mask & (place < xp.cumsum(mask, 1)[:, -1:])
+    rows = backend_of(x).arange(x.shape[0], x)[:, None]
+    columns = trained_columns(mask)[rows, xp.clip(place, None, max(x.shape[1] - 1, 0))]
+    return where(inside, x[rows, columns], 0.0)
+
+
+def trained_columns(mask: Array) -> Any:
+    """(N, T) the column of each row's first, second ... trained token, and then those of the others."""
+    backend = backend_of(mask)
+    columns = backend.arange(mask.shape[1], mask)[None, :]
+    return backend.xp.argsort(where(mask, columns, columns + mask.shape[1]), -1)

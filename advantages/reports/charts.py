@@ -8,32 +8,42 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..runs.record import curve
+from ..runs.measures import curve
 
-__all__ = ["COLORS", "Line", "chart", "plot_curves"]
+__all__ = ["COLORS", "DASHES", "Line", "chart", "plot_curves"]
 
 COLORS = ("#4269d0", "#e8743b", "#3ca951", "#a463f2", "#97bbf5", "#9c6b4e", "#ff8ab7", "#9498a0")
+DASHES = ("-", "--", ":")
+"""Of the curves beyond the colours."""
 
 
 def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Training reward against samples: each estimator's seeds thin, their mean thick."""
+    """Learning curves: each estimator's seeds thin, their mean thick.
+
+    Of accuracies, or of rewards where one run has no accuracy.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    accurate = all(outcome["auc"] is not None for outcome in outcomes)
+    what = "accuracies" if accurate else "rewards"
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for number, name in enumerate(dict.fromkeys(outcome["estimator"] for outcome in outcomes)):
         color = COLORS[number % len(COLORS)]
-        curves = [curve(outcome["accuracies"]) for outcome in outcomes if outcome["estimator"] == name]
+        curves = [curve(outcome[what]) for outcome in outcomes if outcome["estimator"] == name]
         for one in curves:
             axes.plot(np.arange(1, len(one) + 1), one, color=color, alpha=0.3, linewidth=1)
         average = np.mean(curves, 0)
         axes.plot(np.arange(1, len(average) + 1), average, color=color, linewidth=2.2, label=name)
     axes.set(
-        xlabel="reinforcement-learning step", ylabel="accuracy of the step's samples, mean of 5 steps", ylim=(0, 1)
+        xlabel="reinforcement-learning step",
+        ylabel=f"{'accuracy' if accurate else 'reward'} of the step's samples, mean of 5 steps",
     )
+    if accurate:
+        axes.set_ylim(0, 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -74,16 +84,18 @@ def chart(
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, PercentFormatter, StrMethodFormatter
 
-    figure = Figure(figsize=(8.6, 3.6) if tall else (4.1, 2.1), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.6) if tall else (4.1, 2.1), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
-    least, most = min(float(np.min(line.y)) for line in lines), max(float(np.max(line.y)) for line in lines)
+    known = np.concatenate([np.asarray(line.y, np.float64) for line in lines])
+    known = known[np.isfinite(known)]  # a step without a score has no point
+    least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     log = log and 0 < 10 * least < most
     for line in lines:
-        color = _SERIES.format(line.color % len(COLORS))
+        color, dash = _SERIES.format(line.color % len(COLORS)), DASHES[line.color // len(COLORS) % len(DASHES)]
         if line.half is not None and not log:
             axes.fill_between(line.x, line.y - line.half, line.y + line.half, color=color, alpha=0.15, linewidth=0)
-        axes.plot(line.x, line.y, color=color, alpha=0.35 if line.faint else 1, linewidth=1 if line.faint else 2)
+        axes.plot(line.x, line.y, dash, color=color, alpha=0.35 if line.faint else 1, linewidth=1 if line.faint else 2)
         if len(line.x) == 1:
             axes.plot(line.x, line.y, "o", color=color, markersize=4)
     if log:

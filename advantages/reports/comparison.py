@@ -1,162 +1,31 @@
-"""Recorded runs compared: which belong together, what must be said of them, and compare.html and compare.json."""
+"""Runs compared, on a page and as a record: compare.html and compare.json."""
 
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from ..files import write_json, write_whole
-from ..runs.compare import LEVEL, MEASURES, Comparison, Difference, Interval, Run, band, compare
-from ..runs.config import Config
-from ..runs.record import Record, find_runs, read_record
+from ..runs.compare import LEVEL, Comparison, Difference, Interval, Variant, band, keys_of, measures_of
+from ..runs.measures import MEASURES, Run, has_verdicts
+from ..runs.select import Compared, seeds_of
 from .charts import Line, chart
-from .page import Markup, cell, chip, figure, legend, page, section, table
-from .run import settings, written
+from .page import Markup, chip, figure, legend, page, part, section, table
+from .settings import settings
 
-__all__ = ["Compared", "compare_records", "read_records", "shown", "write_comparison"]
+__all__ = ["shown", "write_comparison"]
 
-_SAME = ("task", "data", "model", "arch", "random_init", "system", "thinking", "evaluation")
-"""Settings that decide what an accuracy means."""
-_ASIDE = {"estimator", "options", "seed", "threads", "save_every"}
-"""Settings that are in the name already, or that nobody compares."""
-_KEY = ("auc", "after", "samples_to_50", "samples_to_90", "gradient_variation", "gradient_peak", "gradient_change")
-"""Measures whose differences are shown."""
+_SINGLE = (
+    *("auc", "after", "greedy", "reward", "reward_after", "reward_greedy", "samples_to_50", "samples_to_90"),
+    *("gradient_variation", "seconds"),
+)
+"""Measures that are shown of every run."""
 _BANDS = 3
 """Seeds from which on a curve's interval is drawn: that of two is 12.7 standard errors wide, and hides the curves."""
-
-
-class Compared(NamedTuple):
-    """Runs, what they are compared as, and the result."""
-
-    records: list[Record]
-    runs: list[Run]
-    """In the order of the records."""
-    comparison: Comparison
-    notes: list[str]
-    """What must be known to read it, in plain words."""
-
-
-def read_records(folders: Sequence[Path], *, finished_only: bool = False) -> tuple[list[Record], list[Path]]:
-    """The runs in some folders, and those that were left out because they are not finished.
-
-    Raises:
-        ValueError: a folder holds no run, or an unfinished one that is not to be left out.
-    """
-    paths = {path.resolve(): path for folder in folders for path in find_runs(folder)}
-    records, unfinished = [], []
-    for path in paths.values():
-        if (path / "result.json").exists():
-            records.append(read_record(path))
-        else:
-            unfinished.append(path)
-    if unfinished and not finished_only:
-        raise ValueError(
-            f"compare: {_few([str(path) for path in unfinished])} {'is' if len(unfinished) == 1 else 'are'} not "
-            "finished; go on with advantages train --resume FOLDER, or pass --finished-only to leave out what is not"
-        )
-    if not records:
-        raise ValueError("compare: no run is finished; go on with one by advantages train --resume FOLDER")
-    return records, unfinished
-
-
-def compare_records(
-    records: Sequence[Record],
-    *,
-    baseline: str | None = None,
-    different_tasks: bool = False,
-    unfinished: Sequence[Path] = (),
-) -> Compared:
-    """Compare finished runs: those that differ in the seed alone are one variant.
-
-    Args:
-        records: of the runs; the first one's variant is the baseline unless another is named.
-        baseline: the name of a variant.
-        different_tasks: allow runs whose accuracies mean different things.
-        unfinished: runs that were left out.
-
-    Raises:
-        ValueError: runs do not compare, two share variant and seed, or there is no such baseline.
-    """
-    first = records[0]
-    for record in records:
-        for name in ("steps", *(() if different_tasks else _SAME)):
-            ours, theirs = getattr(first.config, name), getattr(record.config, name)
-            if ours != theirs:
-                advice = "compare runs of one length" if name == "steps" else (
-                    "their accuracies are of different things; compare them apart, or pass --different-tasks"
-                )  # fmt: skip
-                raise ValueError(
-                    f"compare: {first.path} has {name}={written(ours)} but {record.path} has {name}={written(theirs)}; "
-                    f"{advice}"
-                )
-    names = _names([record.config for record in records])
-    runs = [Run(name, r.config.seed, r.metrics, r.evaluation) for name, r in zip(names, records, strict=True)]
-    _refuse_twins(records, names)
-    comparison = compare(runs, baseline)
-    return Compared(list(records), runs, comparison, _notes(comparison, records, unfinished))
-
-
-def _names(configs: Sequence[Config]) -> list[str]:
-    """The estimator with its settings, and what else differs between the runs."""
-    fields = [field.name for field in dataclasses.fields(Config) if field.name not in _ASIDE]
-    differing = [name for name in fields if any(getattr(c, name) != getattr(configs[0], name) for c in configs)]
-    return [", ".join([c.label, *(f"{name}={written(getattr(c, name))}" for name in differing)]) for c in configs]
-
-
-def _refuse_twins(records: Sequence[Record], names: Sequence[str]) -> None:
-    seen: dict[tuple[str, int], Path] = {}
-    for record, name in zip(records, names, strict=True):
-        other = seen.setdefault((name, record.config.seed), record.path)
-        if other != record.path:
-            raise ValueError(
-                f"compare: {other} and {record.path} are both {name} with seed {record.config.seed}; leave one out"
-            )
-
-
-def _notes(comparison: Comparison, records: Sequence[Record], unfinished: Sequence[Path]) -> list[str]:
-    base = comparison.baseline
-    notes = [f"{path} is not finished, and was left out." for path in unfinished]
-    for name, seeds in comparison.unpaired.items():
-        if seeds:
-            ours = [seed for seed in seeds if seed in comparison[name].seeds]
-            theirs = [seed for seed in seeds if seed not in ours]
-            said = [f"{_seeds(ours)} of {name}" if ours else "", f"{_seeds(theirs)} of {base}" if theirs else ""]
-            notes.append(
-                f"{' and '.join(filter(None, said))} {'has' if len(seeds) == 1 else 'have'} no partner, and "
-                f"{'counts' if len(seeds) == 1 else 'count'} in no difference between {name} and {base}."
-            )
-    for variant in comparison.variants:
-        for percent in (50, 90):
-            if never := variant.without(f"samples_to_{percent}"):
-                who = "any seed" if len(never) == len(variant.seeds) else _seeds(never)
-                notes.append(
-                    f"{variant.name} never reached {percent}% with {who}"
-                    + ("." if who == "any seed" else "; its mean is over the other seeds, and flatters it.")
-                )
-    fewest = min(len(variant.seeds) for variant in comparison.variants)
-    if fewest == 1:
-        notes.append("One seed has no interval, and ranks nothing.")
-    elif fewest < 5:
-        notes.append(f"{fewest} seeds make wide intervals; take at least five to rank anything.")
-    if len({(r.config.prompts, r.config.samples) for r in records}) > 1:
-        notes.append("The runs sample different numbers of responses a step: compare them by samples, not by steps.")
-    if count := len(_KEY) * len(comparison.differences):
-        notes.append(
-            f"Each interval holds by itself. Of {count} differences that were all zero, about {count / 20:.2g} would "
-            "exclude zero by chance."
-        )
-    return notes
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def _few(items: Sequence[str], most: int = 3) -> str:
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + rest
 
 
 def shown(name: str, interval: Interval | None, *, sign: bool = False) -> tuple[str, str]:
@@ -166,6 +35,27 @@ def shown(name: str, interval: Interval | None, *, sign: bool = False) -> tuple[
         return "-", ""
     half = "" if interval.half is None else f"± {interval.half:{form}}"
     return format(interval.mean, ("+" if sign else "") + form), half
+
+
+def median_of(name: str, variant: Variant) -> str:
+    """The median over seeds, from three on."""
+    median = variant.medians[name]
+    return f"med {median:{MEASURES[name].form}}" if median is not None and len(variant.seeds) >= 3 else ""
+
+
+def mark_of(difference: Difference) -> str:
+    """Two stars where the difference holds among all, one where its interval alone excludes zero."""
+    return "**" if difference.holds else "*" if difference.mean and difference.mean.excludes_zero else ""
+
+
+def behind(name: str, difference: Difference) -> list[str]:
+    """What a mean difference may hide: the median, how many seeds are ahead, and seeds that were left out."""
+    pairs = len(difference.seeds)
+    form, better = MEASURES[name].form, MEASURES[name].better
+    ahead = difference.below if better < 0 else difference.above
+    said = [f"med {difference.median:+{form}}"] if pairs >= 3 else []
+    said += [f"{ahead} of {pairs} {'ahead' if better else 'more'}"] if pairs >= 2 else []
+    return said + ([f"{pairs} pairs"] if difference.left_out else [])
 
 
 # What is written
@@ -192,13 +82,25 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
             for record, run in zip(compared.records, compared.runs, strict=True)
             if (run.variant, run.seed) == (variant["name"], seed)
         ]
-        accuracy = band(runs, "accuracy", 5)
+        what = learning_measure(runs)
+        learned = band(runs, what, 5)
         variant["curve"] = {
-            "samples": accuracy.samples.tolist(),
-            "accuracy": accuracy.mean.tolist(),
-            "half": accuracy.half.tolist() if len(runs) > 1 else None,
+            "samples": learned.samples.tolist(),
+            what: _known(learned.mean),
+            "half": _known(learned.half) if len(runs) > 1 else None,
         }
-    return {"interval": f"{LEVEL:.0%}, Student's t over seeds", **found, "notes": compared.notes}
+    return {
+        "interval": f"{LEVEL:.0%}, Student's t over seeds",
+        **found,
+        "notes": compared.notes,
+        "legend": compared.legend,
+        "rloo": _rloo(compared),
+    }
+
+
+def _rloo(compared: Compared) -> dict[str, Any] | None:
+    against = compared.against_rloo
+    return None if against is None else dict(dataclasses.asdict(against)["differences"])
 
 
 def comparison_report(compared: Compared, folder: Path) -> str:
@@ -209,15 +111,19 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     by_name = _by_name(compared.runs)
     parts = []
     if compared.notes:
-        said = "".join(f"<li>{cell(note)}</li>" for note in compared.notes)
-        parts.append(section("Before you read it", Markup(f'<ul class="notes">{said}</ul>')))
-    note = "Accuracy of the step's samples, mean of five steps, averaged over seeds"
+        parts.append(section("Before you read it", part("notes", compared.notes)))
+    if compared.legend:
+        rows = [(chip(name, names.index(name)), whole) for name, whole in compared.legend.items()]
+        note = "Settings that are the default are left out; all runs share those of the section Settings."
+        parts.append(section("Names", table((), rows, numbers=False), note=note))
+    learned = learning_measure(compared.runs)
+    note = f"{learned.capitalize()} of the step's samples, mean of five steps, averaged over seeds"
     several = all(len(runs) >= _BANDS for runs in by_name.values())
     parts.append(
         section(
             "Learning",
             legend(names),
-            _figure(by_name, "accuracy", "Accuracy", percent=True, tall=True),
+            _figure(by_name, learned, learned.capitalize(), percent=learned == "accuracy", tall=True),
             note=note + (", with 95% intervals." if several else f"; intervals are drawn from {_BANDS} seeds on."),
         )
     )
@@ -225,7 +131,9 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     parts.append(_levels(comparison))
     if comparison.differences:
         parts.append(_differences(comparison, names))
-    charts = "".join(
+    if compared.against_rloo and len(names) > 2:  # of two, one is the other's negative
+        parts.append(_differences(compared.against_rloo, names))
+    charts = [
         _figure(by_name, name, title, percent=percent, log=log)
         for name, title, percent, log in (
             ("reward", "Reward", False, False),
@@ -235,8 +143,8 @@ def comparison_report(compared: Compared, folder: Path) -> str:
             ("length", "Response length", False, False),
             ("tokens_per_second", "Tokens per second", False, False),
         )
-    )
-    parts.append(section("Along the way", legend(names), Markup(f'<div class="charts">{charts}</div>'), note=along))
+    ]
+    parts.append(section("Along the way", legend(names), part("charts", charts), note=along))
     parts += [
         _every_run(compared, folder),
         section("Settings", settings(config), note="Of the first run."),
@@ -244,8 +152,17 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     ]
     title = " and ".join(names) if len(names) < 3 else f"{len(names)} variants compared"
     task = config.data or config.task
-    subtitle = f"{task} · {config.steps} steps · {_seeds(seeds)} · {len(compared.runs)} runs"
+    subtitle = f"{task} · {config.steps} steps · {seeds_of(seeds)} · {len(compared.runs)} runs"
     return page(title, "advantages compare-runs", subtitle, parts)
+
+
+def learning_measure(runs: Sequence[Run]) -> str:
+    """What learning curves are of: "accuracy", or "reward" where a run has none."""
+    return "accuracy" if all(has_verdicts(run.metrics) for run in runs) else "reward"
+
+
+def _known(values: Any) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in values]
 
 
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -260,78 +177,91 @@ def _figure(
         Line(one.samples, one.mean, one.half if len(runs) >= _BANDS else None, color)
         for color, (one, runs) in enumerate(zip(bands, by_name.values(), strict=True))
     ]
+    if all(np.isnan(line.y).all() for line in lines):
+        return figure(title, "not measured", "")
     svg = chart(lines, what=f"{title} against samples", x="samples", percent=percent, log=log, tall=tall)
     return figure(title, "", svg)
 
 
 def _levels(comparison: Comparison) -> Markup:
-    columns = [name for name in MEASURES if not name.startswith("steps_to")]
+    columns = [name for name in measures_of(comparison) if not name.startswith("steps_to")]
+    accurate = "auc" in columns
+    head = ("", *(MEASURES[name].title for name in columns), *(["never learned"] if accurate else []))
     rows = [
-        (chip(variant.name, color), *(_level(variant.without(name), len(variant.seeds), name, variant.means[name])
-                                      for name in columns))
-        for color, variant in enumerate(comparison.variants)
-    ]  # fmt: skip
-    note = "Means over seeds, with 95% intervals."
-    return section("Results", table(("", *(MEASURES[name].title for name in columns)), rows), note=note)
+        (
+            chip(v.name, k),
+            *(_level(v, name) for name in columns),
+            *([f"{len(v.unlearned)} of {len(v.seeds)}"] if accurate else []),
+        )
+        for k, v in enumerate(comparison.variants)
+    ]
+    note = "Means over seeds, with 95% intervals and medians."
+    if accurate:
+        note += (
+            " A seed that never reached a threshold counts as one step beyond its last; one whose accuracy did not "
+            "rise by 0.02 never learned."
+        )
+    return section("Results", table(head, rows), note=note)
 
 
-def _level(without: Sequence[int], seeds: int, name: str, mean: Interval | None) -> Markup:
+def _level(variant: Variant, name: str) -> Markup:
+    mean, without = variant.means[name], variant.without(name)
     if mean is None:
-        return cell("never" if "_to_" in name else "-")
+        return part("number", "never" if "_to_" in name else "-", "", "", [])
     value, half = shown(name, mean)
-    if without:
-        half = f"{mean.n} of {seeds} seeds"
-    return Markup(f"{value}<small>{half}</small>")
+    count = len(variant.seeds)
+    lines = [half, median_of(name, variant), f"{count - len(without)} of {count} seeds" if without else ""]
+    return part("number", value, "", "", list(filter(None, lines)))
 
 
 def _differences(comparison: Comparison, names: Sequence[str]) -> Markup:
     rows = []
+    keys = keys_of(comparison)
     for name, differences in comparison.differences.items():
-        cells = [_difference(key, differences[key]) for key in _KEY]
-        rows.append((chip(name, names.index(name)), len(differences["auc"].seeds), *cells))
-    head = ("", "pairs", *(MEASURES[key].title for key in _KEY))
+        cells = [_difference(key, differences[key]) for key in keys]
+        rows.append((chip(name, names.index(name)), len(differences["seconds"].seeds), *cells))
+    head = ("", "pairs", *(MEASURES[key].title for key in keys))
     note = (
-        "Each seed's run less the baseline's of the same seed: mean and 95% interval over pairs. Bold where the "
-        "interval excludes zero; green for the better, red for the worse. Differences of percentages are in points."
+        "Each seed's run less the baseline's of the same seed: mean, 95% interval and median over pairs, and in how "
+        "many it is ahead. * and bold: the interval excludes zero. ** and green for the better, red for the worse: "
+        "it holds among all that the table shows, by Benjamini and Hochberg at 5%. Differences of percentages are in "
+        "points."
     )
-    bars = [(chip(name, names.index(name)), d["auc"]) for name, d in comparison.differences.items()]
+    bars = [(chip(name, names.index(name)), d[keys[0]]) for name, d in comparison.differences.items()]
     return section(
-        f"Differences from {comparison.baseline}", table(head, rows), _forest(bars, MEASURES["auc"].title), note=note
+        f"Differences from {comparison.baseline}", table(head, rows), _forest(bars, MEASURES[keys[0]].title), note=note
     )
 
 
 def _difference(name: str, difference: Difference) -> Markup:
     mean = difference.mean
     if mean is None:
-        return cell("-")
+        return part("number", "-", "", "", [])
     value, half = shown(name, mean, sign=True)
-    left = f"<small>{len(difference.seeds)} pairs</small>" if difference.left_out else ""
-    kind = ""
-    if mean.excludes_zero:
-        gain = mean.mean * MEASURES[name].better
-        kind = "better" if gain > 0 else "worse" if gain < 0 else "differs"
-    return Markup(f'<span class="{kind}">{value}</span><small>{half}</small>{left}')
+    gain = mean.mean * MEASURES[name].better if difference.holds else 0
+    kind = "better" if gain > 0 else "worse" if gain < 0 else "differs" if mean.excludes_zero else ""
+    return part("number", value, kind, mark_of(difference), list(filter(None, (half, *behind(name, difference)))))
 
 
 def _forest(rows: Sequence[tuple[Markup, Difference]], title: str) -> Markup:
-    """A bar per variant: the difference's interval, its mean, and zero."""
-    known = [(name, d.mean.mean, d.mean.half) for name, d in rows if d.mean and d.mean.half is not None]
+    """A bar per variant: the difference's interval, its mean, and zero; and the numbers."""
+    known = [(name, d, d.mean.mean, d.mean.half) for name, d in rows if d.mean and d.mean.half is not None]
     if not known:
         return Markup("")
-    reach = 1.1 * max(abs(mean) + half for _, mean, half in known) or 1.0
-    lines = []
-    for name, mean, half in known:
-        low, middle, high = (50 + 50 * x / reach for x in (mean - half, mean, mean + half))
-        bar = (
-            f'<i class="zero"></i><i class="range" style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
-            f'<i class="dot" style="left:{middle:.2f}%"></i>'
+    reach = 1.1 * max(abs(mean) + half for _, _, mean, half in known) or 1.0
+    bars = [
+        (
+            name,
+            *(50 + 50 * x / reach for x in (mean - half, mean, mean + half)),
+            f"{mean:+.3f} ± {half:.3f}{mark_of(d)}",
         )
-        lines.append(f'<div class="name">{name}</div><div class="track">{bar}</div>')
-    return Markup(f'<h3>Difference of the {cell(title)}</h3><div class="forest">{"".join(lines)}</div>')
+        for name, d, mean, half in known
+    ]
+    return part("forest", f"Difference of the {title}", bars)
 
 
 def _every_run(compared: Compared, folder: Path) -> Markup:
-    columns = ("auc", "after", "greedy", "samples_to_50", "samples_to_90", "gradient_variation", "seconds")
+    columns = [name for name in _SINGLE if name in measures_of(compared.comparison)]
     paths = {(run.variant, run.seed): record.path for run, record in zip(compared.runs, compared.records, strict=True)}
     rows = [
         (
@@ -343,14 +273,14 @@ def _every_run(compared: Compared, folder: Path) -> Markup:
         for place, seed in enumerate(variant.seeds)
     ]
     head = ("", "seed", *(MEASURES[name].title for name in columns))
-    return Markup(f"<details><summary>Every run</summary>{table(head, rows)}</details>")
+    return part("details", "Every run", table(head, rows))
 
 
-def _link(name: str, report: Path, folder: Path) -> Markup:
+def _link(name: str, report: Path, folder: Path) -> Markup | str:
     if not report.exists():
-        return cell(name)
+        return name
     address = quote(os.path.relpath(report, folder).replace(os.sep, "/"))
-    return Markup(f'<a href="{address}">{cell(name)}</a>')
+    return part("link", address, name)
 
 
 def _single(name: str, value: float | None) -> str:
@@ -361,4 +291,4 @@ def _single(name: str, value: float | None) -> str:
 
 def _meanings() -> Markup:
     rows = [(measure.title, measure.meaning) for measure in MEASURES.values()]
-    return Markup(f"<details><summary>What the numbers mean</summary>{table((), rows, numbers=False)}</details>")
+    return part("details", "What the numbers mean", table((), rows, numbers=False))

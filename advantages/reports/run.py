@@ -1,19 +1,22 @@
 """The report of one run: report.html in its folder."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..runs.compare import MEASURES, Run, measure
-from ..runs.config import GROUPS, Config
-from ..runs.record import Record, curve, read_record
-from ..runs.remarks import remarks
-from .charts import COLORS, Line, chart
-from .page import Markup, cell, figure, page, section, table
+import numpy as np
 
-__all__ = ["Panel", "described", "run_report", "settings", "write_report", "written"]
+from ..files import write_whole
+from ..runs.config import Config
+from ..runs.measures import MEASURES, Run, curve, has_verdicts, measure
+from ..runs.record import Record, read_record
+from ..runs.remarks import remarks
+from .charts import Line, chart
+from .page import Markup, figure, page, part, section
+from .settings import settings, words
+
+__all__ = ["Panel", "described", "run_report", "write_report"]
 
 
 class Panel(NamedTuple):
@@ -29,7 +32,7 @@ class Panel(NamedTuple):
 
 PANELS = (
     Panel("reward", "Reward", ".2f", "mean total of the scored responses"),
-    Panel("accuracy", "Accuracy", ".0%", "mean of the first reward component"),
+    Panel("accuracy", "Accuracy", ".0%", "mean of the first reward, where that is a verdict of 0 or 1"),
     Panel("informative", "Informative groups", ".0%", "share of the prompts whose responses earned different rewards"),
     Panel("entropy", "Entropy", ".2f", "of the choice of a token, in nats"),
     Panel("length", "Response length", ".0f", "tokens, the end of the text included"),
@@ -54,7 +57,7 @@ def write_report(folder: Path) -> Path:
         ValueError: the folder holds no run.
     """
     path = folder / "report.html"
-    path.write_text(run_report(read_record(folder)), encoding="utf-8")
+    write_whole(path, run_report(read_record(folder)))
     return path
 
 
@@ -64,20 +67,21 @@ def run_report(record: Record) -> str:
     said = remarks(config, metrics)
     parts = [_tiles(record)] if metrics else []
     parts.append(
-        section("What stands out", Markup(f'<ul class="notes">{"".join(f"<li>{cell(x)}</li>" for x in said)}</ul>'))
+        section("What stands out", part("notes", said))
         if said
         else section("What stands out", note="Nothing: no dead steps, no collapse, no truncation, no failed rewards.")
     )
     if metrics:
-        panels = [_panel(panel, metrics) for panel in PANELS]
-        curves = Markup(f'<div class="charts">{"".join(panels)}</div>')
+        hidden = () if has_verdicts(metrics) else ("accuracy",)
+        panels = [_panel(panel, metrics) for panel in PANELS if panel.name not in hidden]
+        curves = part("charts", panels)
         note = "Thin: each step. Thick: the mean of five steps, whose last value stands at the right."
         parts += [section("Curves", curves, note=note), _times(metrics)]
     if record.samples:
         parts.append(_samples(record.samples))
     parts.append(section("Settings", settings(config), note="Those that are not the default."))
     meanings = [(panel.title, panel.meaning) for panel in PANELS]
-    parts.append(Markup(f"<details><summary>What the curves show</summary>{_words(meanings)}</details>"))
+    parts.append(part("details", "What the curves show", words(meanings)))
     return page(config.label, f"advantages train · {record.path.name}", described(config) + _ended(record), parts)
 
 
@@ -107,40 +111,47 @@ def _tiles(record: Record) -> Markup:
         return missing if value is None else format(value, MEASURES[name].form)
 
     tokens = sum(step["tokens"] for step in record.metrics)
-    tiles = [
-        (f"{shown('before')} → {shown('after')}", f"pass@1, {record.config.evaluation} held-out problems"),
-        (shown("greedy"), "pass@1, greedy"),
+    count = record.config.evaluation
+    held_out = "held-out problems" if count is None else f"{count} held-out problems"
+    learned = [
+        (f"{shown('before')} → {shown('after')}", f"accuracy, {held_out}"),
+        (shown("greedy"), "accuracy, greedy"),
         (shown("auc"), "mean accuracy of all steps"),
         (shown("samples_to_90", "never"), "responses to 90% accuracy"),
+    ]
+    if not has_verdicts(record.metrics):
+        learned = [
+            (f"{shown('reward_before')} → {shown('reward_after')}", f"reward, {held_out}"),
+            (shown("reward_greedy"), "reward, greedy"),
+            (shown("reward"), "mean reward of all steps"),
+        ]
+    tiles = [
+        *learned,
         (f"{shown('seconds')} s", f"training, {tokens:,} tokens"),
     ]
-    boxes = "".join(f'<div class="tile"><b>{cell(value)}</b><span>{cell(name)}</span></div>' for value, name in tiles)
-    return Markup(f'<div class="tiles">{boxes}</div>')
+    return part("tiles", tiles)
 
 
 def _panel(panel: Panel, metrics: Sequence[Mapping[str, Any]]) -> Markup:
     steps = [step["step"] for step in metrics]
-    values = [step[panel.name] for step in metrics]
-    mean = curve(values)
+    values = np.array([step[panel.name] for step in metrics], np.float64)  # None becomes NaN, a gap
+    if np.isnan(values).all():
+        return figure(panel.title, "not measured", "")
+    mean = curve(values.tolist())
+    last = "not measured" if np.isnan(mean[-1]) else format(mean[-1], panel.form)
     svg = chart(
         [Line(steps, values, faint=True), Line(steps, mean)],
-        what=f"{panel.title} over the steps, at the end {mean[-1]:{panel.form}}",
+        what=f"{panel.title} over the steps, at the end {last}",
         percent=panel.form.endswith("%"),
         log=panel.log,
     )
-    return figure(panel.title, format(mean[-1], panel.form), svg)
+    return figure(panel.title, last, svg)
 
 
 def _times(metrics: Sequence[Mapping[str, Any]]) -> Markup:
     sums = {word: sum(step.get(f"seconds_{name}", 0.0) for step in metrics) for name, word in _TIMES.items()}
     total = sum(sums.values()) or 1.0
-    colors = dict(zip(sums, (f"var(--series-{number})" for number in range(len(COLORS))), strict=False))
-    bar = "".join(f'<i style="width:{100 * x / total:.3f}%;background:{colors[word]}"></i>' for word, x in sums.items())
-    words = "".join(
-        f'<span class="chip"><i style="background:{colors[word]}"></i>{word} {x / total:.1%}</span>'
-        for word, x in sums.items()
-    )
-    return section("Where the time went", Markup(f'<p class="legend">{words}</p><div class="bar">{bar}</div>'))
+    return section("Where the time went", part("shares", [(word, x / total) for word, x in sums.items()]))
 
 
 def _samples(samples: Sequence[Mapping[str, Any]], count: int = 6) -> Markup:
@@ -154,52 +165,14 @@ def _samples(samples: Sequence[Mapping[str, Any]], count: int = 6) -> Markup:
 
 def _card(step: int, samples: Sequence[Mapping[str, Any]]) -> Markup:
     first = samples[0]
-    return Markup(
-        f'<div class="card"><b>Step {cell(step)}</b> <span class="soft">expected answer: {cell(first["answer"])}</span>'
-        f"<pre>{cell(first['prompt'])}</pre>{''.join(map(_response, samples))}</div>"
-    )
+    return part("card", step, first["answer"], first["prompt"], [_response(sample) for sample in samples])
 
 
-def _response(sample: Mapping[str, Any]) -> Markup:
+def _response(sample: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Its reward, what else is known of it, and its text."""
     reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.3g}"
     scores = [f"{name} {'unscored' if x is None else format(x, '.3g')}" for name, x in sample["scores"].items()]
-    facts = [f"advantage {sample['advantage']:+.2g}", *(scores if len(scores) > 1 else [])]
+    advantage = "-" if sample["advantage"] is None else f"{sample['advantage']:+.2g}"
+    facts = [f"advantage {advantage}", *(scores if len(scores) > 1 else [])]
     facts += [f"{sample['tokens']} tokens{', cut off' if sample['truncated'] else ''}"]
-    line = f"<b>reward {cell(reward)}</b> · {cell(' · '.join(facts))}"
-    return Markup(f'<div class="response"><p>{line}</p><pre>{cell(sample["response"])}</pre></div>')
-
-
-def settings(config: Config) -> Markup:
-    """The settings that are not the default, and all of them on demand."""
-    fields = dataclasses.fields(Config)
-    changed = [row(field, config) for field in fields if getattr(config, field.name) != _default(field)]
-    shown = _words(changed) if changed else Markup('<p class="soft">All are the default.</p>')
-    groups = {
-        title: [row(field, config) for field in fields if field.metadata["group"] == group]
-        for group, title in GROUPS.items()
-    }
-    everything = "".join(f"<h3>{cell(title.capitalize())}</h3>{_words(rows)}" for title, rows in groups.items())
-    return Markup(f"{shown}<details><summary>All settings</summary>{everything}</details>")
-
-
-def row(field: "dataclasses.Field[Any]", config: Config) -> tuple[str, str, Markup]:
-    """A setting's name, value and meaning."""
-    meaning = Markup(f'<span class="soft">{cell(field.metadata["meaning"])}</span>')
-    return field.name, written(getattr(config, field.name)), meaning
-
-
-def written(value: Any) -> str:
-    """A setting's value as a person writes it."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={x}" for key, x in value.items()) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    return {} if field.default is dataclasses.MISSING else field.default
-
-
-def _words(rows: Sequence[Sequence[object]]) -> Markup:
-    return table((), rows, numbers=False)
+    return reward, " · ".join(facts), sample["response"]

@@ -29,6 +29,7 @@ Ready-made ones are small frozen classes, called with settings by name and then 
 (('exact', 'format'), array([[1., 1.]]), array([1.1]))
 """
 
+from .agreement import borda, bradley_terry, empo, ttrl
 from .combined import Rewards, Scores
 from .isolated import Isolated
 from .lengths import CosineLength, Overlong
@@ -54,8 +55,12 @@ __all__ = [
     "Scores",
     "Weight",
     "answer_part",
+    "borda",
+    "bradley_terry",
+    "empo",
     "reasoning_part",
     "resolve",
     "rouge_l",
     "text_of",
+    "ttrl",
 ]

@@ -1,9 +1,12 @@
 """Several reward functions, weighed, and each one known by its name."""
 
 import asyncio
+import contextlib
 import inspect
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Real
 from types import SimpleNamespace
@@ -213,17 +216,22 @@ class Rewards:
     def _results(self, batch: dict[str, list[Any]], extras: dict[str, Any]) -> dict[str, Any]:
         """What each function returned, or the exception that it raised."""
         results: dict[str, Any] = {}
-        for name, function in self._functions.items():
-            try:
-                given = taken(function, {**{key: list(entries) for key, entries in batch.items()}, **extras})
-                results[name] = function(**given)
-            except (KeyboardInterrupt, SystemExit, NotStartedError, WrongLengthError, WrongTypeError):
-                raise
-            except BaseException as error:  # math-verify's time limit, for one, is no Exception
-                results[name] = error
-        waiting = {name: result for name, result in results.items() if inspect.isawaitable(result)}
-        if waiting:
-            results.update(zip(waiting, _awaited(waiting.values()), strict=True))
+        with _interrupts() as interrupts:
+            for name, function in self._functions.items():
+                try:
+                    given = taken(function, {**{key: list(entries) for key, entries in batch.items()}, **extras})
+                    results[name] = function(**given)
+                except (NotStartedError, WrongLengthError, WrongTypeError):
+                    raise
+                except BaseException as error:  # math-verify's time limit, for one, is no Exception; nor is `exit()`
+                    if interrupts:
+                        raise
+                    results[name] = error
+            waiting = {name: result for name, result in results.items() if inspect.isawaitable(result)}
+            if waiting:
+                results.update(zip(waiting, _awaited(waiting.values()), strict=True))
+        if interrupts:
+            raise interrupts[0]
         return results
 
     def _read(self, name: str, result: Any, rows: int, known: int, *, counts: bool) -> NDArray[np.float64]:
@@ -276,6 +284,39 @@ def _batch(prompts: Any, completions: Any, columns: Mapping[str, Any]) -> dict[s
     return batch
 
 
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[BaseException]]:
+    """What handlers of signals raise in the meantime, as Ctrl-C's: that ends the run, a function's own ends a row.
+
+    Only the main thread handles signals; in another, there are none.
+    """
+    raised: list[BaseException] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield raised
+        return
+
+    def watched(handler: Callable[[int, Any], Any]) -> Callable[[int, Any], None]:
+        def handle(number: int, frame: Any) -> None:
+            try:
+                handler(number, frame)
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        return handle
+
+    before = {number: handler for number in signal.valid_signals() if callable(handler := signal.getsignal(number))}
+    ours = {number: watched(handler) for number, handler in before.items()}
+    try:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+        yield raised
+    finally:
+        for number, handler in ours.items():
+            if signal.getsignal(number) is handler:  # a function may have set one of its own
+                signal.signal(number, before[number])
+
+
 def _known(function: Function) -> int:
     """Responses that a function has itself reported as unscored."""
     return sum(getattr(function, "failures", {}).values())
@@ -284,8 +325,14 @@ def _known(function: Function) -> int:
 def _awaited(results: Iterable[Any]) -> list[Any]:
     """What coroutines return or raise, all run at once, whether or not an event loop runs already."""
 
+    async def kept(result: Any) -> Any:
+        try:
+            return await result
+        except (KeyboardInterrupt, SystemExit) as error:  # which would end the loop, and with it the others
+            return error
+
     async def gathered() -> list[Any]:
-        return await asyncio.gather(*results, return_exceptions=True)
+        return await asyncio.gather(*map(kept, results), return_exceptions=True)
 
     try:
         asyncio.get_running_loop()

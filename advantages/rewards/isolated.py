@@ -7,16 +7,19 @@ would copy broken; and unlike a spawned `multiprocessing` process it does not ru
 """
 
 import contextlib
+import json
 import math
 import multiprocessing
 import os
 import pickle
 import queue
+import re
+import secrets
 import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,8 +45,12 @@ __all__ = ["Isolated"]
 
 START_SECONDS = 300.0
 """How long a worker may take to import what the function needs."""
-ORPHAN_SECONDS = 10.0
-"""How long past the deadline a worker survives a parent that has died without ending it."""
+ENDING_SECONDS = 15.0
+"""How long a worker may take to end what it has started."""
+MARK = "ADVANTAGES_JUDGE"
+"""Variable by which a worker's descendants are known where the worker is gone."""
+SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|_KEY(_|$)|^KEY_", re.IGNORECASE)
+DISTRIBUTED = re.compile(r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)$|MASTER_(ADDR|PORT)$|TORCHELASTIC_")
 SCRIPT = str(Path(__file__).with_name("worker.py"))
 LIVE = (*EXTRAS, "environments")
 """What TRL passes that is no data, and cannot be sent to another process."""
@@ -54,6 +61,12 @@ Failure = tuple[str, str]
 
 class Isolated:
     """A reward function that is cut off where it takes too long, and whose crashes stay its own.
+
+    What a response that is run by the function can do ends there, too. It cannot answer for the function, since each
+    request has a number and a secret of its own; answers are plain data; no process that it starts outlives the call
+    (on Linux, also those in a session of their own; elsewhere only the function's own process group is ended); and on
+    Linux from 6.12 on, with Landlock, it can send no signal to the trainer and open neither its memory nor, unless
+    as root, its environment. It can do what the user may with files and the network: that takes a container.
 
     Responses whose scoring failed are None, one warning tells of the first of each kind, and `failures` counts them.
     The first call starts the worker process (about a second, and the imports of the function's module); a worker
@@ -66,6 +79,11 @@ class Isolated:
         per_row: call the function once per response, so that only the response that it fails on is unscored. For
             functions that look at one response at a time.
         workers: processes that share the responses, where `per_row`.
+        fresh: make each call in a copy of the process that has imported the function, so that what one call changes
+            there is undone before the next. For functions that run responses in their own interpreter, as by `exec`;
+            a model on a GPU, or a connection, would have to be made anew for each call.
+        environment: names of variables that the function needs although they look like secrets (`OPENAI_API_KEY`), or
+            like a place in the trainer's process group (`RANK`). Others of these are kept from it.
 
     Raises:
         TypeError, ValueError: a setting, or a function that cannot be sent to another process.
@@ -88,6 +106,8 @@ class Isolated:
         seconds: float = 30.0,
         per_row: bool = False,
         workers: int = 1,
+        fresh: bool = False,
+        environment: Sequence[str] = (),
     ) -> None:
         self.function = resolve(function) if isinstance(function, str) else function
         if not callable(self.function):
@@ -96,6 +116,9 @@ class Isolated:
         number(self.__name__, "seconds", seconds, above=0.0)
         flag(self.__name__, "per_row", per_row)
         whole(self.__name__, "workers", workers, least=1)
+        flag(self.__name__, "fresh", fresh)
+        if isinstance(environment, str) or not all(isinstance(name, str) for name in environment):
+            raise TypeError(f"{self.__name__}: environment is {environment!r}; pass a list of names of variables")
         if workers > 1 and not per_row:
             raise ValueError(f"{self.__name__}: workers is {workers} but per_row is False; only rows can be shared")
         if os.name != "posix":
@@ -103,6 +126,8 @@ class Isolated:
         self.seconds = seconds
         self.per_row = per_row
         self.workers = workers
+        self.fresh = fresh
+        self.environment = tuple(environment)
         self._payload = _pickled(self.__name__, self.function)
         self._start()
 
@@ -110,7 +135,7 @@ class Isolated:
         self._ledger = Ledger(self.__name__)
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         for _ in range(self.workers):
-            self._idle.put(_Worker(self.__name__, self._payload, self.seconds))
+            self._idle.put(_Worker(self.__name__, self._payload, self.seconds, self.fresh, self.environment))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -197,15 +222,18 @@ def _pickled(who: str, function: Any) -> bytes:
 
 
 class _Worker:
-    """One process that holds the function: started when asked, killed where it does not answer in time."""
+    """A keeper and its judge: started when asked, ended where they do not answer in time."""
 
-    def __init__(self, who: str, payload: bytes, seconds: float) -> None:
+    def __init__(self, who: str, payload: bytes, seconds: float, fresh: bool, environment: tuple[str, ...]) -> None:
         self.who = who
         self.payload = payload
         self.seconds = seconds
+        self.fresh = fresh
+        self.environment = environment
+        self.asked = 0
         self.started = False
         self.connection: Connection | None = None
-        self.end: Callable[[], int | None] | None = None
+        self.end: Callable[[], None] | None = None
         self.owner = 0
 
     def ask(self, columns: dict[str, Any]) -> tuple[Any, Failure | None]:
@@ -224,24 +252,41 @@ class _Worker:
                 raise
             return None, ("not started", str(error))
         except (EOFError, OSError):
-            return None, ("ended", f"its process ended with exit status {self.stop()}")
+            self.stop()
+            return None, ("ended", "its process was ended from outside")
         except BaseException:  # such as Ctrl-C: the answer to this request must not be taken for the next one's
             self.stop()
             raise
 
     def _answer(self, request: bytes) -> tuple[Any, Failure | None]:
         connection = self.start()
-        connection.send_bytes(request)
+        self.asked += 1
+        token = f"{self.asked}-{secrets.token_hex(16)}".encode()
+        connection.send_bytes(token + b"\n" + request)
         if not connection.poll(self.seconds):
             self.stop()
             return None, ("too slow", f"gave no score within {self.seconds:g} seconds and was cut off")
-        result, failure = pickle.loads(connection.recv_bytes())
-        return result, failure and (failure[0], f"raised {failure[0]}: {failure[1]}")
+        word, answer = connection.recv_bytes().split(b" ", 1)
+        if word == b"ended":
+            self.stop()
+            return None, ("ended", f"its process ended with exit status {answer.decode()}")
+        try:
+            if word != token:
+                raise ValueError("it is of another request")
+            result, failure = json.loads(answer)
+            if failure is None:
+                return result, None
+            kind, cause = map(str, failure)
+        except (ValueError, TypeError, RecursionError) as error:
+            self.stop()
+            return None, ("unreadable", f"gave an answer that cannot be read ({error})")
+        return None, (kind, cause if kind == "ended" else f"raised {kind}: {cause}")
 
     def start(self) -> Connection:
-        """The connection to the process, which is started where there is none."""
+        """The connection to the keeper, which is started where there is none."""
         if self.connection is not None and self.owner == os.getpid():
             return self.connection
+        mark = secrets.token_hex(16)
         try:
             ours, theirs = multiprocessing.Pipe()
             with theirs:
@@ -249,34 +294,54 @@ class _Worker:
                     [sys.executable, "-P", SCRIPT, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
-                    process_group=0,  # Ctrl-C is the parent's to handle, and what the function starts dies with it
+                    env={**_environment(self.environment), MARK: mark},
+                    start_new_session=True,  # Ctrl-C is the parent's to handle, and the terminal its own
                 )
         except OSError as error:  # such as too many processes, or no memory for one
             raise NotStartedError(f"{self.who}: its worker process could not be started ({error})") from None
         self.connection = ours
         self.owner = os.getpid()
-        self.end = weakref.finalize(self, _end, process, ours, self.owner)
+        self.end = weakref.finalize(self, _end, process, ours, self.owner, mark)
         try:
-            ours.send_bytes(pickle.dumps((sys.path, self.payload, self.seconds + ORPHAN_SECONDS)))
-            problem = pickle.loads(ours.recv_bytes()) if ours.poll(START_SECONDS) else "it took too long"
-        except (EOFError, OSError):
-            problem = f"exit status {self.stop()}"
+            ours.send_bytes(pickle.dumps((sys.path, self.payload, self.fresh)))
+            problem = json.loads(ours.recv_bytes()) if ours.poll(START_SECONDS) else "it took too long"
+        except (EOFError, OSError, ValueError):
+            problem = "it ended before it was ready"
         if problem is not None:
             self.stop()
             raise NotStartedError(f"{self.who}: its worker process did not start ({problem}); see what it printed")
         self.started = True
         return ours
 
-    def stop(self) -> int | None:
-        """Kill the process; its exit status."""
+    def stop(self) -> None:
+        """End the keeper, and with it everything that it has started."""
         end, self.end, self.connection = self.end, None, None
-        return end() if end is not None else None
+        if end is not None:
+            end()
 
 
-def _end(process: "subprocess.Popen[bytes]", connection: Connection, owner: int) -> int | None:
+def _environment(names: tuple[str, ...]) -> dict[str, str]:
+    """Variables that a judge gets: without what looks like a secret, or like a place in the trainer's own group."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in names or not (SECRET.search(name) or DISTRIBUTED.match(name))
+    }
+
+
+def _end(process: "subprocess.Popen[bytes]", connection: Connection, owner: int, mark: str) -> None:
     connection.close()
     if os.getpid() != owner:  # a fork of the owner, which has no say over the process
-        return None
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
+        return
+    try:
+        clean = process.wait(ENDING_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        clean = False
+    if not clean:  # a keeper that was stopped or killed has left others behind
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for file in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if f"{MARK}={mark}".encode() in file.read_bytes().split(b"\0"):
+                    os.kill(int(file.parent.name), signal.SIGKILL)

@@ -1,31 +1,29 @@
-"""Is a mathematical answer equal to the expected one, however it is written: math-verify, with a deadline."""
+"""Is a mathematical answer the expected one, however it is written: found, then compared, with a deadline."""
 
-import functools
-import logging
 from dataclasses import dataclass
 from typing import Any
 
+from .answers.compare import equal
+from .answers.engine import TooLargeError, UnreadableAnswerError, prepare
+from .answers.find import find_answers
+from .answers.normalise import same_text
 from .checks import column, flag, installed, text
 from .isolated import Isolated
-from .texts import answer_part, marked, text_of
+from .texts import answer_parts
 
 __all__ = ["Grader", "Math", "UnreadableAnswerError"]
 
 
-class UnreadableAnswerError(ValueError):
-    """The expected answer of a row is not mathematics."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Math:
-    r"""1 where math-verify finds the answer equal to the expected one, else 0.
+    r"""1 where the answer that a response gives is the expected one, else 0.
 
-    It understands boxed answers, fractions, decimals, percentages, units, sets, intervals, matrices and equations.
-    What follows the reasoning (`answer_part`) is graded, and in it the last answer that is boxed or called final,
-    else the last one; a response from which none can be read is wrong. An expected answer is LaTeX with or without
-    its dollars, and is parsed once. A row whose expected answer is None is unscored, and so is, with a warning, one
-    whose expected answer cannot be parsed, or whose grading takes too long (`9^{9^{9^9}}`), since nobody knows
-    whether that response is right.
+    The answer is found in what follows the reasoning: the last box, an answer tag, what follows `marker`, or what is
+    announced ("the answer is 42"), else a response that is nothing but an answer; there is none in other prose, and
+    that is wrong. It may be a number, a quantity, words, a set, an interval, a matrix, an equation or an expression,
+    in LaTeX or as typed; see `answers.equal` for what is equal to what. The expected answer is read in the same way.
+    A row whose expected answer is None is unscored, and so is, with a warning, one whose expected answer cannot be
+    read, or whose grading takes too long, since nobody knows whether that response is right.
 
     Grading runs in worker processes, see `Isolated`: math-verify's own time limit is a signal, which works in the
     main thread only.
@@ -81,74 +79,67 @@ class Math:
         expected = column("math", self.column, columns, len(completions))
         rows = [row for row, answer in enumerate(expected) if answer is not None]
         scores: list[float | None] = [None] * len(expected)
-        graded = self._isolated(
-            completions=[answer_part(text_of(completions[row])) for row in rows],
-            answer=[self._expected(str(expected[row])) for row in rows],
+        responses = answer_parts(completions, columns)
+        graded = self._isolated.results(
+            completions=[responses[row] for row in rows], answer=[str(expected[row]) for row in rows]
         )
-        for row, score in zip(rows, graded, strict=True):
-            scores[row] = score
+        for row, grade in zip(rows, graded, strict=True):
+            scores[row] = None if grade is None else float(grade[0])
         return scores
-
-    def _expected(self, answer: str) -> str:
-        found = marked(answer, self.marker)
-        return answer if found is None else found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grader:
-    """What a worker process does for `Math`."""
+    """What a worker process does, for rewards and for evaluation: find the answer, and compare it."""
 
     __name__ = "math"
 
-    strict: bool
+    marker: str | None = "####"
+    strict: bool = False
 
     def prepare(self) -> None:
         """Import math-verify, so that the time this takes is not the first response's."""
-        import math_verify
+        prepare()
 
-        logging.getLogger(math_verify.__name__).setLevel(logging.ERROR)  # it warns of being without a time limit
-
-    def __call__(self, *, completions: list[str], answer: list[str]) -> list[float]:
-        """One score per completion.
+    def __call__(self, *, completions: list[str], answer: list[str]) -> list[tuple[bool, str | None]]:
+        """Whether each response is right, and the answer that was read from it.
 
         Raises:
-            UnreadableAnswerError: an expected answer is not mathematics.
+            UnreadableAnswerError: an expected answer cannot be read.
         """
-        return [self.score(*row) for row in zip(completions, answer, strict=True)]
+        return [self.grade(*row) for row in zip(completions, answer, strict=True)]
 
-    def score(self, response: str, answer: str) -> float:
-        """1 where the answer that is read from a response equals the expected one, else 0."""
-        from math_verify import verify
-
-        return float(verify(self.expected(answer), self.read(response), timeout_seconds=None))
-
-    def expected(self, answer: str) -> list[Any]:
-        """An expected answer as math-verify reads it.
+    def grade(self, response: str, answer: str) -> tuple[bool, str | None]:
+        """Whether what follows the reasoning of a response gives the expected answer; and the answer it gives.
 
         Raises:
-            UnreadableAnswerError: it is not mathematics.
+            UnreadableAnswerError: the expected answer cannot be read, and is not repeated letter for letter.
         """
-        return _parsed(answer)
+        if not answer.strip():
+            raise UnreadableAnswerError(f"the expected answer {answer!r} cannot be parsed: it is empty")
+        if not self.strict and response.strip() == answer.strip():
+            return True, self._last(find_answers(response, self.marker)) or answer.strip()
+        given = find_answers(response, self.marker, strict=self.strict)
+        marked = find_answers(answer, self.marker) if self._is_marked(answer) else []
+        right = marked[-1] if marked else answer
+        for reading in given[:-1]:  # longer readings of its extent count only where nothing is left to interpret
+            if same_text(reading) == same_text(right) != "":
+                return True, reading
+        read = self._last(given)
+        try:
+            return (equal(right, given[-1]) if given else self._readable(right)), read
+        except TooLargeError:
+            raise
+        except UnreadableAnswerError as error:
+            raise UnreadableAnswerError(f"the expected answer {answer!r} cannot be parsed: {error}") from None
 
-    def read(self, response: str) -> list[Any]:
-        """The answer of a response as math-verify reads it: the expression, and its text; none where it finds none."""
-        from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+    def _is_marked(self, answer: str) -> bool:
+        """Whether an expected answer is a worked solution, or boxed; any other is the answer as it stands."""
+        return (self.marker is not None and self.marker in answer) or r"\boxed" in answer or r"\fbox" in answer
 
-        latex = LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=not self.strict)
-        return list(parse(response, [latex] if self.strict else [latex, ExprExtractionConfig()], parsing_timeout=0))
+    def _readable(self, answer: str) -> bool:
+        """False: no answer is wrong, if it can be said what were right."""
+        return equal(answer, "") if answer.strip() else False
 
-
-@functools.lru_cache(4096)
-def _parsed(answer: str) -> list[Any]:
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
-
-    # Undelimited LaTeX would be searched for numbers: 10^{5} would be read as 10.
-    delimited = answer.count("$") > 1 or any(sign in answer for sign in (r"\boxed", r"\(", r"\["))
-    found = parse(
-        answer if delimited else rf"\boxed{{{answer}}}",
-        [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()],
-        parsing_timeout=0,
-    )
-    if all(isinstance(form, str) for form in found):
-        raise UnreadableAnswerError(f"the expected answer {answer!r} cannot be parsed")
-    return list(found)
+    def _last(self, found: list[str]) -> str | None:
+        return found[-1].strip().strip("$").strip() if found else None

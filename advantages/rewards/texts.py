@@ -1,10 +1,11 @@
 """The text of a response, and the parts of it: reasoning and answer."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["answer_part", "marked", "plain", "reasoning_part", "text_of"]
+from .answers.reasoning import PAIRS, Reasoning
 
-OPENS, CLOSES = "<think>", "</think>"
+__all__ = ["answer_part", "answer_parts", "marked", "plain", "reasoning_part", "text_of"]
 
 
 def text_of(completion: Any) -> str:
@@ -31,34 +32,43 @@ def _spoken(message: dict[str, Any]) -> str:
     if not isinstance(content, str):
         content = "".join(part.get("text") or "" for part in content)
     thought = message.get("reasoning_content") or message.get("thinking")
-    return f"{OPENS}{thought}{CLOSES}{content}" if thought else content
+    return f"{PAIRS[0].opens}{thought}{PAIRS[0].closes}{content}" if thought else content
 
 
 def answer_part(text: str) -> str:
-    """What follows the reasoning: the text after the last `</think>`, or all of it where there are no think tags.
+    """What follows the reasoning, which any of the tags that models use may mark (`answers.PAIRS`).
 
     Reasoning that was opened and never closed, as in a truncated response, is followed by nothing.
 
-    >>> answer_part("<think>2 or 3?</think>2"), answer_part("2"), answer_part("<think>2 or 3")
+    >>> answer_part("<think>2 or 3?</think>2"), answer_part("2"), answer_part("[THINK]2 or 3")
     ('2', '2', '')
     """
-    _, closed, after = text.rpartition(CLOSES)
-    return after if closed or OPENS not in text else ""
+    return Reasoning().answer(text)
 
 
 def reasoning_part(text: str, marker: str | None = None) -> str:
-    """What precedes the answer: the text between the think tags, else before the last `marker`, else all of it.
+    """What precedes the answer: the text between the tags, else before the last `marker`, else all of it.
 
     The opening tag may be missing, as where a chat template has put it into the prompt.
 
     >>> reasoning_part("<think>2 or 3?</think>2"), reasoning_part("3+4=7#7", "#"), reasoning_part("7")
     ('2 or 3?', '3+4=7', '7')
     """
-    before, closed, _ = text.rpartition(CLOSES)
-    if closed or OPENS in text:
-        thought = before if closed else text
-        return thought.partition(OPENS)[2] if OPENS in thought else thought
-    return text.rpartition(marker)[0] if marker and marker in text else text
+    return Reasoning().thought(text, marker)
+
+
+def answer_parts(completions: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
+    """The answer part of each completion, by the column `reasoning_tags` where the data have it.
+
+    Args:
+        completions: texts or chats.
+        columns: with `reasoning_tags`, how each response marks it: see `answers.reasoning_of`.
+    """
+    marks = columns.get("reasoning_tags") or [None] * len(completions)
+    return [
+        (mark if isinstance(mark, Reasoning) else Reasoning()).answer(text_of(completion))
+        for completion, mark in zip(completions, marks, strict=True)
+    ]
 
 
 def marked(text: str, marker: str | None) -> str | None:

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .answers.letters import expected_letter, find_letter
+from .answers.reasoning import Reasoning
 from .checks import column, flag, text
-from .texts import answer_part, marked, plain, text_of
+from .texts import answer_parts, marked, plain, text_of
 
 __all__ = ["Exact", "Format", "MultipleChoice"]
 
@@ -52,8 +54,8 @@ class Exact:
         """One score per completion."""
         expected = column("exact", self.column, columns, len(completions))
         return [
-            self._score(answer_part(text_of(completion)), answer)
-            for completion, answer in zip(completions, expected, strict=True)
+            self._score(response, answer)
+            for response, answer in zip(answer_parts(completions, columns), expected, strict=True)
         ]
 
     def _score(self, response: str, answer: Any) -> float | None:
@@ -71,21 +73,13 @@ class Exact:
         return plain(answer.casefold() if self.ignore_case else answer)
 
 
-_ANSWER = (
-    r"\b(?i:answer|choice|option)\b[\s*_]*(?i:\bis\b|\b(?:should|would|must) be\b|[:=])"
-    r"[\s*_:=$`]*(?:\\[a-z]+{{)?\(?([{letters}])\b"
-)
-_ALONE = r"[\s*_`$(\[]*([{letters}])[\s*_`$)\].:]*"
-_BOXED = r"\\boxed\s*{{\s*(?:\\(?:text|mathrm|mathbf|textbf)\s*{{)?\s*\(?\s*([{letters}{lower}])\s*\)?\s*}}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class MultipleChoice:
     r"""1 where the chosen letter is the expected one, else 0.
 
-    The choice is, in what follows the reasoning, the letter in the last `\boxed{}`; else the capital letter after the
-    last "answer is" or "answer:" ("choice" and "option" will do); else a capital letter that is alone on the last
-    line. A response without any is wrong. A row whose expected answer is not one letter is unscored.
+    The choice is read from what follows the reasoning, by `answers.find_letter`: the last box, an answer tag, `####`;
+    else the last statement that chooses ("the answer is C", "option C is correct"); else a letter that stands alone.
+    A response that names none, or two, is wrong. A row whose expected answer is not one letter is unscored.
 
     Args:
         letters: the letters to choose from, capitals.
@@ -114,24 +108,15 @@ class MultipleChoice:
     def __call__(self, *, completions: Any, **columns: Any) -> list[float | None]:
         """One score per completion."""
         expected = column("multiple_choice", self.column, columns, len(completions))
-        scores: list[float | None] = []
-        for completion, answer in zip(completions, expected, strict=True):
-            right = self._pattern(_ALONE).fullmatch(str(answer))
-            scores.append(float(self.choice(text_of(completion)) == right[1]) if right else None)
-        return scores
+        rows = zip(answer_parts(completions, columns), expected, strict=True)
+        return [self._score(response, expected_letter(str(answer), self.letters)) for response, answer in rows]
+
+    def _score(self, response: str, right: str | None) -> float | None:
+        return None if right is None else float(find_letter(response, self.letters) == right)
 
     def choice(self, response: str) -> str | None:
         """The letter that a response chooses, or None."""
-        response = answer_part(response)
-        for pattern in (_BOXED, _ANSWER):
-            found = self._pattern(pattern).findall(response)
-            if found:
-                return str(found[-1]).upper()
-        alone = self._pattern(_ALONE).fullmatch(next(iter(response.strip().splitlines()[-1:]), ""))
-        return alone[1] if alone else None
-
-    def _pattern(self, pattern: str) -> re.Pattern[str]:
-        return re.compile(pattern.format(letters=self.letters, lower=self.letters.lower()))
+        return find_letter(Reasoning().answer(response), self.letters)
 
 
 _UNTAGGED = r"(?:(?!</?think>|</?answer>).)*"

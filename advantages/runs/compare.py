@@ -1,7 +1,8 @@
 """Runs compared: what is measured of each, means over seeds with 95% intervals, and differences paired by seed.
 
 Every interval is Student's, over n seeds with sample deviation s: mean ± t(0.975, n - 1) * s / sqrt(n). One seed has
-none. Intervals are not adjusted for how many of them are looked at.
+none. Intervals are not adjusted for how many of them are looked at; `Difference.holds` is, after Benjamini and Hochberg
+(1995): among the differences that hold, one in twenty is expected to be none.
 """
 
 import dataclasses
@@ -10,75 +11,28 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
-from .record import curve, first_reaching
+from .measures import ACCURACIES, MEASURES, REWARDS, Run, beyond, curve, learned, measure
 
 __all__ = [
-    "MEASURES",
     "Band",
     "Comparison",
     "Difference",
     "Interval",
-    "Measure",
-    "Run",
     "Variant",
     "band",
     "compare",
     "interval",
-    "measure",
+    "keys_of",
+    "measures_of",
 ]
 
 LEVEL = 0.95
-
-
-class Measure(NamedTuple):
-    """A number that is read off a run."""
-
-    title: str
-    form: str
-    """How it is written, as a format specification."""
-    better: int
-    """1 where more is better, -1 where less is, 0 where neither is."""
-    meaning: str
-
-
-_REACHED = "at the first step where the mean accuracy of the last five steps is at least"
-MEASURES: Mapping[str, Measure] = {
-    "before": Measure("pass@1 before", ".1%", 0, "held-out problems answered rightly before training, sampling"),
-    "after": Measure("pass@1 after", ".1%", 1, "held-out problems answered rightly after training, sampling"),
-    "greedy": Measure("greedy after", ".1%", 1, "the same, taking the likeliest token each time"),
-    "auc": Measure("area under curve", ".3f", 1, "mean accuracy of the samples of all training steps"),
-    "steps_to_50": Measure("steps to 50%", ",.0f", -1, f"steps taken {_REACHED} 0.5"),
-    "samples_to_50": Measure("samples to 50%", ",.0f", -1, f"responses sampled {_REACHED} 0.5"),
-    "steps_to_90": Measure("steps to 90%", ",.0f", -1, f"steps taken {_REACHED} 0.9"),
-    "samples_to_90": Measure("samples to 90%", ",.0f", -1, f"responses sampled {_REACHED} 0.9"),
-    "gradient": Measure("gradient norm", ".3g", 0, "mean over the steps, before it is clipped"),
-    "gradient_variation": Measure(
-        "gradient variation", ".2f", 0, "standard deviation of the gradient norm over the steps, divided by its mean"
-    ),
-    "gradient_peak": Measure("gradient peak", ".2f", 0, "largest gradient norm, divided by the median one"),
-    "gradient_change": Measure(
-        "gradient change", ".2f", -1, "median over neighbouring steps of 2 |g - h| / (g + h), for norms g and h: 0 to 2"
-    ),
-    "seconds": Measure("seconds", ",.0f", -1, "of all training steps together"),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One run: what was trained, how, and what was logged.
-
-    Args:
-        variant: what it is compared under, such as the estimator's name; runs of one variant differ in the seed alone.
-        metrics: one mapping per step, as in metrics.jsonl, with `samples`, `accuracy`, `grad_norm` and `seconds`.
-        evaluation: held-out accuracies, under `before`, `after` and `greedy`, as far as they were measured.
-    """
-
-    variant: str
-    seed: int
-    metrics: Sequence[Mapping[str, Any]]
-    evaluation: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+_KEY = (
+    *("auc", "after", "reward", "reward_after", "samples_to_50", "samples_to_90"),
+    *("gradient_variation", "gradient_peak", "gradient_change"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +58,12 @@ class Variant:
     values: Mapping[str, tuple[float | None, ...]]
     """Of each measure: one value per seed, None where there is none, as for a threshold that was never reached."""
     means: Mapping[str, Interval | None]
-    """Of each measure: over the seeds that have a value; None where no seed has."""
+    """Of each measure: over the seeds that have a value; None where no seed has. A threshold that a seed never reached
+    counts as reached one step after its last, so that the mean is at most the true one."""
+    medians: Mapping[str, float | None]
+    """Of each measure, counted in the same way."""
+    unlearned: tuple[int, ...]
+    """Seeds whose accuracy did not rise, see `measures.learned`."""
 
     def without(self, name: str) -> tuple[int, ...]:
         """The seeds that have no value of a measure."""
@@ -120,7 +79,33 @@ class Difference:
     left_out: tuple[int, ...]
     """Seeds of both, of which one or the other has no value."""
     mean: Interval | None
-    """None where `seeds` is empty."""
+    """None where `seeds` is empty, or where one side never reached the threshold."""
+    censored: tuple[int, ...] = ()
+    """Those of `seeds` where one or the other never reached the threshold, and counts as reaching it a step later."""
+    holds: bool = False
+    """Whether it differs from zero by Benjamini and Hochberg, at 5% over the comparison's differences of `keys_of`."""
+
+    @property
+    def median(self) -> float | None:
+        return float(np.median(self.values)) if self.values else None
+
+    @property
+    def above(self) -> int:
+        """Pairs in which the variant has more."""
+        return sum(x > 0 for x in self.values)
+
+    @property
+    def below(self) -> int:
+        """Pairs in which it has less."""
+        return sum(x < 0 for x in self.values)
+
+    @property
+    def p_value(self) -> float | None:
+        """Of Student's paired test, both sides; None with fewer than two pairs, or where all agree exactly."""
+        if self.mean is None or self.mean.half is None or self.mean.half <= 1e-9:
+            return None
+        error = self.mean.half / stdtrit(self.mean.n - 1, (1 + LEVEL) / 2)
+        return float(2 * stdtr(self.mean.n - 1, -abs(self.mean.mean) / error))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,37 +157,6 @@ def _halves(x: Any) -> Any:
     return stdtrit(n - 1, (1 + LEVEL) / 2) * x.std(0, ddof=1) / np.sqrt(n)
 
 
-def measure(run: Run) -> dict[str, float | None]:
-    """Every measure of one run; None where it has none, as for a threshold that was never reached.
-
-    Raises:
-        ValueError: the run has no step.
-    """
-    if not run.metrics:
-        raise ValueError(f"compare: {run.variant}, seed {run.seed}, has no step; leave it out")
-    found: dict[str, float | None] = {name: run.evaluation.get(name) for name in ("before", "after", "greedy")}
-    found["auc"] = float(np.mean([step["accuracy"] for step in run.metrics]))
-    for percent in (50, 90):
-        reached = first_reaching(run.metrics, percent / 100)
-        for what, key in (("steps", "step"), ("samples", "samples")):
-            found[f"{what}_to_{percent}"] = None if reached is None else reached[key]
-    found |= _gradient([step["grad_norm"] for step in run.metrics])
-    return {**found, "seconds": float(sum(step["seconds"] for step in run.metrics))}
-
-
-def _gradient(norms: Sequence[float]) -> dict[str, float | None]:
-    g = np.asarray(norms, np.float64)
-    mean, median = float(g.mean()), float(np.median(g))
-    sums = g[1:] + g[:-1]
-    changes = np.divide(2 * np.abs(np.diff(g)), sums, out=np.zeros(len(sums)), where=sums > 0)
-    return {
-        "gradient": mean,
-        "gradient_variation": float(g.std(ddof=1)) / mean if len(g) > 1 and mean else None,
-        "gradient_peak": float(g.max()) / median if median else None,
-        "gradient_change": float(np.median(changes)) if len(changes) else None,
-    }
-
-
 def compare(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
     """Means of each variant over its seeds, and its differences from the baseline, paired by seed.
 
@@ -214,19 +168,21 @@ def compare(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
         ValueError: there is no run, two share a variant and a seed, or none is of the baseline.
     """
     if not runs:
-        raise ValueError("compare: there is no run; pass at least one")
+        raise ValueError("there is no run; pass at least one")
     names = list(dict.fromkeys(run.variant for run in runs))
     if baseline is None:
         baseline = names[0]
     if baseline not in names:
-        raise ValueError(f"compare: the baseline is {baseline!r}; pass one of {'; '.join(names)}")
+        raise ValueError(f"the baseline is {baseline!r}; pass one of {'; '.join(names)}")
     variants = tuple(_variant(name, [run for run in runs if run.variant == name]) for name in names)
     base = next(variant for variant in variants if variant.name == baseline)
     others = [variant for variant in variants if variant is not base]
+    ends = {(run.variant, run.seed): _ends(run) for run in runs}
+    found = {v.name: {name: _difference(v, base, name, ends) for name in MEASURES} for v in others}
     return Comparison(
         baseline=baseline,
         variants=variants,
-        differences={v.name: {name: _difference(v, base, name) for name in MEASURES} for v in others},
+        differences=_marked(found, [key for key in _KEY if key in _telling(variants)]),
         unpaired={v.name: tuple(sorted(set(v.seeds) ^ set(base.seeds))) for v in others},
     )
 
@@ -235,29 +191,86 @@ def _variant(name: str, runs: Sequence[Run]) -> Variant:
     runs = sorted(runs, key=lambda run: run.seed)
     seeds = tuple(run.seed for run in runs)
     if twice := [seed for seed, after in pairwise(seeds) if seed == after]:
-        raise ValueError(f"compare: {name} has two runs of seed {twice[0]}; leave one of them out")
+        raise ValueError(f"{name} has two runs of seed {twice[0]}; leave one of them out")
     measured = [measure(run) for run in runs]
     values = {key: tuple(one[key] for one in measured) for key in MEASURES}
-    return Variant(name, seeds, values, {key: _interval_of_known(some) for key, some in values.items()})
+    counted = {key: _counted(some, key, [_ends(run) for run in runs]) for key, some in values.items()}
+    return Variant(
+        name,
+        seeds,
+        values,
+        {key: interval(some) if some else None for key, some in counted.items()},
+        {key: float(np.median(some)) if some else None for key, some in counted.items()},
+        tuple(run.seed for run in runs if learned(run.metrics) is False),
+    )
 
 
-def _interval_of_known(values: Sequence[float | None]) -> Interval | None:
-    known = [x for x in values if x is not None]
-    return interval(known) if known else None
+def _ends(run: Run) -> dict[str, float]:
+    """What thresholds that a run never reached count as."""
+    found = {key: beyond(run.metrics, key) for key in ("step", "samples")}
+    return {name: found["step" if name.startswith("steps") else "samples"] for name in MEASURES if "_to_" in name}
 
 
-def _difference(variant: Variant, base: Variant, name: str) -> Difference:
+def _counted(values: Sequence[float | None], name: str, ends: Sequence[Mapping[str, float]]) -> list[float]:
+    """Those that there are, and for thresholds that some seeds reached and others did not: the least for these."""
+    if all(x is None for x in values):
+        return []
+    filled = [end.get(name) if x is None else x for x, end in zip(values, ends, strict=True)]
+    return [x for x in filled if x is not None]
+
+
+def _difference(
+    variant: Variant, base: Variant, name: str, ends: Mapping[tuple[str, int], Mapping[str, float]]
+) -> Difference:
     ours = dict(zip(variant.seeds, variant.values[name], strict=True))
     theirs = dict(zip(base.seeds, base.values[name], strict=True))
     shared = [seed for seed in variant.seeds if seed in theirs]
-    pairs = {seed: (ours[seed], theirs[seed]) for seed in shared}
-    gaps = {seed: x - y for seed, (x, y) in pairs.items() if x is not None and y is not None}
+    gaps: dict[int, float] = {}
+    censored: list[int] = []
+    if variant.means[name] is not None and base.means[name] is not None:
+        for seed in shared:
+            x, y = (
+                ends[side.name, seed].get(name) if own[seed] is None else own[seed]
+                for side, own in ((variant, ours), (base, theirs))
+            )
+            if x is not None and y is not None:
+                gaps[seed] = x - y
+                censored += [seed] if ours[seed] is None or theirs[seed] is None else []
     return Difference(
         seeds=tuple(gaps),
         values=tuple(gaps.values()),
         left_out=tuple(seed for seed in shared if seed not in gaps),
         mean=interval(list(gaps.values())) if gaps else None,
+        censored=tuple(censored),
     )
+
+
+def measures_of(comparison: Comparison) -> list[str]:
+    """The measures that say something of a comparison: accuracies, or rewards where no run has an accuracy."""
+    return _telling(comparison.variants)
+
+
+def keys_of(comparison: Comparison) -> list[str]:
+    """Measures whose differences are shown, and adjusted for how many these are."""
+    return [key for key in _KEY if key in measures_of(comparison)]
+
+
+def _telling(variants: Sequence[Variant]) -> list[str]:
+    accurate = any(variant.means["auc"] is not None for variant in variants)
+    apart = REWARDS if accurate else ACCURACIES
+    return [name for name in MEASURES if name not in apart]
+
+
+def _marked(found: Mapping[str, Mapping[str, Difference]], keys: Sequence[str]) -> dict[str, dict[str, Difference]]:
+    """The differences of some measures that hold when all of them are looked at, marked."""
+    from scipy.stats import false_discovery_control  # takes a second to import
+
+    family = {(v, key): p for v, some in found.items() for key in keys if (p := some[key].p_value) is not None}
+    adjusted = dict(zip(family, false_discovery_control(list(family.values())), strict=True)) if family else {}
+    return {
+        v: {key: dataclasses.replace(one, holds=adjusted.get((v, key), 1.0) <= 1 - LEVEL) for key, one in some.items()}
+        for v, some in found.items()
+    }
 
 
 def band(runs: Sequence[Run], name: str, window: int = 1) -> Band:
@@ -274,8 +287,8 @@ def band(runs: Sequence[Run], name: str, window: int = 1) -> Band:
     if any(one != samples[0] for one in samples):
         lengths = ", ".join(str(n) for n in sorted({len(one) for one in samples}))
         raise ValueError(
-            f"compare: runs of {runs[0].variant} have different steps ({lengths} of them); compare runs of one length"
+            f"runs of {runs[0].variant} have different steps ({lengths} of them); compare runs of one length"
         )
     curves = np.array([curve([step[name] for step in run.metrics], window) for run in runs])
-    half = _halves(curves) if len(curves) > 1 else np.full(curves.shape[1], np.nan)
+    half = _halves(curves) if len(curves) > 1 else np.full(curves.shape[1], np.nan)  # NaN where a run has no value
     return Band(np.array(samples[0]), curves.mean(0), half)

@@ -1,7 +1,6 @@
 """Everything that a run depends on; every field is an option of `advantages train`."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -153,6 +152,7 @@ class Config:
         kind=int,
     )
     save_every: int = _option(10, "run", "steps between checkpoints", least=1)
+    keep: int = _option(2, "run", "checkpoints that are kept, the last ones", least=1)
     threads: int = _option(1, "run", "threads of torch on a CPU; one is fastest for the tiny model", least=1)
 
     def __post_init__(self) -> None:
@@ -191,34 +191,6 @@ class Config:
         """The estimator and its settings, in short."""
         settings = ",".join(f"{key}={value}" for key, value in self.options.items())
         return Path(self.estimator).name + (f"({settings})" if settings else "")
-
-    def save(self, path: Path) -> None:
-        """Write the settings as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> "Config":
-        """Read settings that `save` wrote.
-
-        Raises:
-            ValueError: the file is no such record, or of another version of this package.
-        """
-        try:
-            return cls.from_dict(json.loads(path.read_text()), path)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not a configuration ({error.msg}); restore it") from None
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any], where: Path) -> "Config":
-        """Settings as `dataclasses.asdict` gives them.
-
-        Raises:
-            ValueError: they are of another version of this package.
-        """
-        try:
-            return cls(**settings)
-        except TypeError as error:
-            raise ValueError(f"{where} is of another version ({error}); use that version") from None
 
 
 def _check(field: "dataclasses.Field[Any]", value: Any) -> None:

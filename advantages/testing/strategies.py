@@ -161,7 +161,10 @@ def _size(word: str, shapes: Mapping[str, Any] | None, dims: Mapping[str, int]) 
 
 
 def _nested(case: dict[str, Any]) -> dict[str, Any]:
-    """A rollout answers one prompt, so its id names the group, too."""
+    """A rollout answers one prompt, so its id names the group, too; and a turn is a run of tokens."""
+    if "turns" in case:  # and where rows are laid end to end, it is one, too
+        axis = None if "trajectories" in case else 1
+        case["turns"] = np.sort(case["turns"], axis).reshape(case["turns"].shape)
     if "trajectories" in case and "groups" in case:
         pairs = zip(dense(case["groups"]), case["trajectories"], strict=True)
         case["trajectories"] = np.array([f"{group}/{rollout}" for group, rollout in pairs], str)

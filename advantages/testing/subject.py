@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ..backends import backend_of, library_of
 from ..core.definition import Definition, define
 from ..core.promises import Promises
+from ..core.settings import Range
 from ..core.vocabulary import INPUTS
 from . import strategies
 
@@ -118,12 +119,13 @@ class Subject:
         case: Case = draw(
             strategies.inputs(*self.words(*extra), shapes=self.definition.shapes, n=n, t=t, k=k, kinds=kinds)
         )
+        case = self.fitted(case)
         return case if defaults else {**case, **self.settings(draw, case)}
 
     def large_case(self, draw: Draw, n: int, t: int = 2) -> Case:
         """Inputs that the estimator needs, of many rows or tokens, and settings."""
         seed = draw(st.integers(0, 2**32))
-        case: Case = strategies.large(self.words(), seed, shapes=self.definition.shapes, n=n, t=t)
+        case: Case = self.fitted(strategies.large(self.words(), seed, shapes=self.definition.shapes, n=n, t=t))
         return {**case, **self.settings(draw, case)}
 
     def words(self, *extra: str) -> list[str]:
@@ -144,6 +146,11 @@ class Subject:
                 self._refused[key] = False
         return {} if chosen and self._refused[key] else chosen
 
+    def fitted(self, case: Mapping[str, Any]) -> Case:
+        """The case with every finite number inside the range that the estimator declares for it."""
+        ranges = self.definition.ranges
+        return {name: _inside(ranges[name], x) if name in ranges else x for name, x in case.items()}
+
     def shape(self, word: str) -> tuple[str, ...]:
         """Names of an input's dimensions."""
         return self.definition.shapes.get(word, (INPUTS[word].shape,))[0]
@@ -154,10 +161,22 @@ class Subject:
 
     def raw(self, case: Mapping[str, Any], library: str | None = None, dtype: str | None = None) -> Any:
         """The advantages of a case as the estimator returns them; of floating inputs in another `dtype`, if given."""
+        case = self.fitted(case)
         try:
             return self.function(**{name: to_library(x, library or self.library, dtype) for name, x in case.items()})
         except Exception as error:
             fail(f"raised {type(error).__name__}: {error}", dict(case))
+
+
+def _inside(allowed: Range, x: Any) -> Any:
+    """Numbers moved into a range; verdicts are 1 where a number is above 0. What is not finite stays."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind == "b":
+        return x
+    if allowed.whole and (allowed.low, allowed.high) == (0.0, 1.0):
+        moved = (x > 0).astype(x.dtype)
+    else:
+        moved = np.clip(x, *(None if np.isinf(end) else x.dtype.type(end) for end in (allowed.low, allowed.high)))
+    return np.where(np.isfinite(x), moved, x)
 
 
 def to_library(x: Any, library: str, dtype: str | None = None) -> Any:

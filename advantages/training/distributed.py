@@ -1,25 +1,27 @@
 """The processes that train together, and how they share a step."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from ..policy.rollout import Rollout, joined
 
-__all__ = ["World"]
+__all__ = ["Distributed"]
+
+T = TypeVar("T")
 
 
-class World:
+class Distributed:
     """A thin hold on accelerate: one process or many, with replicated (DDP) or sharded (FSDP) weights."""
 
     def __init__(self, *, device: str, precision: str) -> None:
         try:
             from accelerate import Accelerator
         except ImportError:
-            raise ValueError("train: needs accelerate; pip install 'rl-advantages[train]'") from None
+            raise ValueError("needs accelerate; pip install 'rl-advantages[train]'") from None
         mixed = precision == "mixed" or (precision == "auto" and not device.startswith("cpu"))
         self.accelerator = Accelerator(mixed_precision="bf16" if mixed else "no", cpu=device.startswith("cpu"))
         self.rank: int = self.accelerator.process_index
@@ -38,9 +40,7 @@ class World:
             ValueError: the rows do not divide.
         """
         if rows % self.size:
-            raise ValueError(
-                f"train: {rows} responses do not divide among {self.size} processes; change prompts or samples"
-            )
+            raise ValueError(f"{rows} responses do not divide among {self.size} processes; change prompts or samples")
         each = rows // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -62,10 +62,11 @@ class World:
         """The sum of a number over all processes."""
         return float(sum(self.everyones(x)))
 
-    def mean(self, x: dict[str, float]) -> dict[str, float]:
-        """Each number's mean over all processes."""
+    def mean(self, x: dict[str, float | None]) -> dict[str, float | None]:
+        """Each number's mean over the processes that know it; None where none does."""
         everyone = self.everyones(x)
-        return {name: float(np.mean([one[name] for one in everyone])) for name in x}
+        known = {name: [one[name] for one in everyone if one[name] is not None] for name in x}
+        return {name: float(np.mean(some)) if some else None for name, some in known.items()}
 
     def any(self, flag: bool) -> bool:
         """Whether it holds on some process."""
@@ -78,6 +79,31 @@ class World:
         from accelerate.utils import gather_object
 
         return list(gather_object([x]))
+
+    def on_main(self, function: Callable[[], T]) -> T:
+        """What a function gives in the main process, handed to all.
+
+        Raises:
+            ValueError: in all processes, where it does in the main one.
+        """
+        found: Any = None
+        refused: str | None = None
+        if self.main:
+            try:
+                found = function()
+            except ValueError as error:
+                refused = str(error)
+        found, refused = self.everyones((found, refused))[0]
+        if refused is not None:
+            raise ValueError(refused)
+        result: T = found
+        return result
+
+    @contextmanager
+    def held(self, hold: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
+        """What a context manager yields in the main process, which alone enters it, handed to all."""
+        with ExitStack() as stack:
+            yield self.on_main(lambda: stack.enter_context(hold()))
 
     @contextmanager
     def whole(self, model: Any) -> Iterator[Any]:

@@ -1,10 +1,8 @@
 """One reinforcement-learning step after the other: sample, score, estimate, update."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,30 +12,22 @@ from ..host import estimate, resolve
 from ..ops import masked_mean, sequence_logprobs
 from ..policy.chat import render
 from ..policy.engine import sample, token_logprobs
-from ..policy.rollout import Rollout, joined
+from ..policy.rollout import Rollout
 from ..rewards import Rewards, Scores
+from ..rewards.answers import reasoning_of
 from ..runs.config import Config
 from ..tasks.chain import Procedural
 from ..tasks.problem import Problem, Source
+from .batch import Batch, accuracy, concatenated, examples, informative, known, mean, of_groups, useful_groups
 from .checks import check_estimator
-from .distributed import World
-from .loss import importance_weights, surrogate
+from .distributed import Distributed
 from .scoring import columns_of, make_rewards
+from .update import Updater
 
 __all__ = ["Training"]
 
-
-class _Batch(NamedTuple):
-    """A step's responses, of all processes, group after group."""
-
-    problems: list[Problem]
-    groups: Any
-    rollout: Rollout
-    scores: Scores
-    rewards: torch.Tensor
-    """(N,) float64 totals, NaN where unscored."""
-    replaced: int
-    """Groups of equal rewards that were sampled, and replaced."""
+FEW = 3
+"""Steps in a row that may be wholly unscored."""
 
 
 class Training:
@@ -47,7 +37,7 @@ class Training:
         TypeError, ValueError: the estimator, a reward component or the data cannot serve such a run.
     """
 
-    def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: World) -> None:
+    def __init__(self, config: Config, model: Any, tokenizer: Any, source: Source, world: Distributed) -> None:
         self.config, self.tokenizer, self.source, self.world = config, tokenizer, source, world
         self.estimator = resolve(config.estimator)
         self.definition = check_estimator(config)
@@ -65,14 +55,21 @@ class Training:
             weight_decay=config.weight_decay,
         )
         self.model, self.optimizer = world.prepare(model, optimizer)
+        self.updater = Updater(config, world, self.model, self.optimizer, self.longest)
         self.vllm = self._vllm(model)
         self.done = 0
+        self.unscored_steps = 0
+        """Steps in a row of which no response was scored."""
         self.examples: list[dict[str, Any]] = []
         """A few responses of the last step: to one prompt, with their rewards."""
         torch.manual_seed(config.seed * 1_000_003 + world.rank)
 
-    def step(self) -> dict[str, float]:
-        """Sample responses, score them, and update the policy; the step's measurements."""
+    def step(self) -> dict[str, float | None]:
+        """Sample responses, score them, and update the policy; the step's measurements, None where there are none.
+
+        Raises:
+            ValueError: the policy or the advantages are not finite any more.
+        """
         clock = _Clock()
         batch = self._sample(clock)
         rollout = batch.rollout
@@ -82,33 +79,37 @@ class Training:
         with torch.no_grad():
             old, entropy = self._read(self.model, own, entropy=True)
             reference = self._read_reference(own) if self.config.kl else None
+        if self.world.any(not bool(old[own.mask].isfinite().all())):
+            raise ValueError(
+                f"after {self.done} steps the policy's log-probabilities are not finite; lower --rate, or keep "
+                "the policy near its start with --kl; the last checkpoint is whole"
+            )
         clock("reading")
         advantages = self._estimate(batch, old, reference)
         if not bool(advantages.isfinite().all()):
-            raise ValueError(
-                f"train: {self.config.estimator} returned advantages that are not finite; see `advantages check`"
-            )
+            raise ValueError(f"{self.config.estimator} returned advantages that are not finite; see `advantages check`")
         clock("estimating")
         self.done += 1
-        self.examples = _examples(self.done, batch, advantages)
-        updates = self._update(own, old, advantages[mine], reference)
+        self.examples = examples(self.done, batch, advantages)
+        updates = self.updater(self.done, own, old, advantages[mine], reference)
         clock("updating")
 
-        mask, scored = rollout.mask, batch.rewards[batch.rewards.isfinite()]
+        mask, scored = rollout.mask, batch.rewards.isfinite()
+        self.unscored_steps = 0 if bool(scored.any()) else self.unscored_steps + 1
         tokens = int(mask.sum())
         return {
             "step": self.done,
             "samples": self.done * len(batch.problems),
-            "reward": float(scored.mean()) if len(scored) else 0.0,
-            "accuracy": _mean(batch.scores.values[:, 0]),
-            **{name: value for name, value in batch.scores.log().items() if math.isfinite(value)},
-            "unscored": float((~batch.rewards.isfinite()).double().mean()),
+            "reward": known(float(batch.rewards[scored].mean())),
+            "accuracy": accuracy(batch.scores.values[:, 0]),
+            **{name: known(value) for name, value in batch.scores.log().items()},
+            "unscored": float((~scored).double().mean()),
             "length": float(mask.sum(1).float().mean()),
             "truncated": float(rollout.truncated.float().mean()),
-            "informative": _informative(batch.rewards, batch.groups),
+            "informative": informative(batch.rewards, batch.groups),
             "replaced": batch.replaced,
-            "advantage": float(advantages.abs().mean()),
-            "rate": self._rate(self.done),
+            "advantage": known(float(advantages[scored].abs().mean())),
+            "rate": self.updater.rate(self.done),
             **self.world.mean({"entropy": float(masked_mean(entropy, own.mask)), **updates}),
             "tokens": tokens,
             "tokens_per_second": tokens / clock.total,
@@ -116,39 +117,59 @@ class Training:
             **clock.shares,
         }
 
-    def evaluate(self, problems: Sequence[Problem]) -> dict[str, float]:
-        """Share of held-out problems answered rightly: sampling at the run's temperature, and greedily."""
+    def check_scored(self) -> None:
+        """Whether there is anything to learn from.
+
+        Raises:
+            ValueError: no response of several steps was scored.
+        """
+        few = min(FEW, self.config.steps)
+        if self.unscored_steps < few:
+            return
+        causes = [f"{name}: {n} {what}" for name, found in self.rewards.failures.items() for what, n in found.items()]
+        raise ValueError(
+            f"no response of the last {few} steps got a reward{f' ({chr(59).join(causes)})' if causes else ''}; "
+            "see what the reward functions return, with a few responses of samples.jsonl"
+        )
+
+    def evaluate(self, problems: Sequence[Problem]) -> dict[str, float | None]:
+        """What held-out problems earn, sampling at the run's temperature, and greedily; None where it is not known.
+
+        `accuracy` and `greedy_accuracy` are means of the first reward, where that is a verdict of 0 or 1; `reward` and
+        `greedy_reward` are means of all rewards' total.
+        """
         each = -(-len(problems) // self.world.size)
-        mine = problems[self.world.rank * each : (self.world.rank + 1) * each]
-        found = {}
-        for name, greedy in (("pass@1", False), ("greedy", True)):
-            right = np.zeros(0)
-            if mine:
-                rollout = self._generate(mine, greedy=greedy)
-                right = self._score(mine, rollout).values[:, 0]
-            found[name] = _mean(self.world.join_scores(right))
+        own = problems[self.world.rank * each : (self.world.rank + 1) * each]
+        found: dict[str, float | None] = {}
+        for prefix, greedy in (("", False), ("greedy_", True)):
+            verdicts, totals = np.zeros(0), np.zeros(0)
+            if own:
+                scores = self._score(own, self._generate(own, greedy=greedy))
+                verdicts, totals = scores.values[:, 0], scores.total()
+            found[f"{prefix}accuracy"] = accuracy(self.world.join_scores(verdicts))
+            found[f"{prefix}reward"] = mean(self.world.join_scores(totals))
         return found
 
     # Sampling and scoring
 
-    def _sample(self, clock: "_Clock") -> _Batch:
+    def _sample(self, clock: "_Clock") -> Batch:
         """A step's groups; with dynamic sampling, those of equal rewards are replaced by new ones."""
-        kept: list[_Batch] = []
+        kept: list[Batch] = []
         wanted, replaced = self.config.prompts, 0
         for round_ in range(self.config.dynamic_sampling + 1):
             batch = self._groups(wanted, clock)
-            useful = _useful_groups(batch.rewards, self.config.samples)
+            useful = useful_groups(batch.rewards, self.config.samples)
             last = round_ == self.config.dynamic_sampling
             keep = torch.ones_like(useful) if last else useful
-            kept.append(_of_groups(batch, keep, self.config.samples))
+            kept.append(of_groups(batch, keep, self.config.samples))
             wanted -= int(keep.sum())
             replaced += int((~keep).sum())
             if not wanted:
                 break
         clock("sampling")
-        return _concatenated(kept, self.config.samples, self.tokenizer.pad_token_id, replaced)
+        return concatenated(kept, self.config.samples, self.tokenizer.pad_token_id, replaced)
 
-    def _groups(self, count: int, clock: "_Clock") -> _Batch:
+    def _groups(self, count: int, clock: "_Clock") -> Batch:
         problems = [problem for problem in self.source.draw(count) for _ in range(self.config.samples)]
         padding = -len(problems) % self.world.size  # refilled groups need not divide among processes
         shared = problems + problems[:padding]
@@ -163,14 +184,14 @@ class Training:
         groups = Groups.of_size(self.config.samples, len(problems))
         rewards = torch.from_numpy(scores.total(groups)).to(rollout.mask.device)
         clock("scoring")
-        return _Batch(problems, groups, rollout, scores, rewards, 0)
+        return Batch(problems, groups, rollout, scores, rewards, 0)
 
     def _room(self, model: Any) -> int:
         """The most tokens that a prompt may have."""
         context = getattr(model.config, "max_position_embeddings", None)
         if context is not None and self.longest >= context:
             raise ValueError(
-                f"train: responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
+                f"responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
                 f"{context}; lower --max-new-tokens"
             )
         return (
@@ -196,7 +217,7 @@ class Training:
                     else f"lower --max-new-tokens, since the model reads {self.room + self.longest} in all"
                 )
                 raise ValueError(
-                    f"train: {problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
+                    f"{problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
                     "or shorten it"
                 )
         return prompts
@@ -206,7 +227,7 @@ class Training:
             return None
         if self.world.size > 1:
             raise ValueError(
-                "train: engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
+                "engine vllm runs in one process; start one, or move to TRL, verl or OpenRLHF with the adapters"
             )
         from ..policy.vllm import VLLM
 
@@ -235,11 +256,13 @@ class Training:
 
     def _score(self, problems: Sequence[Problem], rollout: Rollout) -> Scores:
         prompts = [problem.prompt for problem in problems]
-        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout), step=self.done)
+        template = self.tokenizer.chat_template
+        reasoning = [reasoning_of(template, prompt) for prompt in self._prompts(problems)]
+        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=self.done)
 
     # Estimating
 
-    def _estimate(self, batch: _Batch, own_old: torch.Tensor, own_reference: torch.Tensor | None) -> torch.Tensor:
+    def _estimate(self, batch: Batch, own_old: torch.Tensor, own_reference: torch.Tensor | None) -> torch.Tensor:
         mask = batch.rollout.mask
         dtype = torch.float32
         by_component = any(len(shape) == 2 for shape in self.definition.shapes.get("rewards", ()))
@@ -275,73 +298,7 @@ class Training:
         advantages: torch.Tensor = estimate(self.estimator, supply, options)
         return advantages
 
-    # Updating
-
-    def _update(
-        self, rollout: Rollout, old: torch.Tensor, advantages: torch.Tensor, reference: torch.Tensor | None
-    ) -> dict[str, float]:
-        c, accelerator = self.config, self.world.accelerator
-        trained = rollout.mask & ~rollout.truncated[:, None] if c.truncated == "mask" else rollout.mask
-        weights = None
-        if rollout.sampled_logprobs is not None:
-            weights = importance_weights(old, rollout.sampled_logprobs, rollout.mask, cap=c.importance_cap)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(self.done)
-        self.model.train()
-        found: list[dict[str, float]] = []
-        for _ in range(c.passes):
-            order = torch.randperm(len(advantages)).to(advantages.device)
-            for minibatch in order.chunk(c.minibatches):
-                divisor = self._divisor(trained[minibatch]) / self.world.size  # DDP averages gradients over processes
-                micro_batches = minibatch.split(c.micro_batch or len(minibatch))
-                for number, index in enumerate(micro_batches, 1):
-                    last = number == len(micro_batches)
-                    with accelerator.no_sync(self.model) if not last else nullcontext():
-                        some = rollout.rows(index)
-                        logprobs, _ = self._read(self.model, some, entropy=False)
-                        result = surrogate(
-                            logprobs,
-                            old[index],
-                            advantages[index],
-                            trained[index],
-                            clip_low=c.clip_low,
-                            clip_high=c.clip_high,
-                            dual_clip=c.dual_clip or None,
-                            ratio=c.ratio,  # type: ignore[arg-type]
-                            aggregation=c.aggregation,  # type: ignore[arg-type]
-                            divisor=divisor,
-                            reference_logprobs=None if reference is None else reference[index],
-                            kl=c.kl,
-                            weights=None if weights is None else weights[index],
-                        )
-                        accelerator.backward(result.loss)
-                    share = len(index) / len(minibatch)
-                    found.append(
-                        {name: share * float(x.detach()) for name, x in result._asdict().items() if name != "loss"}
-                    )
-                    found[-1]["loss"] = float(result.loss.detach())
-                norm: Any = accelerator.clip_grad_norm_(self.model.parameters(), c.grad_clip or math.inf)
-                self.optimizer.step()
-                self.optimizer.zero_grad()
-                found.append({"grad_norm": float(norm)})
-        updates = c.passes * c.minibatches
-        return {
-            name: sum(one.get(name, 0.0) for one in found) / updates
-            for name in dict.fromkeys(k for one in found for k in one)
-        }
-
-    def _divisor(self, trained: torch.Tensor) -> float:
-        """What the summed loss of a minibatch is divided by: over all processes, so that every token weighs alike."""
-        match self.config.aggregation:
-            case "token":
-                return max(1.0, self.world.sum(float(trained.sum())))
-            case "sequence":
-                return self.world.sum(float(len(trained)))
-            case _:
-                return self.world.sum(float(len(trained))) * self.longest
-
-    def _rate(self, step: int) -> float:
-        return self.config.rate * min(1.0, step / max(1, self.config.warmup))
+    # Reading
 
     def _read(self, model: Any, rollout: Rollout, *, entropy: bool) -> tuple[torch.Tensor, Any]:
         if torch.is_grad_enabled():
@@ -384,74 +341,3 @@ def _frozen_copy(model: Any) -> Any:
     import copy
 
     return copy.deepcopy(model).eval().requires_grad_(False)
-
-
-def _mean(x: Any) -> float:
-    """Mean over scored rows; 0 where none is."""
-    known = x[np.isfinite(x)]
-    return float(known.mean()) if len(known) else 0.0
-
-
-def _useful_groups(rewards: torch.Tensor, samples: int) -> torch.Tensor:
-    """(groups,) bool: whether two scored responses of a group differ."""
-    table = rewards.view(-1, samples)
-    scored = table.isfinite()
-    low = table.masked_fill(~scored, math.inf).amin(1)
-    high = table.masked_fill(~scored, -math.inf).amax(1)
-    return high > low
-
-
-def _informative(rewards: torch.Tensor, groups: Groups) -> float:
-    return float(_useful_groups(rewards, groups.size or 1).float().mean())
-
-
-def _examples(step: int, batch: _Batch, advantages: torch.Tensor, count: int = 4) -> list[dict[str, Any]]:
-    """The first responses to a step's first prompt, for the record; a reward is None where there is none.
-
-    Of an estimator that gives each token its own, the advantage is the mean over the response.
-    """
-    mask = batch.rollout.mask
-    if advantages.ndim == 2:
-        advantages = torch.where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
-    rows = range(min(count, batch.groups.size or count, len(batch.problems)))
-
-    def known(x: float) -> float | None:
-        return x if math.isfinite(x) else None
-
-    return [
-        {
-            "step": step,
-            "prompt": batch.problems[row].prompt,
-            "answer": batch.problems[row].answer,
-            "response": batch.rollout.texts[row],
-            "reward": known(float(batch.rewards[row])),
-            "scores": dict(zip(batch.scores.names, map(known, batch.scores.values[row].tolist()), strict=True)),
-            "advantage": float(advantages[row]),
-            "tokens": int(mask[row].sum()),
-            "truncated": bool(batch.rollout.truncated[row]),
-        }
-        for row in rows
-    ]
-
-
-def _of_groups(batch: _Batch, keep: torch.Tensor, samples: int) -> _Batch:
-    rows = keep.repeat_interleave(samples).nonzero().flatten()
-    index = rows.tolist()
-    return batch._replace(
-        problems=[batch.problems[i] for i in index],
-        rollout=batch.rollout.rows(rows),
-        scores=batch.scores._replace(values=batch.scores.values[index]),
-        rewards=batch.rewards[rows],
-    )
-
-
-def _concatenated(batches: Sequence[_Batch], samples: int, pad: int, replaced: int) -> _Batch:
-    problems = [problem for batch in batches for problem in batch.problems]
-    return _Batch(
-        problems,
-        Groups.of_size(samples, len(problems)),
-        joined([batch.rollout for batch in batches], pad),
-        batches[-1].scores._replace(values=np.concatenate([batch.scores.values for batch in batches])),
-        torch.cat([batch.rewards for batch in batches]),
-        replaced,
-    )

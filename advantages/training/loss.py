@@ -1,5 +1,11 @@
-"""The clipped surrogate of PPO over token or response advantages, and what has grown around it."""
+"""The clipped surrogate of PPO over token or response advantages, and what has grown around it.
 
+Finite log-probabilities give a finite loss and a finite gradient, whatever they are. Autograd cannot promise that: it
+multiplies the infinite derivative of an overflown exponential by the zero of the branch that was not taken. So each
+token's value and its derivative are written out, and each is bounded where the dtype ends, and nowhere before.
+"""
+
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -43,7 +49,9 @@ def surrogate(
 
         -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + kl * rho * (exp(d) - d - 1)
 
-    with rho = exp(logprobs - old_logprobs) and d = reference_logprobs - logprobs (the estimator k3).
+    with rho = exp(logprobs - old_logprobs) and d = reference_logprobs - logprobs (the estimator k3). It is computed in
+    float32, or in float64 where the log-probabilities are; a token's share of the loss saturates where a sum over the
+    batch would overflow.
 
     Args:
         logprobs: (N, T) log-probabilities of the tokens under the policy that is trained.
@@ -55,9 +63,10 @@ def surrogate(
         ratio: "token", or "sequence": exp of the mean log-ratio of the response, for all its tokens (GSPO,
             arXiv:2507.18071).
         aggregation: mean over all "token"s; mean over responses of their own mean ("sequence"); or sum over all
-            tokens divided by the "constant" N * T, which rewards no length.
+            tokens divided by the "constant" responses * T, which rewards no length. A row without a trained token is
+            no response, as in `masked_mean`.
         divisor: what to divide the sum by, where the batch is a share of a larger one: its trained tokens, its
-            responses, or its N * T.
+            responses, or its responses * T.
         reference_logprobs: (N, T) under the reference policy; needed where `kl` is not 0.
         kl: weight of the divergence from the reference.
         unbiased_kl: the ratio of the token, never clipped, is a factor of k3, so that its mean gradient is that of
@@ -65,38 +74,49 @@ def surrogate(
             is that of KL(reference || policy) where the policy has not moved since it sampled.
         weights: (N, T) importance weights of the tokens, see `importance_weights`.
     """
-    if advantages.ndim == 1:
-        advantages = advantages[:, None]
-    log_ratio = torch.where(mask, logprobs - old_logprobs, 0.0)
-    if ratio == "sequence":
-        mean = log_ratio.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
-        # The value is the sequence's, the gradient reaches each token through its own log-probability.
-        log_ratio = torch.where(mask, mean.detach() + logprobs - logprobs.detach(), 0.0)
-    elif ratio != "token":
+    if ratio not in ("token", "sequence"):
         raise ValueError(f"surrogate: ratio is {ratio!r}; pass 'token' or 'sequence'")
-    rho = log_ratio.exp()
-    clipped = rho.clamp(1 - clip_low, 1 + clip_high)
-    gain = torch.minimum(rho * advantages, clipped * advantages)
+    if kl and reference_logprobs is None:
+        raise TypeError("surrogate: kl needs reference_logprobs; pass them, or kl=0")
+    move = torch.where(mask, _moves(logprobs), 0.0)
+    logprobs, old_logprobs = _wide(logprobs.detach()), old_logprobs.detach()
+    limit = torch.finfo(logprobs.dtype).max / (4 * max(1, mask.numel()))
+    advantages = advantages.detach().to(logprobs.dtype)
+    advantages = advantages[:, None] if advantages.ndim == 1 else advantages
+    share = _shares(mask, aggregation, divisor, logprobs.dtype)
+    weighed = share if weights is None else share * weights.detach().to(logprobs.dtype)
+    paid = torch.where(mask, weighed * advantages, 0.0)
+    token_log_ratio = _gap(logprobs, old_logprobs, mask)
+    log_ratio = token_log_ratio
+    if ratio == "sequence":
+        # The value is the sequence's; its gradient reaches each token through the token's own log-probability.
+        log_ratio = (log_ratio.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)).expand_as(mask)
+        log_ratio = torch.where(mask, log_ratio, 0.0)
+
+    slope = gain = _scaled_exp(paid, log_ratio, limit)
+    rho = _scaled_exp(torch.ones_like(paid), log_ratio, limit)
+    within = rho.clamp(1 - clip_low, 1 + clip_high)
+    bound = (within * paid).clamp(-limit, limit)
+    clipped = (within != rho) & (bound < gain)
+    gain, slope = torch.where(clipped, bound, gain), torch.where(clipped, 0.0, slope)
     if dual_clip is not None:
-        gain = torch.where(advantages < 0, torch.maximum(gain, dual_clip * advantages), gain)
-    per_token = -gain if weights is None else -gain * weights
-    zero = torch.zeros((), device=logprobs.device)
-    kl_reference = zero
+        floor = (dual_clip * paid).clamp(-limit, limit)
+        floored = (paid < 0) & (gain < floor)
+        gain, slope = torch.where(floored, floor, gain), torch.where(floored, 0.0, slope)
+    loss, slope = -gain, -slope
+    kl_reference = torch.zeros((), device=logprobs.device)
     if kl:
-        if reference_logprobs is None:
-            raise TypeError("surrogate: kl needs reference_logprobs; pass them, or kl=0")
-        d = torch.where(mask, reference_logprobs - logprobs, 0.0)
-        k3 = d.exp() - d - 1
-        if unbiased_kl:
-            k3 = torch.where(mask, logprobs - old_logprobs, 0.0).exp() * k3
-        per_token = per_token + kl * k3
-        kl_reference = _mean(k3.detach(), mask)
-    per_token = torch.where(mask, per_token, 0.0)
-    with torch.no_grad():
-        was_clipped = torch.where(mask, clipped * advantages < rho * advantages, False).float()
-        kl_step = _mean(rho - 1 - log_ratio, mask)
-    loss = _aggregate(per_token, mask, aggregation, divisor)
-    return Surrogate(loss, _mean(was_clipped, mask), kl_step, kl_reference)
+        assert reference_logprobs is not None
+        d = _gap(reference_logprobs.detach(), logprobs, mask)
+        factor = torch.where(mask, kl * share, 0.0)
+        if unbiased_kl:  # the derivative of rho * (exp(d) - d - 1) is -rho * d
+            moved, k3_slope = token_log_ratio, -_scaled_exp(factor * d, token_log_ratio, limit)
+        else:
+            moved, k3_slope = torch.zeros_like(d), -_scaled_expm1(factor, d, limit)
+        loss, slope = loss + _k3(factor, d, moved, limit), slope + k3_slope
+        kl_reference = _mean(_k3(torch.ones_like(d), d, moved, limit), mask)
+    kl_step = _mean(_k3(torch.ones_like(paid), log_ratio, torch.zeros_like(paid), limit), mask)
+    return Surrogate((loss + slope * move).sum(), _mean(clipped.to(paid.dtype), mask), kl_step, kl_reference)
 
 
 def importance_weights(
@@ -110,23 +130,69 @@ def importance_weights(
         mask: (N, T) bool, trained tokens.
         cap: the largest weight.
     """
-    known = mask & sampled_logprobs.isfinite()
-    return torch.where(known, old_logprobs - sampled_logprobs, 0.0).exp().clamp(max=cap)
+    gap = _gap(_wide(old_logprobs.detach()), sampled_logprobs, mask & sampled_logprobs.isfinite())
+    return _scaled_exp(torch.ones_like(gap), gap, min(cap, torch.finfo(gap.dtype).max))
 
 
-def _aggregate(
-    per_token: torch.Tensor, mask: torch.Tensor, aggregation: Aggregation, divisor: float | None
-) -> torch.Tensor:
-    match aggregation:
-        case "token":
-            return per_token.sum() / (mask.sum().clamp(min=1) if divisor is None else divisor)
-        case "sequence":
-            means = per_token.sum(1) / mask.sum(1).clamp(min=1)
-            return means.sum() / (len(mask) if divisor is None else divisor)
-        case "constant":
-            return per_token.sum() / (mask.numel() if divisor is None else divisor)
-    raise ValueError(f"surrogate: aggregation is {aggregation!r}; pass 'token', 'sequence' or 'constant'")
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    """At least float32: half precision ends at exp(11)."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _moves(logprobs: torch.Tensor) -> torch.Tensor:
+    """(N, T) zeros whose derivative with respect to the log-probabilities is one, bounded by what their dtype holds."""
+    wide = _wide(logprobs)
+    if wide is not logprobs and wide.requires_grad:
+        most = torch.finfo(logprobs.dtype).max
+        wide.register_hook(lambda gradient: gradient.clamp(-most, most))
+    return wide - wide.detach()
+
+
+def _gap(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """x - y at trained tokens, 0 elsewhere; finite for finite arguments."""
+    most = torch.finfo(_wide(x).dtype).max
+    return torch.where(mask, _wide(x) - _wide(y), 0.0).clamp(-most, most)
+
+
+def _scaled_exp(factor: torch.Tensor, x: torch.Tensor, limit: float) -> torch.Tensor:
+    """factor * exp(x), bounded by `limit`, also where exp(x) alone would overflow."""
+    info = torch.finfo(x.dtype)
+    top = math.log(info.max) - 8
+    beyond = (x - top).clamp(0, top).exp()  # exactly 1 in the ordinary range
+    return (factor.clamp(info.min, info.max) * x.clamp(max=top).exp() * beyond).clamp(-limit, limit)
+
+
+def _scaled_expm1(factor: torch.Tensor, x: torch.Tensor, limit: float) -> torch.Tensor:
+    """factor * (exp(x) - 1), exact near zero and bounded by `limit`."""
+    return torch.where(x > _FAR, _scaled_exp(factor, x, limit), factor * x.clamp(max=_FAR).expm1())
+
+
+def _k3(factor: torch.Tensor, d: torch.Tensor, moved: torch.Tensor, limit: float) -> torch.Tensor:
+    """factor * exp(moved) * (exp(d) - d - 1), exact near zero and bounded by `limit`."""
+    near = d.clamp(max=_FAR)
+    tiny = near.clamp(-_NEAR, _NEAR)
+    series = 0.5 * tiny**2 * (1 + tiny / 3 * (1 + tiny / 4 * (1 + tiny / 5 * (1 + tiny / 6 * (1 + tiny / 7)))))
+    k3 = torch.where(near.abs() < _NEAR, series, near.expm1() - near)
+    return torch.where(d > _FAR, _scaled_exp(factor, moved + d, limit), _scaled_exp(factor * k3, moved, limit))
+
+
+_NEAR = 0.1
+"""Where exp(d) - 1 and d agree in so many digits that their difference is taken from its series."""
+_FAR = 40.0
+"""Where exp(d) alone is exp(d) - d - 1, in every dtype's last digit."""
+
+
+def _shares(mask: torch.Tensor, aggregation: Aggregation, divisor: float | None, dtype: torch.dtype) -> torch.Tensor:
+    """() or (N, 1) what a token's loss weighs in the batch's."""
+    lengths = mask.sum(1, keepdim=True)
+    responses = (lengths > 0).sum()
+    counts = {"token": lengths.sum(), "sequence": responses, "constant": responses * mask.shape[1]}
+    if aggregation not in counts:
+        raise ValueError(f"surrogate: aggregation is {aggregation!r}; pass 'token', 'sequence' or 'constant'")
+    one = torch.ones((), dtype=dtype, device=mask.device)
+    share = one / (counts[aggregation].clamp(min=1) if divisor is None else divisor)
+    return share / lengths.clamp(min=1) if aggregation == "sequence" else share
 
 
 def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return torch.where(mask, x.detach(), 0.0).sum() / mask.sum().clamp(min=1)
+    return torch.where(mask, x, 0.0).sum() / mask.sum().clamp(min=1)

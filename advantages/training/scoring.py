@@ -11,6 +11,7 @@ from ..tasks.problem import Problem, Source
 
 if TYPE_CHECKING:
     from ..policy.rollout import Rollout
+    from ..rewards.answers import Reasoning
 
 __all__ = ["columns_of", "make_rewards"]
 
@@ -43,13 +44,21 @@ def make_rewards(config: Config, source: Source) -> Rewards:
     return Rewards(weights, functions, settings=settings, optional=optional)
 
 
-def columns_of(problems: Sequence[Problem], rollout: "Rollout") -> dict[str, list[Any]]:
-    """What reward functions are told of each response beside its text: TRL's names, and the data's own columns."""
+def columns_of(
+    problems: Sequence[Problem], rollout: "Rollout", reasoning: Sequence["Reasoning"] | None = None
+) -> dict[str, list[Any]]:
+    """What reward functions are told of each response beside its text: TRL's names, and the data's own columns.
+
+    Args:
+        problems, rollout: what was asked and answered.
+        reasoning: how each response marks its reasoning; None: by any of the known tags.
+    """
     steps = rollout.mask.shape[1]
     named = dict.fromkeys(name for problem in problems for name in problem.columns)
     return {
         **{name: [problem.columns.get(name) for problem in problems] for name in named},
         "answer": [problem.answer for problem in problems],
         "solution": [problem.solution for problem in problems],
+        **({} if reasoning is None else {"reasoning_tags": list(reasoning)}),
         "completion_ids": [ids[on].tolist() for ids, on in zip(rollout.tokens[:, -steps:], rollout.mask, strict=True)],
     }

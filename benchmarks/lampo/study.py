@@ -103,13 +103,13 @@ def _runs(job: Job) -> Iterator[dict[str, Any]]:
 
     from advantages.runs.config import Config
     from advantages.tasks.chain import TASKS
-    from advantages.training.distributed import World
+    from advantages.training.distributed import Distributed
     from advantages.training.loop import Training
     from advantages.training.start import load, open_source
     from advantages.training.warmup import warm_start
 
     torch.set_num_threads(1)
-    world = World(device="cpu", precision="float32")
+    world = Distributed(device="cpu", precision="float32")
     common = Config(task=job.setting, seed=job.seed, steps=STEPS)
     model, tokenizer = load(common, TASKS[job.setting], "cpu")
     for _ in warm_start(model, tokenizer, TASKS[job.setting], job.seed):
@@ -130,9 +130,9 @@ def _runs(job: Job) -> Iterator[dict[str, Any]]:
             "variant": variant,
             "rate": rate,
             "auc": round(sum(step["accuracy"] for step in steps) / STEPS, 5),
-            "before": round(before["pass@1"], 4),
-            "after": round(after["pass@1"], 4),
-            "greedy": round(after["greedy"], 4),
+            "before": round(before["accuracy"], 4),
+            "after": round(after["accuracy"], 4),
+            "greedy": round(after["greedy_accuracy"], 4),
             **{name: [float(f"{step[name]:.4g}") for step in steps] for name in RECORDED},
         }
 

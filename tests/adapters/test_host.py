@@ -1,15 +1,17 @@
 """What all adapters share: hosts, options, and the check of what an estimator answers."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advantages import estimators, gae, grpo, lampo
+from advantages import estimator, estimators, gae, grpo, lampo
 from advantages.adapters.hooks import MovedHookError, hook, warn_outside_tested_range
 from advantages.adapters.hosts import HOSTS
 from advantages.core.definition import definition_of
-from advantages.host import Flag, Host, check, check_group_size, estimate, measures, resolve, with_flags
+from advantages.host import Flag, Host, check, check_group_size, estimate, measures, resolve, units, with_flags
 
 HOST = Host("Mill", "numpy", ">=1.0,<2.0", frozenset({"rewards", "groups", "logprobs", "mask"}), real=False)
 
@@ -66,7 +68,7 @@ def test_only_words_that_the_estimator_takes_are_computed():
         ("lampo", {"group_size": 8}, TypeError, "lampo: takes no option 'group_size'"),
         ("lampo", {"rewards": 8}, TypeError, "lampo: takes no option 'rewards'"),
         ("lampo", {"temperature": -1}, ValueError, 'lampo: temperature is -1; pass "auto" or a number above 0'),
-        ("grpo", {"singleton": 0}, TypeError, "grpo: singleton is a int; pass"),
+        ("grpo", {"singleton": 0}, TypeError, "grpo: singleton is 0; pass"),
         (mine, {"strict": True}, TypeError, "mine: takes no option 'strict'; options are temperature"),
     ],
 )  # fmt: skip
@@ -183,6 +185,45 @@ def in_library(library):
 def test_an_answer_that_cannot_be_trained_on_is_refused(function, error, message, library):
     with pytest.raises(error, match=message):
         estimate(function, in_library(library), {})
+
+
+@functools.wraps(lampo)
+def of_tokens(**words):
+    return lampo(**words)[:, None]
+
+
+@functools.wraps(gae)
+def of_responses(**words):
+    return gae(**words).sum(1)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_an_answer_has_the_unit_that_is_declared(library):
+    supply = in_library(library)
+    supply |= {name: (lambda: supply["mask"]() * 1.0) for name in ("token_rewards", "values")}
+    supply |= {"groups": lambda: [0, 0, 1, 1], "logprobs": supply["rewards"]}
+
+    @estimator()
+    def per_response(rewards, mask):
+        return rewards * mask.sum(1)
+
+    @estimator(unit="token")
+    def per_token(rewards, mask):
+        return rewards[:, None]
+
+    def either(rewards, mask, *, tokens: bool = False):
+        return rewards[:, None] * mask if tokens else rewards
+
+    assert estimate(per_response, supply, {}).shape == (4,)
+    assert estimate(per_token, supply, {}).shape == (4, 3)
+    assert [units(function) for function in (per_response, per_token)] == [("response",), ("token",)]
+    assert [estimate(either, supply, {"tokens": tokens}).shape for tokens in (False, True)] == [(4,), (4, 3)]
+    with pytest.raises(ValueError, match=r"lampo: returned shape \(4, 1\); its advantages must have shape \(4,\)$"):
+        estimate(of_tokens, supply, {})
+    with pytest.raises(ValueError, match=r"gae: returned shape \(4,\); its advantages must have shape \(4, 3\)$"):
+        estimate(of_responses, supply, {})
+    with pytest.raises(ValueError, match=r"either: returned shape \(4, 3\); its advantages must have shape \(4,\)$"):
+        estimate(either, supply, {"tokens": True}, per_token=False)
 
 
 def test_an_answer_of_another_library_is_refused():

@@ -9,13 +9,18 @@ import pytest
 
 SETUP = """
 import numpy as np
-from advantages import gdpo, reinforce_plus_plus, reinforce_plus_plus_baseline, whiten
+from advantages import gdpo, grpo, lampo, reinforce_plus_plus, reinforce_plus_plus_baseline, rloo, whiten
 
 rng = np.random.default_rng(0)
 rewards, components = rng.normal(size=8).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
 token_rewards, mask = rng.normal(size=(8, 5)).astype("float32"), rng.random((8, 5)) < 0.6
-groups = np.repeat(np.arange(4), 2)
+groups = np.array([0, 1, 2, 0, 1, 2, 0, 1])  # every group has members on several ranks
+names = np.array(["7", "07", "a"])[groups]
+logprobs, valid = -10 * rng.random(8).astype("float32"), np.arange(8) != 4
 calls = [
+    lambda at, to, **options: grpo(to(rewards[at]), to(groups[at]), **options),
+    lambda at, to, **options: rloo(to(rewards[at]), to(groups[at]), valid=to(valid[at]), min_scored=3, **options),
+    lambda at, to, **options: lampo(to(rewards[at]), to(groups[at]), to(logprobs[at]), **options),
     lambda at, to, **options: whiten(to(rewards[at]), **options),
     lambda at, to, **options: whiten(to(token_rewards[at]), to(mask[at]), weight="responses", **options),
     lambda at, to, **options: gdpo(to(components[at]), to(groups[at]), **options),
@@ -33,6 +38,10 @@ import torch.distributed as dist
 
 rank, world, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=world)
+calls += [
+    lambda at, to, **options: grpo(to(rewards[at]), names[at].tolist(), **options),
+    lambda at, to, **options: grpo(to(rewards[at]), names[at], trajectories=[(k, "x") for k in groups[at]], **options),
+]
 cuts = {2: [0, 6, 8], 3: [0, 2, 2, 8]}[world]  # of three ranks, the second holds no row
 at = slice(cuts[rank], cuts[rank + 1])
 for call in calls:

@@ -171,7 +171,7 @@ def test_plain_torch_takes_few_dispatches_and_little_memory(monkeypatch):
     monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
     assert counted(lampo, 1024, 16).count <= 27
     assert counted(lampo, 1024, 16, interleaved=True).count <= 45
-    assert counted(lampo, 4096, 8, device="meta").count <= 80  # most of them ask which rows are finite
+    assert counted(lampo, 4096, 8, device="meta").count <= 85  # most of them ask which rows are finite
     for size in (64, 128, 256, 4096, 16_384):
         found = counted(lampo, 16_384, size)
         assert found.count <= 135

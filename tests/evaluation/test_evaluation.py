@@ -1,5 +1,6 @@
 """`advantages eval`: real sampling and grading, estimators checked by enumeration, and a record that survives."""
 
+import functools
 import json
 import math
 import os
@@ -20,7 +21,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("math_verify")
 
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from advantages.cli import main
 from advantages.evaluation.benchmarks import BENCHMARKS, LETTERS, questions_of
@@ -282,20 +282,13 @@ def tokenizer():
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory, tokenizer):
-    return new_model(tmp_path_factory.mktemp("model") / "tiny", tokenizer, seed=0)
+def new_model(save_tiny):
+    return functools.partial(save_tiny, max_position_embeddings=512, initializer_range=0.2)
 
 
-def new_model(folder, tokenizer, seed):
-    torch.manual_seed(seed)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    tokens = {"vocab_size": len(tokenizer), "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
-    config = Qwen3Config(
-        **shape, **tokens, num_key_value_heads=1, head_dim=16, max_position_embeddings=512, initializer_range=0.2
-    )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory, new_model):
+    return new_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 def arguments(model, data, output, **more):
@@ -389,12 +382,14 @@ def test_thinking_that_the_prompt_has_opened_is_no_answer(model_folder, tokenize
     assert found.graded == found.text
 
 
-def test_a_model_without_pad_or_end_token_is_refused(model_folder, tmp_path, written):
+def test_a_model_without_pad_or_end_token_is_refused(new_model, tmp_path, written):
     from transformers import PreTrainedTokenizerFast
 
     bare = PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer().backend_tokenizer)
-    folder = new_model(tmp_path / "bare", bare, seed=0)
-    with pytest.raises(SystemExit, match=r"eval: the tokenizer of .* has neither a pad token nor an end token"):
+    folder = new_model(tmp_path / "bare", bare)
+    with pytest.raises(
+        SystemExit, match=r"advantages eval: the tokenizer of .* has neither a pad token nor an end token"
+    ):
         main(arguments(folder, written(AIME), tmp_path / "out"))
 
 
@@ -430,11 +425,11 @@ def test_another_batch_size_goes_on_without_repeating(model_folder, written, tmp
     assert list(json.loads((folder / "results.json").read_text())["pass"]) == ["1", "3"]
 
 
-def test_a_folder_that_belongs_to_something_else_is_refused(model_folder, tokenizer, written, tmp_path):
+def test_a_folder_that_belongs_to_something_else_is_refused(model_folder, new_model, written, tmp_path):
     folder, data = tmp_path / "out", written(AIME)
     assert main(arguments(model_folder, data, folder)) == 0
     before = (folder / "completions.jsonl").read_bytes()
-    other = new_model(tmp_path / "other", tokenizer, seed=1)
+    other = new_model(tmp_path / "other", seed=1)
 
     def refused(message, *parts, **more):
         with pytest.raises(SystemExit, match=message):
@@ -478,10 +473,13 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--benchmark", "chain"], "eval: no model is named; pass --model, or --resume FOLDER"),
-        (["--model", "a/b/c", "--benchmark", "chain"], "eval: model is 'a/b/c', but there is no such folder"),
-        (["--model", "./b", "--benchmark", "chain"], "eval: model is './b', but there is no such folder"),
-        (["--model", "m", "--benchmark", "chess"], "eval: benchmark is 'chess'; pass one of aime24"),
+        (["--benchmark", "chain"], "advantages eval: no model is named; pass --model, or --resume FOLDER"),
+        (
+            ["--model", "a/b/c", "--benchmark", "chain"],
+            "advantages eval: model is 'a/b/c', but there is no such folder",
+        ),
+        (["--model", "./b", "--benchmark", "chain"], "advantages eval: model is './b', but there is no such folder"),
+        (["--model", "m", "--benchmark", "chess"], "advantages eval: benchmark is 'chess'; pass one of aime24"),
         (["--model", "m", "--benchmark", "aime24", "--data", "nix"], "nix', but there is no such file"),
         (["--model", "m", "--benchmark", "chain", "--temperature", "0"], "temperature is 0, so the 8 samples"),
         (["--model", "m", "--benchmark", "chain", "--top-p", "0"], "top_p is 0.0; pass a number of at least 1e-06"),
@@ -540,7 +538,7 @@ def test_running_out_of_memory_says_what_to_lower(model_folder, written, tmp_pat
     monkeypatch.setattr(Sampler, "sample", greedy_for_memory)
     folder = tmp_path / "out"
     with pytest.raises(
-        SystemExit, match=r"eval: out of memory .* advantages eval --resume .*out --batch-size 2, or lower"
+        SystemExit, match=r"advantages eval: out of memory .* advantages eval --resume .*out --batch-size 2, or lower"
     ):
         main(arguments(model_folder, written(AIME), folder))
     assert len(completions(folder)) == 8

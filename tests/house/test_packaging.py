@@ -64,6 +64,8 @@ def test_the_wheel_holds_every_module_and_nothing_beside_the_package(wheel):
         path = Path(*name.split("."))
         assert path.with_suffix(".py") in inside or path / "__init__.py" in inside, name
     assert Path("advantages/py.typed") in inside
+    for name in ("style.css", "templates/page.html", "templates/parts.html"):
+        assert Path("advantages/reports", name) in inside
 
 
 def test_a_clean_environment_with_numpy_alone_runs_it(wheel, tmp_path):

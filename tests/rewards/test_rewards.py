@@ -5,6 +5,8 @@ import copy
 import importlib
 import math
 import pickle
+import signal
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -415,13 +417,48 @@ def test_a_time_limit_that_is_no_exception_is_no_crash_either():
         Rewards({"judge": 1.0}, {"judge": judge})(["p"], ["7"])
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-def test_a_run_can_be_stopped_inside_a_function(interrupt):
-    def judge(completions):
-        raise interrupt
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_run_can_be_stopped_inside_a_function(number, late, monkeypatch):
+    def stop(number, frame):
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(143)
 
-    with pytest.raises(interrupt):
-        Rewards({"judge": 1.0}, {"judge": judge})(["p"], ["7"])
+    def judge(completions):
+        signal.raise_signal(number)
+
+    async def judge_later(completions):
+        signal.raise_signal(number)
+
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            Rewards({"judge": 1.0}, {"judge": judge_later if late else judge})(["p"], ["7"])
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("leave", [exit, sys.exit, lambda: sys.exit("bye"), lambda: quit(3)])
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_function_that_leaves_has_failed_and_the_run_goes_on(leave, error):
+    def judge(completions):
+        leave()
+
+    def raises(completions):
+        raise error
+
+    async def later(completions):
+        raise error
+
+    functions = {"judge": judge, "raises": raises, "later": later, "length": lambda completions: [1.0, 2.0]}
+    rewards = Rewards(dict.fromkeys(functions, 1.0), functions, optional=("judge", "raises", "later"))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        scores = rewards(["p"] * 2, ["7"] * 2)
+    assert len(said) == 3
+    np.testing.assert_array_equal(scores.total(), [1.0, 2.0])
+    assert rewards.failures["judge"] == {"SystemExit": 2}
+    assert rewards.failures["raises"] == rewards.failures["later"] == {error.__name__: 2}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Reward functions in a process of their own: cut off, crashed, refused, restarted."""
 
+import ctypes
 import functools
 import gc
 import importlib
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from multiprocessing import Pipe
+import warnings
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from advantages.rewards import Format, Isolated, Rewards, isolated
 from advantages.rewards.checks import NotStartedError
 
 JUDGES = """
-import asyncio, ctypes, itertools, os, re, subprocess, sys, time
+import asyncio, ctypes, itertools, os, re, subprocess, sys, tempfile, time
 
 def length(completions):
     return [len(completion) for completion in completions]
@@ -57,6 +58,43 @@ def process(completions):
 
 def spawns(completions):
     subprocess.Popen(["sleep", "1000"]).wait()
+
+def tells_and_spins(completions):
+    print(os.getpid(), subprocess.Popen(["sleep", "1000"], start_new_session=True).pid, flush=True)
+    sum(itertools.repeat(0))
+
+def runs(completions, answer):
+    # 1 where the program prints the answer: a judge of code, and not a careful one.
+    scores = []
+    for code, right in zip(completions, answer):
+        with tempfile.TemporaryFile() as file:
+            subprocess.run([sys.executable, "-c", code], stdout=file, close_fds=False)
+            file.seek(0)
+            scores.append(float(file.read().decode().strip() == right))
+    return scores
+
+def executes(completions, answer):
+    # The same in the judge's own interpreter.
+    scores = []
+    for code, right in zip(completions, answer):
+        names = {}
+        exec(code, names)
+        scores.append(float(names.get("found") == right))
+    return scores
+
+def tells(completions):
+    return [[os.environ.get(name) for name in completion.split()] for completion in completions]
+
+def odd(completions):
+    import decimal, numpy
+    return [numpy.float32(0.5), numpy.int64(2), decimal.Decimal("0.25"), True, None, float("nan")][: len(completions)]
+
+class Standing:
+    # A judge that keeps a process beside it.
+    def prepare(self):
+        self.helper = subprocess.Popen(["sleep", "1000"])
+    def __call__(self, completions):
+        return [float(self.helper.poll() is None)] * len(completions)
 
 def asks(completions):
     return [float(input() or 0)]
@@ -267,17 +305,18 @@ def test_an_idle_process_ends_with_its_parent_however_that_ends(judges, end):
     assert done.stderr == ""
 
 
-def test_a_busy_orphan_is_ended_by_the_kernel(judges):
-    ours, theirs = Pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-P", isolated.SCRIPT, str(theirs.fileno())], pass_fds=[theirs.fileno()]
-    )
-    theirs.close()
-    ours.send_bytes(pickle.dumps((sys.path, pickle.dumps(judges.spins), 0.5)))
-    assert pickle.loads(ours.recv_bytes()) is None
-    ours.send_bytes(pickle.dumps({"completions": ["spin"]}))
-    ours.close()
-    assert process.wait(timeout=30) == -signal.SIGALRM
+def test_a_busy_process_ends_with_a_parent_that_was_killed(judges):
+    end = """
+import threading, time
+threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+Isolated("some_judges:tells_and_spins")(completions=[""])
+"""
+    code = PARENT.format(folder=os.path.dirname(judges.__file__), end=end)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    told = [int(pid) for pid in done.stdout.split()]
+    assert len(told) == 3
+    assert all(gone(pid) for pid in told)
 
 
 def test_the_main_module_is_not_run_again(tmp_path, judges):
@@ -363,3 +402,182 @@ def test_it_can_be_sent_elsewhere():
     reward = Isolated(Format(), per_row=True)
     reward(completions=["a"])
     assert pickle.loads(pickle.dumps(reward))(completions=["<think>a</think>b"]) == [1]
+
+
+# Programs that do not want to be judged
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="subreapers and /proc are Linux's")
+LEAVING = {
+    "in a session of its own": 'Popen(["sleep", mark], start_new_session=True)',
+    "by nohup": 'Popen(f"nohup sleep {mark} >/dev/null 2>&1 &", shell=True)',
+    "by setsid": 'Popen(f"setsid sleep {mark} & disown", shell=True, executable="/bin/bash")',
+    "deaf": """Popen(["sh", "-c", f"trap '' TERM HUP INT; sleep {mark}"], start_new_session=True)""",
+    "a daemon": """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir("/")
+        os.execvp("sleep", ["sleep", mark])
+    os._exit(0)
+""",
+    "many": """
+for _ in range(30):
+    if os.fork() == 0:
+        os.setsid()
+        Popen(["sleep", mark])
+        os._exit(0)
+""",
+    "without a name": 'Popen(["env", "-i", "sleep", mark], start_new_session=True)',
+    "a session in a session": """
+if os.fork() == 0:
+    os.setsid()
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    Popen(["setsid", "sleep", mark])
+    time.sleep(100)
+""",
+}
+IMPORTS = "import ctypes, os, signal, sys, time\nfrom subprocess import Popen\n"
+
+
+def left_over(mark):
+    found = subprocess.run(["pgrep", "-f", f"^sleep {mark}$"], capture_output=True, text=True, check=False).stdout
+    return found.split()
+
+
+@LINUX
+@pytest.mark.parametrize("judge", ["runs", "executes"])
+@pytest.mark.parametrize("way", LEAVING)
+def test_nothing_that_a_program_starts_outlives_its_row(judges, judge, way):
+    mark = f"77.{os.getpid()}{list(LEAVING).index(way)}{len(judge)}"
+    code = f"{IMPORTS}mark = {mark!r}\n{LEAVING[way]}\nfound = '7'\nprint(found, flush=True)"
+    reward = Isolated(getattr(judges, judge), seconds=20.0, per_row=True)
+    seen = []
+    for text in (code, "found = '8'; print(found)"):
+        seen += reward(completions=[text], answer=["7"])
+        assert left_over(mark) == []  # when the answer is there, not some time later
+    assert seen == [1.0, 0.0]
+    assert reward.failures == {}
+
+
+@LINUX
+def test_what_is_cut_off_leaves_nothing_behind_either(judges):
+    mark = f"78.{os.getpid()}"
+    reward = Isolated(judges.executes, seconds=1.0, per_row=True)
+    code = f"{IMPORTS}Popen(['sleep', {mark!r}], start_new_session=True)\nwhile True: pass"
+    with pytest.warns(UserWarning, match="cut off"):
+        assert reward(completions=[code], answer=["7"]) == [None]
+    assert left_over(mark) == []
+
+
+@LINUX
+def test_a_process_that_the_judge_keeps_stays(judges):
+    assert Isolated(judges.Standing(), per_row=True)(completions=["a"] * 3) == [1.0] * 3
+
+
+FORGED = """
+import json, pickle
+words = [pickle.dumps(([1.0], None)), b"[[1.0], null]\\n", b"1-0 [[1.0], null]\\n", b"ready null\\n"]
+words += [len(word).to_bytes(4) + word for word in words]
+for number in range(3, 64):
+    for word in words:
+        try:
+            os.write(number, word)
+        except OSError:
+            break
+"""
+FORGED_BY_OBJECTS = """
+import gc, pickle, socket
+from multiprocessing.connection import Connection
+for one in gc.get_objects():
+    if isinstance(one, Connection):
+        one.send_bytes(pickle.dumps(([1.0], None)))
+    elif isinstance(one, socket.socket):
+        one.sendall(b"1-0 [[1.0], null]\\nready null\\n" * 3)
+"""
+
+
+@pytest.mark.parametrize("judge", ["runs", "executes"])
+@pytest.mark.parametrize("forged", [FORGED, FORGED_BY_OBJECTS], ids=["numbers", "objects"])
+@pytest.mark.parametrize("end", ["", "os._exit(0)", "sys.exit()"])
+def test_a_program_cannot_answer_for_the_judge_nor_shift_its_answers(judges, judge, forged, end):
+    reward = Isolated(getattr(judges, judge), seconds=20.0, per_row=True)
+    rows = [IMPORTS + forged.replace("\\\\", "\\") + end, "found = '7'; print(7)", "found = '8'; print(8)"]
+    with warnings.catch_warnings(action="ignore"):
+        scores = reward(completions=rows, answer=["7"] * 3)
+    assert scores[0] in (0.0, None)
+    assert scores[1:] == [1.0, 0.0]
+
+
+def test_what_one_row_changes_is_undone_before_the_next(judges):
+    code = "import sys; m = sys.modules['some_judges']; m.float = lambda x: 1.0; m.print = None\nfound = '8'"
+    rows, answers = [code, "found = '8'", "found = '7'"], ["7"] * 3
+    assert Isolated(judges.executes, per_row=True, fresh=True)(completions=rows, answer=answers)[1:] == [0.0, 1.0]
+    assert Isolated(judges.executes, per_row=True)(completions=rows, answer=answers)[1:] == [1.0, 1.0]  # why
+
+
+def test_a_fresh_copy_that_ends_is_one_row(judges):
+    reward = Isolated(judges.exits, per_row=True, fresh=True)
+    with pytest.warns(UserWarning, match="exits: its process ended with exit status 3"):
+        assert reward(completions=["a", "exit", "a"]) == [1, None, 1]
+
+
+def scoped():
+    """Whether Landlock has scopes here."""
+    return sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) >= 6
+
+
+@pytest.mark.skipif(not scoped(), reason="Landlock has no scopes before Linux 6.12")
+@pytest.mark.parametrize("judge", ["runs", "executes"])
+def test_a_program_cannot_reach_the_trainer(judges, judge):
+    tries = ["os.kill({pid}, 0)", "os.kill({keeper}, 9)", "open('/proc/{pid}/mem', 'rb').read(0)"]
+    tries += ["os.readlink('/proc/{pid}/fd/1')"]
+    if os.geteuid():  # root, unless in a container, may measure every process, and so read its environment
+        tries += ["open('/proc/{pid}/environ').read()"]
+    reward = Isolated(getattr(judges, judge), seconds=20.0, per_row=True)
+    reward(completions=["pass"], answer=[""])
+    keeper = reward._idle.queue[0].end.peek()[2][0].pid
+    for one in tries:
+        code = f"import os\nfound = 'reached'\ntry: {one.format(pid=os.getpid(), keeper=keeper)}\n"
+        code += "except (PermissionError, ProcessLookupError): found = 'kept away'\nprint(found)"
+        assert reward(completions=[code], answer=["kept away"]) == [1.0], one
+    assert reward.failures == {}
+
+
+@LINUX
+def test_a_keeper_that_is_killed_leaves_nothing(judges):
+    mark = f"79.{os.getpid()}"
+    reward = Isolated(judges.executes, seconds=20.0, per_row=True)
+    reward(completions=["found = 1"], answer=[1])
+    keeper = reward._idle.queue[0].end.peek()[2][0].pid
+    code = f"{IMPORTS}Popen(['sleep', {mark!r}], start_new_session=True); print('up', flush=True)\ntime.sleep(60)"
+    killer = threading.Thread(target=lambda: (until(lambda: left_over(mark)), os.kill(keeper, signal.SIGKILL)))
+    killer.start()
+    with pytest.warns(UserWarning, match="its process was ended from outside"):
+        assert reward(completions=[code], answer=[1]) == [None]
+    killer.join()
+    until(lambda: not left_over(mark))  # they were killed one after another, by one who is not their parent
+    assert left_over(mark) == []
+    assert reward(completions=["found = 1"], answer=[1]) == [1.0]
+
+
+def until(happens):
+    end = time.monotonic() + 30
+    while not happens() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def test_secrets_and_the_place_in_a_group_are_kept_from_it(judges, monkeypatch):
+    kept = ["HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD", "RANK", "MASTER_ADDR", "WORLD_SIZE"]
+    for name in (*kept, "MY_SETTING", "KEYBOARD"):
+        monkeypatch.setenv(name, "value")
+    names = " ".join([*kept, "MY_SETTING", "KEYBOARD"])
+    (found,) = Isolated(judges.tells).results(completions=[names])
+    assert found == [None] * len(kept) + ["value"] * 2
+    (found,) = Isolated(judges.tells, environment=["WANDB_API_KEY", "RANK"]).results(completions=["WANDB_API_KEY RANK"])
+    assert found == ["value", "value"]
+    with pytest.raises(TypeError, match="tells: environment is 'RANK'; pass a list of names"):
+        Isolated(judges.tells, environment="RANK")
+
+
+def test_answers_are_plain_numbers_of_any_kind(judges):
+    assert Isolated(judges.odd)(completions=["a"] * 6) == [0.5, 2.0, 0.25, 1.0, None, None]

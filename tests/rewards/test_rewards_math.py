@@ -77,7 +77,7 @@ def test_a_response_that_hangs_the_verifier_is_cut_off_and_the_next_are_graded()
     with pytest.warns(
         UserWarning, match="math: gave no score within 1 seconds and was cut off; 1 response is unscored"
     ):
-        scores = math(completions=["5", r"\boxed{9^{9^9}}", "6"], answer=["5"] * 3)
+        scores = math(completions=["5", r"\boxed{\sum_{k=1}^{99999999} \sin(k^2)}", "6"], answer=["5"] * 3)
     assert scores == [1.0, None, 0.0]
     assert math.failures == {"too slow": 1}
 

@@ -14,10 +14,10 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     from advantages.runs.config import Config
     from advantages.tasks.chain import TASKS
     from advantages.training import loop
-    from advantages.training.distributed import World
+    from advantages.training.distributed import Distributed
     from advantages.training.start import load, open_source
 
-    world = World(device="cpu", precision="float32")
+    world = Distributed(device="cpu", precision="float32")
     rows = iter(range(10**6))
 
     def given(model, tokenizer, prompts, *, max_new_tokens, **_):

@@ -317,7 +317,7 @@ def test_one_response_is_fine_where_it_can_learn(mine):
         (["--estimator.epsilo", "1"], "grpo: takes no option 'epsilo'", False),
         (["--samples", "1"], "--samples is 1, but grpo compares", False),
         (["--save-evry", "1"], "--save-evry: there is no such option; .* did you mean --save-every", False),
-        (["--data", "none.jsonl", "--model", "x"], "'none.jsonl', but there is no such file", False),
+        (["--data", "none.jsonl", "--model", "x"], "none.jsonl', but there is no such file", False),
         (["--data", "{data}", "--task", "chain", "--model", "x"], "got both --data .* and --task chain", False),
         (["--data", "{data}", "--model", "x"], "of 3 problems 1 would be held out, which leaves 2 to train on", False),
         (["--data", "{data}", "--model", "x", "--map", "a"], "--map a: write own=name, such as question=prompt", False),

@@ -14,10 +14,10 @@ from advantages.cli.train import parse_estimator
 from advantages.policy.engine import sample, token_logprobs
 from advantages.policy.tiny import ARCHITECTURES, character_tokenizer, tiny_model
 from advantages.runs.config import Config
-from advantages.runs.record import curve, first_reaching
+from advantages.runs.measures import curve, first_reaching
 from advantages.tasks.chain import TASKS
 from advantages.training.checkpoint import latest, restore, save
-from advantages.training.distributed import World
+from advantages.training.distributed import Distributed
 from advantages.training.loop import Training
 from advantages.training.loss import importance_weights, surrogate
 from advantages.training.scoring import make_rewards
@@ -41,7 +41,7 @@ def new_world(precision="float32"):
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one per process
-    return World(device="cpu", precision=precision)
+    return Distributed(device="cpu", precision=precision)
 
 
 @pytest.fixture
@@ -264,6 +264,7 @@ def test_every_estimator_that_can_takes_a_step(name, world, short):
     before = torch.cat([p.detach().flatten().clone() for p in training.model.parameters()])
     for _ in range(3):
         metrics = training.step()
+    assert metrics.pop("accuracy") is None  # a length is no verdict
     assert all(np.isfinite(value) for value in metrics.values())
     assert metrics["step"] == 3
     assert metrics["samples"] == 48
@@ -310,6 +311,28 @@ def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, 
         assert torch.equal(p, q)
 
 
+def test_gradients_that_are_not_finite_are_skipped_counted_and_end_the_run(world, short):
+    training = start(Config(prompts=2, samples=4, rate=1e-2, rewards=short), world)
+    before = [p.detach().clone() for p in training.model.parameters()]
+    poisoned = next(training.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    metrics = training.step()
+    assert (metrics["skipped_updates"], metrics["grad_norm"], metrics["loss"]) == (2, None, None)
+    training.step()
+    with pytest.raises(ValueError, match="the gradients of 5 updates in a row were not finite"):
+        training.step()
+    assert all(torch.equal(p, q) for p, q in zip(training.model.parameters(), before, strict=True))
+    poisoned.remove()
+    assert training.step()["skipped_updates"] == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.7}, {"ratio": "sequence"}, {"kl": 0.1}], ids=str)
+def test_the_ratio_of_the_first_update_is_one(settings, world, short):
+    training = start(Config(prompts=2, samples=4, minibatches=1, rate=1e-2, rewards=short, **settings), world)
+    for _ in range(2):
+        metrics = training.step()
+        assert (metrics["kl_step"], metrics["clip_fraction"]) == (0.0, 0.0)  # 0 where every ratio is exactly 1
+
+
 def test_micro_batches_change_no_gradient(world, short):
     norms = []
     for micro_batch in (0, 1, 5):
@@ -347,9 +370,9 @@ def test_estimators_are_parsed_with_their_settings():
         (["--estimator", "lambo"], "estimator 'lambo': there is none; pass one of"),
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
-        (["--task", "chess"], "train: task is 'chess'; pass one of chain, chain-rare"),
-        (["--samples", "0"], "train: samples is 0; pass a number of at least 1"),
-        (["--minibatches", "3"], "train: 16 prompts of 8 samples do not divide into 3 minibatches"),
+        (["--task", "chess"], "advantages train: task is 'chess'; pass one of chain, chain-rare"),
+        (["--samples", "0"], "advantages train: samples is 0; pass a number of at least 1"),
+        (["--minibatches", "3"], "advantages train: 16 prompts of 8 samples do not divide into 3 minibatches"),
         (["--speed", "9"], "--speed: there is no such option; see advantages train --help"),
         (["--clip-low"], None),
     ],

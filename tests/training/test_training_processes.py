@@ -15,9 +15,6 @@ pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file
-from transformers import Qwen3Config, Qwen3ForCausalLM
-
-from advantages.policy.load import byte_tokenizer
 
 TESTS = Path(__file__).parent
 ENVIRONMENT = {
@@ -30,17 +27,10 @@ TIMINGS = ("seconds", "tokens_per_second")
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory):
+def options(tmp_path_factory, save_tiny):
     """A run without a supervised start, so that its first step comes soon."""
     folder = tmp_path_factory.mktemp("model")
-    tokenizer = byte_tokenizer()
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
-    Qwen3ForCausalLM(
-        Qwen3Config(vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=16, **shape, **ends)
-    ).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tiny(folder)
     data = folder / "train.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(9)))
     given = {"model": folder, "data": data, "rewards": "steps_of_processes:digits=1", "max-new-tokens": 12}
@@ -119,7 +109,7 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
         timeout=200,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("train: out of memory (")
+    assert done.stderr.splitlines()[-1].startswith("advantages train: out of memory (")
     assert "lower --micro-batch, --max-new-tokens or --samples" in done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -85,6 +85,7 @@ def keeps_its_bound(subject: Subject, draw: Draw) -> None:
     """One step with an advantage of a million ends a run."""
     if subject.promises.bound is None and subject.promises.gap_bound is None:
         raise NotApplicable("does not promise a bound")
+    subject.needs("rewards", "groups")
     case = subject.case(draw, defaults=True)
     if draw(st.booleans()):  # near-equal rewards, where a rounded deviation explodes
         case["rewards"] = 1.0 + case["rewards"] * 1e-9
@@ -128,7 +129,7 @@ def agrees_with_its_spec(subject: Subject, draw: Draw) -> None:
     case[lead] = case[lead] * draw(st.sampled_from([1.0, 1.0, 1024.0, 2.0**17]))
     if draw(st.booleans()):
         case[lead] = np.where(np.arange(case[lead].size).reshape(case[lead].shape) % 5 == 4, np.nan, case[lead])
-    call = {**case, **draw(strategies.settings(subject.definition))}
+    call = subject.fitted({**case, **draw(strategies.settings(subject.definition))})
     if "singleton" in subject.definition.settings:
         call["singleton"] = draw(st.sampled_from(["zero", "raw"]))
     same(subject(call), subject.spec(**call), "differs from its spec", call, tolerance=1e-5)

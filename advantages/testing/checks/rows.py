@@ -51,6 +51,8 @@ def leaves_out_invalid_rows(subject: Subject, draw: Draw) -> None:
 def counts_a_trajectory_once(subject: Subject, draw: Draw) -> None:
     """A rollout that became several rows is one sample: else long rollouts shift every baseline."""
     subject.needs("trajectories")
+    if subject.decorated and "trajectories" in subject.definition.own:
+        raise NotApplicable("its rows are the steps of a trajectory")
     if subject.per_token and not subject.takes("groups"):
         raise NotApplicable("a trajectory is one long response: see joins_the_rows_of_a_trajectory")
     whole = subject.case(draw, n=5)

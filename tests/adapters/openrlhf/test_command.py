@@ -72,7 +72,7 @@ def test_without_the_setup_training_stops(parse, roll, samples):
             "",
             "takes no option 'across' under OpenRLHF; .* whole batch",
         ),
-        (command("lampo", {"group_size": 4}), "", "takes no option 'group_size' under OpenRLHF"),
+        (command("lampo", {"group_size": 4}), "", "takes no option 'group_size'; options are"),
         (command("gae", {"discount": 1}), "", "gae: takes no option 'discount' under OpenRLHF; set --algo.advantage.g"),
         (command("gae", {"lambda_": 1}), "", "takes no option 'lambda_' under OpenRLHF; set --algo.advantage.lambd"),
         (["--advantge", "lampo"], "", "takes no --advantge; did you mean --advantage"),

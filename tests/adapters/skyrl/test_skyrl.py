@@ -338,6 +338,22 @@ def test_whitening_is_for_estimators_per_token():
         register("grpo", whiten=True)
 
 
+def test_whitening_needs_the_mask(batch):
+    def spread(rewards, token_rewards):
+        return torch.ones_like(token_rewards) * rewards[:, None]
+
+    def repeated(rewards):
+        return rewards
+
+    for function in (spread, repeated):
+        assert of_trainer(register(function, whiten=True), batch)["advantages"].shape == (6, 6)
+    refused = pytest.raises(TypeError, match=r"repeated: whiten needs the mask, .* wrap the trainer in whole_batch")
+    with refused:
+        of_trainer("advantages.repeated", batch, whole=False)
+    with refused:
+        started("advantages.repeated", **{"generator.step_wise_trajectories": True})
+
+
 # What comes back
 
 
@@ -386,7 +402,7 @@ def test_a_function_may_ask_which_rows_count_and_cannot_write_into_skyrls_batch(
         ("advantages.grop", {}, ValueError, "did you mean 'grpo'"),
         ("lampo", {"temprature": 1.0}, TypeError, "takes no option 'temprature'; .* did you mean 'temperature'"),
         ("reinforce_plus_plus", {"across": None}, TypeError, "takes no option 'across' under SkyRL; .* whole batch"),
-        ("grpo", {"group_size": 2}, TypeError, "takes no option 'group_size' under SkyRL"),
+        ("grpo", {"group_size": 2}, TypeError, "takes no option 'group_size'; options are epsilon, "),
         ("gae", {"discount": 0.9}, TypeError, r"takes no option 'discount' under SkyRL; set trainer\.algorithm\.gamma"),
         ("grpo", [("ddof", 0)], TypeError, "pass a mapping from settings to values"),
     ],

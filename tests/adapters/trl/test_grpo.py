@@ -172,7 +172,7 @@ def test_truncated_responses_that_trl_masks(make, model):
 
 
 def test_the_reference_policy(make):
-    @estimator()
+    @estimator(unit="token")
     def divergence(rewards, token_logprobs, ref_token_logprobs, mask):
         return token_logprobs - ref_token_logprobs + rewards[:, None]
 

@@ -11,7 +11,7 @@ import trl
 from peft import LoraConfig
 from trl_runs import bare, share, short
 
-from advantages import estimators, lampo
+from advantages import estimator, estimators, lampo
 from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.trl import RLOOTrainer
 from advantages.core.definition import definition_of
@@ -63,6 +63,24 @@ def test_rloo_is_trls(make, settings):
     without = resolve("rloo")(ours.scores[1].nansum(1), groups=4)
     if settings["beta"]:
         assert not torch.allclose(ours.batches[1]["advantages"], without, atol=1e-3)
+
+
+def longest(rewards, mask):
+    return rewards.nan_to_num() + mask.sum(1)
+
+
+def per_token(rewards, mask):
+    return rewards.nan_to_num()[:, None] * mask
+
+
+def test_the_mask_may_be_read_but_advantages_are_those_of_responses(make, model):
+    for advantage in (longest, estimator()(longest)):
+        seen = trained(make(RLOOTrainer, advantage=advantage, beta=0.0, rewards=[share]))
+        torch.testing.assert_close(seen.batches[0]["advantages"], bare(longest, seen.batches[0], model, seen.scores[0]))
+    with pytest.raises(ValueError, match=r"per_token: returned shape \(8, 6\); its advantages must have shape \(8,\)$"):
+        make(RLOOTrainer, advantage=per_token, beta=0.0).train()
+    with pytest.raises(TypeError, match="per_token gives one advantage per token, but the loss of RLOOTrainer"):
+        make(RLOOTrainer, advantage=estimator(unit="token")(per_token))
 
 
 def test_unscored_responses_get_nothing(make):

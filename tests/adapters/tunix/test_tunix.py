@@ -158,15 +158,10 @@ def too_few(rewards):
     [
         ("lambo", {}, ValueError, "estimator 'lambo': there is none; .* did you mean 'lampo'"),
         ("lampo", {}, TypeError, r"lampo needs logprobs .* tunix does not hand"),
-        ("reinforce_plus_plus_baseline", {}, TypeError, r"needs rewards .* tunix PPO does not hand"),
+        ("reinforce_plus_plus_baseline", {}, TypeError, r"needs mask .* tunix does not hand"),
         ("grpo", {"advantage_options": {"speed": 1}}, TypeError, "grpo: takes no option 'speed'"),
         ("grpo", {"advantage_options": {"epsilom": 1}}, TypeError, "takes no option 'epsilom'; .* mean 'epsilon'"),
-        (
-            "grpo",
-            {"advantage_options": {"group_size": 4}},
-            TypeError,
-            "takes no option 'group_size' under tunix; .* batch",
-        ),
+        ("grpo", {"advantage_options": {"group_size": 4}}, TypeError, "takes no option 'group_size'; options are"),
         (
             "reinforce_plus_plus",
             {"advantage_options": {"across": "data"}},
@@ -280,6 +275,25 @@ def test_an_unknown_token_reward_teaches_neither_the_policy_nor_the_critic(name,
     np.testing.assert_allclose(np.delete(returns, unknown, 0), np.delete(returns_without, unknown, 0), atol=1e-5)
     assert not np.asarray(made)[unknown].any()
     np.testing.assert_allclose(np.asarray(returns)[unknown], np.where(mask, VALUES[:, :4], 0.0)[unknown])
+
+
+def last_reward(token_rewards, mask):
+    return token_rewards.sum(1)
+
+
+@pytest.mark.parametrize("declared", [False, True])
+@pytest.mark.parametrize("rows", [8, 4])
+def test_an_advantage_per_response_is_on_all_trained_tokens_of_the_ppo_learner(rows, declared):
+    """Also where there are as many tokens as rows."""
+    function = advantages.estimator()(last_reward) if declared else last_reward
+    mask = np.arange(4) < np.array([3, 1, 2, 4, 2, 2, 1, 4])[:rows, None]
+    rewards = np.where(mask, VALUES[:rows, 1:], 0.0)
+    values = jnp.asarray(VALUES[:rows, :4])
+    made, returns = function_registry.get_advantage_estimator(register(function))(
+        rewards=rewards, values=values, completion_mask=jnp.asarray(mask), gamma=1.0, gae_lambda=0.95
+    )
+    np.testing.assert_allclose(made, np.where(mask, rewards.sum(1)[:, None], 0.0), atol=1e-6)
+    assert returns.shape == mask.shape
 
 
 def test_gamma_and_lambda_that_an_estimator_has_not_are_refused():

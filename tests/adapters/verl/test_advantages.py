@@ -1,5 +1,7 @@
 """Estimators in verl's own functions: what compute_advantage and its V1 counterpart put into a batch."""
 
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("verl")
@@ -7,7 +9,7 @@ import torch
 from verl.trainer.ppo import core_algos
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
-from verl_batches import LIKE_VERL, RIGHT, UIDS, algorithm, bare, bare_name, make_batch, words
+from verl_batches import LIKE_VERL, RIGHT, UIDS, algorithm, bare, bare_name, composed, make_batch, words
 
 import advantages
 from advantages import estimators
@@ -296,6 +298,39 @@ def test_a_column_that_is_not_there_is_said(name, column, message):
 def test_the_first_batch_refuses_what_the_configuration_has_wrong():
     with pytest.raises(TypeError, match="lampo: takes no option 'tau'; options are temperature, "):
         legacy(make_batch(), algorithm("lampo", "+algorithm.advantage_options.tau=1"))
+
+
+def separate(batch, *overrides):
+    """The step of the one-step-off-policy trainer and of the fully asynchronous one, which validates nothing before."""
+    from verl.experimental.separation.ray_trainer import SeparateRayPPOTrainer
+
+    scores, metrics = batch.batch["token_level_scores"], {}
+    trainer = SimpleNamespace(
+        config=composed(*overrides), metrics=metrics, timing_raw={}, reward_tensor=scores, reward_extra_infos_dict={}
+    )
+    return SeparateRayPPOTrainer._fit_compute_advantage(trainer, batch), metrics
+
+
+@pytest.mark.parametrize("name", ["lampo", "advantages.grpo", "advantages.reinforce_plus_plus"])
+def test_trainers_that_are_apart_from_their_rollouts(name):
+    n = "actor_rollout_ref.rollout.n=4"
+    result, metrics = separate(make_batch(), n, f"algorithm.adv_estimator={name}")
+    torch.testing.assert_close(result.batch["advantages"], bare(name, make_batch()), atol=1e-6, rtol=1e-5)
+    assert metrics["advantages/informative_groups"] == 1
+    with pytest.raises(ValueError, match=r"algorithm\.adv_estimator is 'lamp', .*; did you mean 'lampo'"):
+        separate(make_batch(), n, "algorithm.adv_estimator=lamp")
+    with pytest.raises(TypeError, match="takes no option 'tau'"):
+        separate(make_batch(), n, f"algorithm.adv_estimator={name}", "+algorithm.advantage_options.tau=1")
+
+
+def test_one_response_to_a_prompt_is_refused_where_no_configuration_was_validated():
+    alone = [str(row) for row in range(8)]
+    with pytest.raises(ValueError, match=r"actor_rollout_ref\.rollout\.n is 1, but lampo compares the responses"):
+        separate(make_batch(alone), "algorithm.adv_estimator=lampo")
+    raw = "+algorithm.advantage_options.singleton=raw"
+    assert separate(make_batch(alone), "algorithm.adv_estimator=lampo", raw)[0].batch["advantages"].any()
+    n = "actor_rollout_ref.rollout.n=4"  # a batch whose groups have lost all but one response is none's fault
+    assert not separate(make_batch(alone), "algorithm.adv_estimator=lampo", n)[0].batch["advantages"].any()
 
 
 def test_a_caller_without_a_batch_is_a_moved_hook():

@@ -15,12 +15,14 @@ for library in ("scipy", "matplotlib", "rich"):
 
 from advantages.cli import main
 from advantages.files import read_lines, write_json
-from advantages.reports.comparison import compare_records, read_records, write_comparison
+from advantages.reports.comparison import write_comparison
 from advantages.reports.run import PANELS, run_report, write_report
-from advantages.runs.compare import MEASURES, Interval, Run, band, compare, interval, measure
+from advantages.runs.compare import Interval, band, compare, interval, keys_of
 from advantages.runs.config import Config
+from advantages.runs.measures import MEASURES, Run, curve, first_reaching, learned, measure
 from advantages.runs.record import RunFolder, find_runs, read_record
 from advantages.runs.remarks import remarks
+from advantages.runs.select import compare_records, read_records
 
 FINITE = st.floats(-1e6, 1e6)
 NORMS = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=30)
@@ -84,6 +86,10 @@ def test_measures_by_hand():
             "after": 0.9,
             "greedy": None,
             "auc": 0.625,
+            "reward_before": None,
+            "reward_after": None,
+            "reward_greedy": None,
+            "reward": None,
             "steps_to_50": 3,  # the mean of 0, 0.5 and 1
             "samples_to_50": 384,
             "steps_to_90": None,
@@ -128,7 +134,76 @@ def test_more_accuracy_is_never_later_nor_less_area(accuracies, lift):
         assert (other[name] or math.inf) <= (one[name] or math.inf) or lift < 1e-9
 
 
+@given(st.lists(st.integers(0, 128), min_size=1, max_size=40), st.integers(1, 7))
+def test_a_curve_is_the_mean_of_each_window_exactly(counts, window):
+    from fractions import Fraction
+
+    found = curve([k / 128 for k in counts], window)
+    for end, mean in enumerate(found, 1):
+        some = counts[max(0, end - window) : end]
+        assert mean == float(Fraction(sum(some), 128 * len(some)))
+
+
+@pytest.mark.parametrize("mean", [0.9, 0.5, 0.7, 0.3, 0.1])
+def test_an_exact_mean_reaches_its_threshold(mean):
+    values = [0.123, 0.456, 0.789, 0.2, 0.7] * 3 + [mean] * 5
+    assert curve(values)[-1] == mean
+    assert first_reaching(steps([0.0] * 7 + [mean] * 5), mean)["step"] == 12
+
+
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=30))
+def test_a_step_without_a_score_is_no_zero(accuracies):
+    scored = [a for a in accuracies if a is not None]
+    found = measure(Run("", 0, steps(accuracies)))
+    assert found["auc"] == (pytest.approx(sum(scored) / len(scored)) if scored else None)
+    means = curve(accuracies)
+    for end, mean in enumerate(means, 1):
+        some = [a for a in accuracies[max(0, end - 5) : end] if a is not None]
+        assert (mean == pytest.approx(np.mean(some))) if some else math.isnan(mean)
+    assert measure(Run("", 0, steps([0.5] * 3, norms=[None, 0.5, math.nan])))["gradient"] == 0.5
+    assert measure(Run("", 0, steps([0.5] * 3, norms=[None] * 3)))["gradient"] is None
+
+
 # Comparisons
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_what_holds_among_all_is_benjamini_and_hochbergs(case):
+    from scipy import stats
+
+    rng = np.random.default_rng(case)
+    runs = [
+        Run(
+            f"v{k}",
+            seed,
+            steps(np.clip(rng.normal(0.5 + 0.03 * k, 0.05, 10), 0, 1).tolist(), norms=rng.uniform(1, 2, 10)),
+        )
+        for k in range(4)
+        for seed in range(6)
+    ]
+    found = compare(runs)
+    ps = {}
+    for name, some in found.differences.items():
+        for key in keys_of(found):
+            if some[key].p_value is not None:
+                ps[name, key] = float(stats.ttest_1samp(some[key].values, 0.0).pvalue)
+                assert some[key].p_value == pytest.approx(ps[name, key])
+    ranked = sorted(ps, key=ps.get)
+    last = max((k for k, key in enumerate(ranked, 1) if ps[key] <= 0.05 * k / len(ranked)), default=0)
+    holding = {(name, key) for name, some in found.differences.items() for key in keys_of(found) if some[key].holds}
+    assert holding == set(ranked[:last])
+
+
+def test_seeds_that_never_learn_and_medians_are_said():
+    runs = [learning("a", seed) for seed in range(5)]
+    runs += [learning("b", seed, best=0.1 if seed == 3 else 1.0) for seed in range(5)]
+    found = compare(runs)
+    assert (found["a"].unlearned, found["b"].unlearned) == ((), (3,))
+    gap = found.differences["b"]["auc"]
+    assert (gap.median, gap.above, gap.below) == (0.0, 0, 1)
+    assert found["b"].medians["auc"] == np.median([measure(run)["auc"] for run in runs[5:]])
+    assert not learned(steps([None] * 4))
+    assert learned(steps([0.97] * 9))
 
 
 def learning(variant, seed, lift=0.0, *, length=20, best=1.0):
@@ -179,9 +254,14 @@ def test_a_threshold_that_is_never_reached_is_said_and_not_dropped():
     runs += [learning("stuck", seed, best=0.3) for seed in range(3)]
     found = compare(runs)
     assert found["rloo"].without("samples_to_90") == (1,)
-    assert found["rloo"].means["samples_to_90"].n == 2
-    assert found.differences["rloo"]["samples_to_90"].left_out == (1,)
-    assert found.differences["rloo"]["samples_to_90"].seeds == (0, 2)
+    assert found["rloo"].values["samples_to_90"][1] is None
+    assert found["rloo"].means["samples_to_90"].n == 3  # the one that never did counts as a step beyond its twenty
+    known = [x for x in found["rloo"].values["samples_to_90"] if x is not None]
+    assert found["rloo"].means["samples_to_90"].mean == pytest.approx((sum(known) + 128 * 21) / 3)
+    assert found["rloo"].medians["steps_to_90"] == np.median([*(x / 128 for x in known), 21])
+    assert found.differences["rloo"]["samples_to_90"].censored == (1,)
+    assert found.differences["rloo"]["samples_to_90"].left_out == ()
+    assert found.differences["rloo"]["samples_to_90"].seeds == (0, 1, 2)
     assert found["stuck"].means["samples_to_90"] is None
     assert found.differences["stuck"]["samples_to_90"].mean is None
     assert found["stuck"].means["auc"].n == 3
@@ -376,7 +456,7 @@ def test_a_run_report_needs_no_other_file_and_shows_what_was_logged(tmp_path):
 
 def test_everything_in_a_report_is_escaped(tmp_path):
     samples = [sample(1, prompt=HOSTILE, answer=HOSTILE, response=HOSTILE, scores={HOSTILE: 1.0, "b": 0.0})]
-    config = Config(steps=2, options={"x": HOSTILE}, data=HOSTILE, system=HOSTILE)
+    config = Config(steps=2, options={"x": HOSTILE}, data=HOSTILE, model="m", system=HOSTILE)
     folder = write_run(tmp_path / "run", config, samples=samples)
     page = assert_self_contained(run_report(read_record(folder)))
     assert page.text.count(HOSTILE) > 5
@@ -430,6 +510,71 @@ def test_variants_are_named_by_what_differs(tmp_path):
     assert found.baseline == "grpo, rate=0.0005"
 
 
+MANY = {"rate": 1e-3, "prompts": 32, "minibatches": 4, "clip_high": 0.28, "kl": 0.01, "passes": 2, "grad_clip": 0.5}
+MANY |= {"temperature": 0.9, "weight_decay": 0.1, "aggregation": "constant", "warmup": 5, "top_p": 0.95}
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 12])
+def test_names_stay_short_and_apart_and_a_legend_says_the_rest(count, tmp_path):
+    some = dict(list(MANY.items())[:count])
+    write_experiment(tmp_path / "a", *configs("grpo", seeds=2))
+    for k in range(30):
+        write_experiment(tmp_path / f"{k:02d}", *configs("lampo", "rloo", seeds=1, **{**some, "kl": 0.5 + k}))
+    found = compared(tmp_path)
+    names = [variant.name for variant in found.comparison.variants]
+    assert len(set(names)) == 61
+    assert max(map(len, names)) <= 40
+    assert set(found.legend) <= set(names)
+    assert len(set(found.legend.values())) == len(found.legend)
+    for name, whole in found.legend.items():
+        assert name.rpartition(": ")[2] == whole.partition(",")[0].partition("(")[0]
+        assert all(f"{key}=" in whole for key in some if key != "kl")
+        assert "kl=" in whole
+        assert "=0.2," not in whole  # a default: clip_low, and the baseline's clip_high
+    if found.legend:
+        page = assert_self_contained(write_comparison(found, tmp_path)["report"].read_text())
+        assert all(whole in page.text for whole in found.legend.values())
+        name, whole = next(iter(found.legend.items()))
+        assert compared(tmp_path, baseline=whole).comparison.baseline == name
+
+
+def test_settings_of_speed_are_named_where_nothing_else_tells_runs_apart(tmp_path):
+    long = {"options": {"temperature": "auto", "center": True, "reduction": "mean"}}
+    for name, micro_batch in (("a", 0), ("b", 4)):
+        write_experiment(tmp_path / name, *configs("lampo", seeds=1, micro_batch=micro_batch, **long))
+    found = compared(tmp_path)
+    assert len(found.comparison.variants) == len(found.legend) == 2
+    assert sorted("micro_batch=4" in whole for whole in found.legend.values()) == [False, True]
+
+
+def test_a_step_without_a_score_is_a_gap_in_every_report(tmp_path):
+    accuracies = [0.2, None, 0.4, 0.5, 0.6, 0.7, 0.8, 0.8, 0.9, 0.9, None, None]
+    for name in ("grpo", "rloo"):
+        for seed in range(3):
+            config = Config(estimator=name, seed=seed, steps=12)
+            write_run(tmp_path / f"{name}{seed}", config, accuracies, reward=None, entropy=None)
+    write_json(
+        tmp_path / "experiment.json", {"runs": [{"folder": f"{n}{s}"} for n in ("grpo", "rloo") for s in range(3)]}
+    )
+    record = read_record(tmp_path / "grpo0")
+    page = assert_self_contained(run_report(record))
+    assert "nan" not in page.text[page.text.index("Curves") :].lower()
+    paths = write_comparison(compared(tmp_path), tmp_path)
+    assert "nan" not in assert_self_contained(paths["report"].read_text()).text.lower()
+    found = json.loads(paths["numbers"].read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found["variants"][0]["values"]["auc"][0] == pytest.approx(sum(a for a in accuracies if a is not None) / 9)
+
+
+def test_differences_from_rloo_stand_beside_those_from_the_baseline(tmp_path):
+    folder = write_experiment(tmp_path / "runs", *configs("grpo", "rloo", "lampo"))
+    paths = write_comparison(compared(folder), folder)
+    page = Page(paths["report"].read_text())
+    assert "Differences from grpo" in page.text
+    assert "Differences from rloo" in page.text
+    assert json.loads(paths["numbers"].read_text())["rloo"].keys() == {"grpo", "lampo"}
+    assert compared(folder, baseline="rloo").against_rloo is None
+
+
 def test_runs_that_mean_different_things_are_refused(tmp_path):
     write_experiment(tmp_path / "a", *configs("grpo", seeds=1))
     write_experiment(tmp_path / "b", *configs("grpo", seeds=1, task="chain-rare"))
@@ -471,7 +616,10 @@ def test_notes_name_partners_that_are_missing_and_thresholds_never_reached(tmp_p
     assert notes[0] == "seed 7 of rloo and seeds 0, 1 of grpo have no partner, and count in no difference between " + (
         "rloo and grpo."
     )
-    assert "rloo never reached 90% with seed 2; its mean is over the other seeds, and flatters it." in notes
+    assert (
+        "rloo never reached 90% with seed 2; it counts as one step beyond the last, and its mean is too low." in notes
+    )
+    assert "rloo never learned with seed 2: its accuracy did not rise by 0.02." in notes
     assert "2 seeds make wide intervals; take at least five to rank anything." in notes
 
 
@@ -489,7 +637,7 @@ def test_tables_fit_the_terminal_and_say_everything(columns, tmp_path, capsys, m
     tables = printed[: printed.index("seed 3 of grpo has no partner")]
     assert max(map(len, tables.splitlines())) <= columns
     assert "…" not in tables
-    for words in ("seconds", "change", "pass@1", "± ", "Means over 3 to 4 seeds", "Differences from grpo", "3 of 4"):
+    for words in ("seconds", "change", "accuracy", "± ", "Means over 3 to 4 seeds", "Differences from grpo", "3 of 4"):
         assert words in tables
     assert "grpo never reached 90% with seed 3" in printed
     assert (tmp_path / "out" / "compare.json").exists()

@@ -1,0 +1,40 @@
+"""`advantages show`: one estimator's formula, arguments, promises and paper."""
+
+import argparse
+import inspect
+
+from .. import estimators
+from ..catalogue import bibtex, row
+from ..core.definition import definition_of
+from ..core.naming import resolve
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `advantages show`."""
+    parser.add_argument("estimator", help="a name in `advantages`, package.module:function or path/file.py:function")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what is known of one estimator."""
+    built_in = {name: f"advantages.estimators:{name}" for name in estimators.__all__}
+    try:
+        function = resolve(options.estimator, what="estimator", built_in=built_in)
+        d, said = definition_of(function), row(function)
+    except (TypeError, ValueError) as error:
+        raise SystemExit(f"advantages show: {error}") from None
+    plain = d.signature.replace(
+        parameters=[p.replace(annotation=p.empty) for p in d.signature.parameters.values()],
+        return_annotation=inspect.Signature.empty,
+    )
+    parts = [
+        f"{d.name}{plain}",
+        inspect.getdoc(function) or "It has no docstring.",
+        f"Gives one advantage per {said.unit}, and needs {', '.join(said.needs)}.",
+        "\n".join(["Promises, beyond what all do:", *(f"    {promise}" for promise in said.promises or ["nothing"])]),
+    ]
+    if said.paper is not None:
+        parts += [f"Paper: {said.paper.title} ({said.paper})", bibtex(said.name, said.paper)]
+    print("\n\n".join(parts))
+    return 0

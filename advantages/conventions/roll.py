@@ -1,0 +1,36 @@
+"""ROLL 8eb27cc2 (2026-08-19): from source, not executed.
+
+`roll/utils/functionals.py`, norm_mean_type and norm_std_type. A lone response is NaN in rlvr and 0 in agentic there
+(fault B37); here it is 0.
+"""
+
+from .. import estimators
+from .convention import Deviations, Framework
+
+__all__ = ["batch", "dr_grpo", "grpo", "lite_ppo", "reinforce"]
+
+VERSION = "8eb27cc2 (2026-08-19)"
+
+DEVIATIONS: Deviations = {
+    "lite_ppo": {
+        "scale": ("batch", "norm_std_type=batch: the deviation of all rewards of the batch"),
+    },
+    "batch": {
+        "center": ("batch", "norm_mean_type=batch"),
+        "scale": ("batch", "norm_std_type=batch"),
+    },
+    "reinforce": {
+        "epsilon": (
+            0.0,
+            "1e-8 is added to the variance instead: the same to 1e-5 where the deviation is above 0.03",
+        ),
+    },
+}
+
+FRAMEWORK = Framework("roll", VERSION, DEVIATIONS, executed=False, by_position=True)
+
+grpo = FRAMEWORK("grpo", estimators.grpo)
+dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)
+lite_ppo = FRAMEWORK("lite_ppo", estimators.normalized)
+batch = FRAMEWORK("batch", estimators.normalized)
+reinforce = FRAMEWORK("reinforce", estimators.reinforce_plus_plus)

@@ -1,0 +1,82 @@
+"""Step-level REINFORCE (ROLL, `step_reinforce`)."""
+
+from collections.abc import Hashable, Sequence
+from typing import Unpack
+
+import numpy as np
+
+from ..call import estimator
+from ..core.definition import Paper
+from ..core.settings import Fraction, NonNegative
+from ..core.types import A, Ids, StepOptions, Vector
+from ..ops.groupwise import group_zscore
+from ..ops.turns import step_returns
+from ..spec import per_batch
+
+
+def _step_returns(r: Vector, trajectories: Sequence[Hashable], discount: float) -> Vector:
+    g = np.zeros_like(r)
+    for t in reversed(range(len(r))):
+        later = [k for k in range(t + 1, len(r)) if trajectories[k] == trajectories[t]]
+        g[t] = r[t] + (discount * g[later[0]] if later else 0.0)
+    return g
+
+
+@per_batch
+def spec(
+    r: Vector,
+    *,
+    groups: Sequence[Hashable],
+    trajectories: Sequence[Hashable],
+    discount: float = 0.95,
+    epsilon: float = 1e-6,
+    singleton: str = "zero",
+    min_scored: int = 2,
+) -> Vector:
+    g = _step_returns(r, trajectories, discount)
+    a = np.zeros_like(r)
+    for i in range(len(r)):
+        peers = [k for k in range(len(r)) if groups[k] == groups[i]]
+        if len(peers) < min_scored:
+            a[i] = r[i] if singleton == "raw" else 0.0
+        elif np.ptp(g[peers]) > 0:
+            a[i] = (g[i] - g[peers].mean()) / (g[peers].std(ddof=1) + epsilon)
+    return a
+
+
+@estimator(
+    spec=spec,
+    paper=Paper("ROLL", "Alibaba", 2026, venue="github.com/alibaba/ROLL", note="step_reinforce, not a paper"),
+)
+def step_reinforce(
+    rewards: A,
+    groups: Ids,
+    *,
+    trajectories: Ids | None = None,
+    discount: Fraction = 0.95,
+    epsilon: NonNegative = 1e-6,
+    **options: Unpack[StepOptions],
+) -> A:
+    """Reward-to-go of each step of an agent, above the mean of all steps of its group, in units of their deviation.
+
+        A_t = (G_t - mean(G)) / (std(G) + epsilon),    G_t = r_t + discount * G_{t+1}
+
+    Rows are steps, in order within their rollout. Early and late steps are compared with each other, so that with a
+    reward at the end and a discount below 1 the steps of a long rollout lose against those of a short one.
+
+    Args:
+        rewards: (N,) reward of each step.
+        groups: (N,) ids, equal where steps belong to rollouts of the same task.
+        trajectories: (N,) ids, equal where steps are of one rollout; without them each row is a rollout.
+        discount: per step.
+        epsilon: added to the deviation.
+
+    Returns:
+        (N,) advantages of the library, device and floating dtype of `rewards`.
+
+    >>> import numpy as np
+    >>> rewards = np.array([0.0, 1.0, 0.0, 0.0])
+    >>> step_reinforce(rewards, ["task"] * 4, trajectories=["a", "a", "b", "b"], discount=1.0).round(3)
+    array([ 0.866,  0.866, -0.866, -0.866])
+    """
+    return group_zscore(step_returns(rewards, trajectories, discount=discount), groups, epsilon=epsilon)

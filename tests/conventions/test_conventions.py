@@ -1,0 +1,205 @@
+"""Every framework's functions: they are estimators, say what they are, and give the numbers worked out by hand."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from advantages import conventions, dr_grpo, estimators, grpo, normalized, reinforce, rloo
+from advantages.conventions import (
+    areal,
+    art,
+    ms_swift,
+    nemo_rl,
+    open_instruct,
+    openrlhf,
+    prime_rl,
+    rllm,
+    roll,
+    slime,
+    tinker,
+    torchrl,
+    trl,
+    verl,
+)
+from advantages.conventions.convention import STAGES, Framework
+from advantages.core.definition import definition_of
+from advantages.host import resolve
+from advantages.testing import CHECKS, Subject, verdict_on
+
+FUNCTIONS = {
+    f"{name}.{function}": getattr(getattr(conventions, name), function)
+    for name in conventions.__all__
+    for function in getattr(conventions, name).__all__
+}
+MODULES = [getattr(conventions, name) for name in conventions.__all__]
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=conventions.__all__)
+def test_a_framework_says_its_version_and_whether_it_was_run(module):
+    how = "run beside it in the tests" if module.FRAMEWORK.executed else "from source, not executed"
+    first = module.__doc__.splitlines()[0]
+    assert module.VERSION in first
+    assert how in first
+    assert set(module.DEVIATIONS) <= set(module.__all__)
+    for function in map(module.__dict__.get, module.__all__):
+        assert how in function.__doc__
+        for setting, (value, reason) in module.DEVIATIONS.get(function.__name__, {}).items():
+            assert f"{setting} = {value!r}: {reason}." in function.__doc__
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_convention_is_an_estimator_with_the_frameworks_settings(name):
+    function = FUNCTIONS[name]
+    module = f"advantages.conventions.{name.partition('.')[0]}"
+    assert resolve(f"{module}:{function.__name__}") is function
+    assert pickle.loads(pickle.dumps(function)) is function
+    d, base = definition_of(function), definition_of(function.__convention__.base)
+    assert (d.name, d.needed, d.unit, d.lead) == (name, base.needed, base.unit, base.lead)
+    for setting, (value, _) in function.__convention__.deviations.items():
+        assert d.settings[setting] == value
+        ours = STAGES[setting][2] if setting in STAGES else base.settings[setting]
+        assert value != ours, f"{setting} is our default: no deviation"
+
+
+def test_settings_that_are_not_said_are_ours():
+    function = verl.grpo
+    for setting, value in definition_of(grpo).settings.items():
+        if setting not in verl.DEVIATIONS["grpo"]:
+            assert definition_of(function).settings[setting] == value
+
+
+def test_a_deviation_that_is_no_setting_is_refused():
+    with pytest.raises(TypeError, match=r"x.grpo: deviates in 'epsilo', .* \(did you mean 'epsilon'\?\)"):
+        Framework("x", "1", {"grpo": {"epsilo": (0.0, "none")}}, executed=False)("grpo", grpo)
+
+
+def test_errors_name_the_convention():
+    with pytest.raises(TypeError, match=r"verl.grpo: takes no 'epsilom'"):
+        verl.grpo(np.ones(2), ["a", "a"], epsilom=1.0)
+    with pytest.raises(ValueError, match=r"verl.gae: whitening is 'all'"):
+        verl.gae(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)), whitening="all")
+    with pytest.raises(AttributeError, match=r"no framework 'openrhlf'; .* \(did you mean 'openrlhf'\?\)"):
+        conventions.openrhlf  # noqa: B018
+
+
+def test_a_setting_can_be_taken_back():
+    rewards, groups = np.array([1.0, 0.0, 3.0]), ["a", "a", "b"]
+    np.testing.assert_array_equal(verl.grpo(rewards, groups, singleton="zero"), grpo(rewards, groups))
+    failed = np.array([1.0, NAN, 0.0])
+    np.testing.assert_array_equal(ms_swift.grpo(failed, 3, unscored="left_out", epsilon=1e-6), grpo(failed, 3))
+    assert np.isnan(failed[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "center", "scale"),
+    [
+        ("grpo", "group", "group"),
+        ("dr_grpo", "group", "none"),
+        ("rloo", "others", "none"),
+        ("reinforce", "none", "none"),
+    ],
+)
+def test_normalized_has_the_others_as_settings(name, center, scale):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        rewards = np.where(rng.random(12) < 0.1, NAN, rng.integers(0, 3, 12) / 2)
+        groups = rng.integers(0, 4, 12)
+        base = getattr(estimators, name)
+        expected = base(rewards) if base is reinforce else base(rewards, groups)
+        np.testing.assert_allclose(normalized(rewards, groups, center=center, scale=scale), expected, atol=1e-12)
+
+
+# From source, not executed: worked by hand from the formulas.
+
+WINNER = np.array([1.0, 0.0, 0.0, 0.0])
+TWO = np.array([3.0, 1.0, 5.0, 3.0])
+PAIRS = ["a", "a", "b", "b"]
+
+
+def close(found, expected, **options):
+    np.testing.assert_allclose(found, expected, **{"rtol": 1e-5, "atol": 1e-9} | options)
+
+
+def test_nemo_rl_divides_by_the_deviation_of_the_others_where_there_is_one():
+    # The winner's others are equal: centred on 0, not divided. A loser's others are 1, 0, 0: mean 1/3, std 0.57735.
+    close(nemo_rl.grpo(WINNER, 4), [1.0] + [-1 / 3 / (np.sqrt(1 / 3) + 1e-6)] * 3)
+    close(nemo_rl.grpo(np.array([1.0] + [0.01] * 31), 32)[0], 0.99)
+    close(nemo_rl.group_grpo(WINNER, 4), [1.5, -0.5, -0.5, -0.5])
+    close(nemo_rl.rloo(WINNER, 4), [1, -1 / 3, -1 / 3, -1 / 3])
+    assert nemo_rl.grpo(np.array([0.7]), ["a"]).tolist() == [0.0]
+
+
+def test_areal_has_five_epsilons_and_a_deviation_about_the_others():
+    close(areal.grpo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(2) + 1e-5))
+    close(areal.leave_one_out_grpo(TWO, PAIRS), np.array([2, -2, 2, -2]) / (2 * np.sqrt(2) + 1e-5))
+    close(areal.leave_one_out_grpo(np.array([0.7]), ["a"]), [0.7], rtol=2e-5)
+    close(areal.batch(TWO, PAIRS), np.array([0, -2, 2, 0]) / (np.sqrt(8 / 3) + 1e-5))
+    close(areal.lite_ppo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(8 / 3) + 1e-5))
+    assert areal.batch(np.full(3, 0.7), ["a", "b", "c"]).tolist() == [0.0] * 3
+
+
+def test_rolls_means_and_deviations():
+    close(roll.lite_ppo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(8 / 3) + 1e-6))
+    close(roll.batch(TWO, PAIRS), np.array([0, -2, 2, 0]) / (np.sqrt(8 / 3) + 1e-6))
+
+
+def test_ms_swifts_reinforce_plus_plus_divides_by_the_deviation_of_what_is_centred():
+    close(ms_swift.reinforce_plus_plus(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(4 / 3) + 1e-4))
+    close(ms_swift.grpo(WINNER, 4), np.array([0.75, -0.25, -0.25, -0.25]) / (0.5 + 1e-4))
+    close(ms_swift.grpo(np.array([1.0, NAN, 0.0, 0.0]), 4), ms_swift.grpo(WINNER, 4))
+
+
+def test_centring_alone():
+    for function in (prime_rl.grpo, tinker.grpo, open_instruct.centered, slime.dr_grpo):
+        assert function(WINNER, 4).tolist() == [0.75, -0.25, -0.25, -0.25]
+
+
+def test_populations_deviations():
+    close(open_instruct.standard(WINNER, 4), [np.sqrt(3), *[-1 / np.sqrt(3)] * 3])
+    close(art.grpo(WINNER, 4), np.array([0.75, -0.25, -0.25, -0.25]) / (np.sqrt(3 / 16) + 1e-6))
+    close(art.grpo_on_tinker(WINNER, 4), [1.5, -0.5, -0.5, -0.5], rtol=1e-12)
+    close(torchrl.grpo(WINNER, 4), [1.5, -0.5, -0.5, -0.5], rtol=1e-12)
+    close(rllm.prpo(WINNER, ["a", "b", "c", "d"]), np.array([0.75, -0.25, -0.25, -0.25]) / (np.sqrt(3 / 16) + 1e-6))
+
+
+def test_flash_reinforce_has_the_batch_for_a_baseline():
+    assert openrlhf.flash_reinforce(WINNER, ["a", "b", "c", "d"]).tolist() == [0.75, -0.25, -0.25, -0.25]
+
+
+def test_trl_async_and_batch():
+    close(trl.async_grpo(WINNER, 4)[0], 1.732, rtol=1e-4)
+    close(trl.grpo(WINNER, 4)[0], 1.4997, rtol=1e-4)
+    close(trl.batch_grpo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(8 / 3) + 1e-4))
+
+
+# The kit: what it holds of each convention. Its own estimators are checked in full elsewhere; here, what changes.
+
+CHECKED = ["agrees_with_its_spec", "leaves_its_inputs_alone", "keeps_the_dtype", "never_reads_masked_entries"]
+by_name = {check.name: check for check in CHECKS}
+
+
+@pytest.mark.parametrize("name", [n for n, f in FUNCTIONS.items() if f.__convention__.deviations])
+def test_the_kit_takes_it(name):
+    function = FUNCTIONS[name]
+    singleton = definition_of(function).settings.get("singleton", "zero")
+    subject = Subject(function, singleton=singleton, libraries=())
+    for check in CHECKED:
+        assert verdict_on(subject, by_name[check], examples=5).outcome in ("holds", "does not apply"), check
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_other_libraries(library):
+    pytest.importorskip(library)
+    for function in (verl.gae, openrlhf.gae, ms_swift.grpo, nemo_rl.grpo):
+        found = verdict_on(
+            Subject(function, libraries=("numpy", library)), by_name[f"agrees_with_numpy_on_{library}"], examples=5
+        )
+        assert found.outcome == "holds", found
+
+
+def test_zero_sum_of_a_group_is_what_a_convention_keeps():
+    assert definition_of(verl.grpo).promises == definition_of(grpo).promises
+    assert definition_of(verl.gae).promises.spans_batch
+    assert dr_grpo(WINNER, 4).sum() == rloo(WINNER, 4).sum() == 0.0
