@@ -99,7 +99,8 @@ def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperat
 
 
 def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
-    values = group_centered(values, groups)
+    double = backend_of(values).from_numpy(np.ones(1), values)  # places on a long line need float64
+    values, scores = group_centered(values, groups) * double, scores * double
     weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
     total = line_sums(backend_of(values), weights, values, scores, groups.slots_like(scores), temperature)
     if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
