@@ -18,6 +18,10 @@ class Backend(Protocol):
         """Rows that an estimator works on at a time where groups are independent blocks; None: all at once."""
 
     @property
+    def STATIC(self) -> bool:
+        """Whether every new shape is compiled anew, so that shapes must be few."""
+
+    @property
     def GROUP_AXIS(self) -> int:
         """The axis inside a group, in what `blocks` gives."""
 
@@ -90,6 +94,18 @@ class Backend(Protocol):
 
     def over_rows(self, function: Callable[[Any], Any], rows: Any, tile: int, /) -> Any:
         """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
+
+    def fused(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """`function`, compiled once where the library compiles; its fifth argument is a setting. Overflow is silent."""
+
+    def narrow(self, x: Any, /) -> Any:
+        """`x` in the precision that pairs are worked on."""
+
+    def sigmoid(self, x: Any, /) -> Any:
+        """1 / (1 + exp(-x)), which may be written to the memory of `x`."""
+
+    def contiguous(self, x: Any, /) -> Any:
+        """`x` with its last axis along memory."""
 
     def reverse_scan(self, decay: Any, x: Any, /) -> Any:
         """y[:, t] = x[:, t] + decay[:, t] * y[:, t + 1], with zero beyond the end."""

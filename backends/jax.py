@@ -15,6 +15,8 @@ xp = jnp
 
 TILE: int | None = None
 
+STATIC = True
+
 GROUP_AXIS = -1
 
 REORDERS = False
@@ -114,7 +116,26 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     if count <= tile:
         return function(rows)
     padded = jnp.pad(rows, (0, -count % tile)).reshape(-1, tile)
+    if not traced(rows):  # a loop of JAX's is compiled for every new function, single operations are not
+        return jnp.concatenate([function(part) for part in padded])[:count]
     return jax.lax.map(function, padded).reshape(-1)[:count]
+
+
+@functools.cache
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(function, static_argnums=4)
+
+
+def narrow(x: Any) -> Any:
+    return x
+
+
+def sigmoid(x: Any) -> Any:
+    return 0.5 + 0.5 * jnp.tanh(0.5 * x)
+
+
+def contiguous(x: Any) -> Any:
+    return x
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:

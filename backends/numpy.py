@@ -15,6 +15,8 @@ TILE: int | None = 32_768
 """Rows that an estimator works on at a time where groups are independent blocks: temporaries of this size are reused,
 larger ones are mapped and faulted in anew, which takes longer than the arithmetic (benchmarks/groups.py)."""
 
+STATIC = False
+
 GROUP_AXIS = 0  # so that numpy's inner loops are long
 
 REORDERS = True
@@ -114,6 +116,29 @@ def reduced(reduction: str, view: Any) -> Any:
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     return np.concatenate([function(rows[start : start + tile]) for start in range(0, len(rows), tile)])
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return function(*arguments)
+
+    return quiet
+
+
+def narrow(x: Any) -> Any:
+    return x
+
+
+def sigmoid(x: Any) -> Any:
+    with np.errstate(over="ignore"):
+        np.exp(np.negative(x, out=x), out=x)
+    x += 1.0
+    return np.reciprocal(x, out=x)
+
+
+def contiguous(x: Any) -> Any:
+    return np.ascontiguousarray(x)
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:

@@ -14,6 +14,8 @@ xp = torch
 
 TILE: int | None = None
 
+STATIC = False
+
 GROUP_AXIS = -1
 
 REORDERS = True
@@ -23,8 +25,8 @@ _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured
 
 _SMALL = 8_192
 """Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
-_FLOAT64 = ("cuda", "meta", "xpu")
-"""Accelerators whose float64 is complete: statistics of responses are small there whatever their number."""
+_FLOAT64 = ("cpu", "cuda", "meta", "xpu")
+"""Devices whose float64 is complete."""
 
 
 def kind(x: Any) -> str:
@@ -80,7 +82,8 @@ def working(x: Any) -> Any:
 
 
 def wide(x: Any) -> Any:
-    if x.dtype == torch.float64 or x.device.type in _FLOAT64 or (x.device.type == "cpu" and x.numel() <= _SMALL):
+    device = x.device.type  # statistics of responses are small on an accelerator, whatever their number
+    if x.dtype == torch.float64 or (device in _FLOAT64 and (device != "cpu" or x.numel() <= _SMALL)):
         return x.to(torch.float64)
     return x.to(torch.float32)
 
@@ -131,6 +134,22 @@ def reduced(reduction: str, view: Any) -> Any:
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     return torch.cat([function(rows[start : start + tile]) for start in range(0, rows.shape[0], tile)])
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def narrow(x: Any) -> Any:
+    return x.to(torch.float32)
+
+
+def sigmoid(x: Any) -> Any:
+    return x.sigmoid_()
+
+
+def contiguous(x: Any) -> Any:
+    return x.contiguous()
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:

@@ -1,8 +1,11 @@
 """LamPO, which compares each response with each other one of its group: python benchmarks/pairs.py
 
-The floor is the work that cannot be saved: one exponential for each ordered pair.
+The floor is the work of every pair: one exponential for each. Large groups take less, since they are summed by bins.
+With --switches, the two ways on either side of every switch-over, from which ops/pairs.py has its constants.
 """
 
+import os
+import sys
 from functools import partial
 
 import numpy as np
@@ -35,7 +38,33 @@ def pairs(library: str, size: int) -> None:
     show(f"{library}, {N} responses in groups of {size}", medians(calls, warmup=1), "exponentials")
 
 
+def switches() -> None:
+    """Sums by views, by line and by kernels at every size, for narrow and wide scores, on torch."""
+    import torch
+
+    from advantages.backends.kernels import compiled
+    from advantages.ops import pairs as ops
+
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy(rng.random(N))
+    for spread in (5.0, 100.0, 1e9):
+        scores = torch.from_numpy(rng.normal(size=N) * spread)
+        for size in (2, 4, 8, 16, 64, 128, 256, 512, 1024, 4096):
+            groups = Groups.of_size(size, N)
+            given = (values, scores, groups, 1.0, False)
+            calls = {"line": partial(ops._by_line, *given)}
+            if size <= 1024:
+                calls["views"] = partial(ops._over_all_pairs, *given)
+            if (kernels := compiled("pairs")) is not None:
+                calls["kernels"] = partial(ops._by_kernels, kernels, *given)
+            show(f"groups of {size}, spread {spread:g}", medians(calls, seconds=0.2, warmup=1), "line")
+
+
 if __name__ == "__main__":
+    if "--switches" in sys.argv:
+        switches()
+        sys.exit()
+    print(f"compiled kernels: {os.environ.get('ADVANTAGES_COMPILED', 'where numba is installed')}")
     for library in ("numpy", "torch"):
-        for size in (8, 128, 1024):
+        for size in (8, 16, 128, 1024, 4096):
             pairs(library, size)

@@ -47,8 +47,9 @@ class Groups:
     2
     """
 
-    __slots__ = ("_slots", "_tables", "count", "scored", "shape", "size")
+    __slots__ = ("_bound", "_slots", "_tables", "count", "scored", "shape", "size")
 
+    _bound: int | None
     _slots: Any
     _tables: dict[Any, Any]
     count: int
@@ -58,7 +59,7 @@ class Groups:
 
     def __init__(self, ids: Any) -> None:
         if isinstance(ids, Groups):
-            self._fill(ids._slots, ids.count, ids.size, None, ids.shape, ids._tables)
+            self._fill(ids._slots, ids.count, ids.size, None, ids.shape, ids._tables, ids._bound)
             return
         if library_of(ids) in ("torch", "jax"):
             backend = backend_of(ids)
@@ -82,8 +83,10 @@ class Groups:
         scored: Any,
         shape: tuple[int, ...],
         tables: dict[Any, Any] | None = None,
+        bound: int | None = None,
     ) -> "Groups":
         put = object.__setattr__
+        put(self, "_bound", bound)
         put(self, "_slots", slots)
         put(self, "count", count)
         put(self, "size", size)
@@ -176,12 +179,39 @@ class Groups:
 
     def where(self, scored: Any) -> "Groups":
         """The same groups, with only the rows where (N,) `scored` is True entering any statistic."""
-        return Groups.__new__(Groups)._fill(self._slots, self.count, self.size, scored, self.shape, self._tables)
+        made = Groups.__new__(Groups)
+        return made._fill(self._slots, self.count, self.size, scored, self.shape, self._tables, self._bound)
 
     @property
     def on_host(self) -> bool:
         """Whether the slots are numpy integers, so that sizes and members of groups are known."""
         return self._slots is None or isinstance(self._slots, np.ndarray)
+
+    @property
+    def largest(self) -> int:
+        """Rows in the largest group; needs slots on the host."""
+        return self.size if self.size is not None else int(self.members.sizes.max(initial=0))
+
+    @property
+    def edges(self) -> Any:
+        """(count + 1,) where each group starts among rows that are sorted by group; needs slots on the host."""
+        return self.members.edges if self.size is None else np.arange(self.count + 1) * self.size
+
+    @property
+    def bound(self) -> int:
+        """Rows that no group exceeds: known without a value, and rounded up to 16, 64, 256 ... at most all rows, so
+        that batches whose groups differ in size share what is compiled for one of them.
+        """
+        if self.size is not None:
+            return self.size
+        if self._bound is not None:
+            return self._bound
+        if not self.on_host:
+            return len(self)
+        bound = 16
+        while bound < self.largest:
+            bound *= 4
+        return min(bound, len(self))
 
     def slots_like(self, x: Any) -> Any:
         """(N,) the slots as an array of the library and on the device of `x`."""
@@ -222,11 +252,14 @@ def _register_with_jax() -> None:
     def flatten(groups: Groups) -> tuple[tuple[Any, Any], Any]:
         # The number of slots is bounded by that of rows, so that a batch with other groups compiles nothing anew.
         count = groups.count if groups.size is not None else math.prod(groups.shape)
-        return (groups._slots, groups.scored), (count, groups.size, groups.shape)
+        bound = groups._bound
+        if bound is None and isinstance(groups._slots, np.ndarray):
+            bound = groups.bound
+        return (groups._slots, groups.scored), (count, groups.size, groups.shape, bound)
 
     def unflatten(static: Any, leaves: tuple[Any, Any]) -> Groups:
-        count, size, shape = static
-        return Groups.__new__(Groups)._fill(leaves[0], count, size, leaves[1], shape)
+        count, size, shape, bound = static
+        return Groups.__new__(Groups)._fill(leaves[0], count, size, leaves[1], shape, None, bound)
 
     _pytrees.append(Groups)
     jax.tree_util.register_pytree_node(Groups, flatten, unflatten)
@@ -278,9 +311,14 @@ class Members:
         return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
 
     @_table
+    def edges(self) -> Any:
+        """(count + 1,) where each group begins in `order`, and where the last one ends."""
+        return np.concatenate([[0], np.cumsum(self.sizes)])
+
+    @_table
     def starts(self) -> Any:
         """Where each group begins in `order`."""
-        return np.cumsum(self.sizes) - self.sizes
+        return self.edges[:-1]
 
     @_table
     def first(self) -> Any:
@@ -288,18 +326,33 @@ class Members:
         return self.order[self.starts][self.slots]
 
     @_table
-    def buckets(self) -> list[tuple[int, Any]]:
-        """Rows by the width of the table that holds their group: padding at most doubles the work."""
+    def tables(self) -> list[tuple[Any, Any]]:
+        """Tables with a group in each row of (P, G), and where they are filled (None: everywhere).
+
+        Groups of like size share one, so that padding at most doubles its width.
+        """
         widths = np.ones_like(self.sizes)
         while (narrow := widths < self.sizes).any():
             widths[narrow] *= 2
-        widths = np.minimum(widths, self.sizes.max(initial=1))[self.slots]
-        return [(int(width), np.flatnonzero(widths == width)) for width in np.unique(widths)]
+        widths = np.minimum(widths, self.sizes.max(initial=1))
+        made = []
+        for width in np.unique(widths[self.sizes > 0]):
+            these = np.flatnonzero((widths == width) & (self.sizes > 0))
+            place = np.arange(width)
+            at = np.minimum(self.starts[these, None] + place, len(self.order) - 1)
+            filled = place < self.sizes[these, None]
+            made.append((self.order[at], None if filled.all() else filled))
+        return made
 
     @_table
     def back(self) -> Any:
-        """Where each row stands in the buckets."""
-        return np.argsort(np.concatenate([rows for _, rows in self.buckets]))
+        """(N,) where each row stands in the tables, laid end to end."""
+        back, start = np.empty_like(self.order), 0
+        for rows, filled in self.tables:
+            places = start + np.arange(rows.size).reshape(rows.shape)
+            back[rows if filled is None else rows[filled]] = places if filled is None else places[filled]
+            start += rows.size
+        return back
 
 
 def _check(ids: Any, kind: str) -> None:

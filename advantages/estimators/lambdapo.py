@@ -9,9 +9,9 @@ from ..core.definition import Paper
 from ..core.promises import Bound, Promises
 from ..core.settings import Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import at_least, namespace, sigmoid
-from ..ops.groupwise import group_centered, group_count
-from ..ops.pairs import pair_reduce, scores_of
+from ..ops.elementwise import at_least
+from ..ops.groupwise import group_count
+from ..ops.pairs import scores_of, sigmoid_sums
 from ..spec import per_group
 
 
@@ -70,8 +70,6 @@ def lambdapo(
     >>> lambdapo(np.array([1.0, 0.0]), ["a", "a"], np.array([-3.0, -9.0])).round(4)
     array([ 0.0025, -0.0025])
     """
-    logprobs = scores_of("lambdapo", logprobs, lengths, reduction)
-    scores = group_centered(logprobs, groups) / temperature
-    sign = namespace(scores).sign
-    total = pair_reduce("sum", lambda r, s, q, t: (r - q) * sigmoid(-sign(r - q) * (s - t)), (rewards, scores), groups)
+    scores = scores_of("lambdapo", logprobs, lengths, reduction)
+    total = sigmoid_sums(rewards, scores, groups, temperature=temperature, misranked=True)
     return total / at_least(group_count(rewards, groups) - 1, 1)

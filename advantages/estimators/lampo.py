@@ -9,9 +9,9 @@ from ..core.definition import Paper
 from ..core.promises import Bound, Promises
 from ..core.settings import NonNegative, Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import at_least, log_sigmoid, namespace, sigmoid, where
+from ..ops.elementwise import at_least, log_sigmoid, namespace, where
 from ..ops.groupwise import group_centered, group_count, group_std
-from ..ops.pairs import pair_reduce, scores_of
+from ..ops.pairs import pair_reduce, scores_of, sigmoid_sums
 from ..spec import per_group
 
 
@@ -101,26 +101,19 @@ def lampo(
     >>> lampo(np.array([1.0, 0.0]), ["a", "a"], np.array([-3.0, -9.0])).round(4)
     array([ 0.9975, -0.0025])
     """
-    logprobs = scores_of("lampo", logprobs, lengths, reduction)
-    scores = group_centered(logprobs, groups)
+    scores = scores_of("lampo", logprobs, lengths, reduction)
     if isinstance(temperature, str):
-        spread = group_std(logprobs, groups)
-        scores = scores / where(spread > 0, spread, 1.0)
-    else:
-        scores = scores / temperature
+        spread = group_std(scores, groups)
+        scores, temperature = group_centered(scores, groups) / where(spread > 0, spread, 1.0), 1.0
 
     if average == "others":
-        total = pair_reduce("sum", lambda r, s, q, t: (r - q) * sigmoid(s - t), (rewards, scores), groups)
+        total = sigmoid_sums(rewards, scores, groups, temperature=temperature)
         advantages = total / at_least(group_count(rewards, groups) - 1, 1)
     else:
-        xp = namespace(scores)
-        top = log_sigmoid(pair_reduce("max", lambda s, t: s - t, (scores,), groups))
-
-        def weight(s: Any, top: Any, t: Any) -> Any:  # relative to the largest, so that their sum never vanishes
-            return xp.exp(xp.clip(log_sigmoid(s - t) - top, None, 0.0))
-
-        total = pair_reduce("sum", lambda r, s, m, q, t, _: (r - q) * weight(s, m, t), (rewards, scores, top), groups)
-        weights = pair_reduce("sum", lambda s, m, t, _: weight(s, m, t), (scores, top), groups)
+        scores = group_centered(scores, groups) / temperature
+        top = log_sigmoid(pair_reduce("max", _gap, (scores,), groups))
+        total = pair_reduce("sum", _weighted_gap, (rewards, scores, top), groups)
+        weights = pair_reduce("sum", _weight, (scores, top), groups)
         advantages = total / at_least(weights, 1)
     if center:
         advantages = group_centered(advantages, groups)
@@ -128,3 +121,17 @@ def lampo(
         spread = group_std(rewards, groups)
         advantages = advantages / where(spread > 0, spread + epsilon, 1.0)
     return advantages
+
+
+def _gap(x: Any, y: Any) -> Any:
+    return x - y
+
+
+def _weight(s: Any, top: Any, t: Any, _: Any) -> Any:
+    """Relative to the largest, so that the sum of weights never vanishes."""
+    xp = namespace(s)
+    return xp.exp(xp.clip(log_sigmoid(s - t) - top, None, 0.0))
+
+
+def _weighted_gap(r: Any, s: Any, top: Any, q: Any, t: Any, _: Any) -> Any:
+    return (r - q) * _weight(s, top, t, _)

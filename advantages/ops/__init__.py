@@ -24,7 +24,7 @@ from .groupwise import (
     group_sum,
     group_zscore,
 )
-from .pairs import pair_reduce
+from .pairs import pair_reduce, sigmoid_sums
 from .statistics import Moments, Weight
 from .tokens import reverse_scan, shifted
 
@@ -59,6 +59,7 @@ __all__ = [
     "sequence_logprobs",
     "shifted",
     "sigmoid",
+    "sigmoid_sums",
     "to_tokens",
     "where",
     "whiten",

@@ -3,14 +3,30 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
+
 from ..backends import backend_of
+from ..backends.kernels import compiled
 from ..core.groups import Groups
 from ..core.types import Ids
-from .elementwise import at_least
+from .chebyshev import WIDTH, line_sums, series
+from .elementwise import at_least, where
+from .groupwise import group_centered, group_count, group_max, group_min
 
-__all__ = ["pair_reduce", "scores_of"]
+__all__ = ["pair_reduce", "scores_of", "sigmoid_sums"]
 
-_PAIRS = 1 << 18  # pairs held at once, measured in benchmarks/pairs.py
+_PAIRS = 1 << 16
+"""Pairs that are held at once, so that they stay in the cache, where that makes at most 8 tiles; else up to eight
+times as many, and as many on an accelerator. Measured in benchmarks/pairs.py."""
+
+_LINE = 256
+"""Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
+
+_TINY = 4
+"""Members of blocks below which views beat compiled loops; measured in benchmarks/pairs.py."""
+
+_NARROW = 12
+"""Members below which rows of groups make poor inner loops; measured in benchmarks/pairs.py."""
 
 
 def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:
@@ -24,6 +40,95 @@ def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:
     if lengths is None:
         raise TypeError(f'{who}: reduction="mean" needs lengths; pass the number of trained tokens per response')
     return logprobs / at_least(lengths, 1)
+
+
+def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.0, misranked: bool = False) -> Any:
+    """Sum of the gaps to the others in a response's group, each weighted by a sigmoid of the scores.
+
+        y_i = sum over j in i's group of (v_i - v_j) * sigmoid((s_i - s_j) / temperature)
+
+    Groups may be large: from some hundred members on this takes time in proportion to the members, not to the pairs,
+    wherever values can be read. The error is then below 1e-7 of the largest gap times the members.
+
+    Args:
+        values: (N,) floats v of any size; equal ones in a group give exactly zero.
+        scores: (N,) floats s, of any spread.
+        groups: (N,) ids; rows that do not count are no partners.
+        temperature: a positive number, in the unit of the scores.
+        misranked: weigh by sigmoid(-sign(v_i - v_j) * (s_i - s_j) / temperature), which is large where the scores
+            contradict the values. Time then grows a little faster than the members with compiled kernels; without,
+            in proportion to the members where each group has two values, else to the pairs.
+
+    Returns:
+        (N,) sums, 0 for rows that do not count. At most 16 MiB are held at once, however large a group is.
+
+    >>> import numpy as np
+    >>> sigmoid_sums(np.array([1.0, 0.0, 4.0]), np.zeros(3), ["a", "a", "b"])
+    array([ 0.5, -0.5,  0. ])
+    """
+    groups = groups if isinstance(groups, Groups) else Groups(groups)
+    backend = backend_of(values)
+    if not len(groups):
+        return backend.wide(values)
+    values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
+    if not (groups.on_host and backend.on_host(scores) and isinstance(temperature, (int, float))):
+        total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
+    elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _TINY):
+        total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
+    elif not backend.STATIC and groups.largest >= _LINE and (not misranked or _two_valued(values, groups)):
+        total = backend.fused(_by_line)(values, scores, groups, temperature, misranked)
+    else:
+        total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
+    return where(groups.scored, total, 0.0)
+
+
+def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
+    backend = backend_of(values)
+    nothing = np.empty(0, np.intp)
+    total = kernels.sigmoid_sums(
+        *(np.ascontiguousarray(backend.to_numpy(x), np.float64) for x in (values, scores)),
+        float(temperature),
+        nothing if groups.size is not None else groups.members.order,
+        groups.edges,
+        nothing > 0 if groups.scored is None else backend.to_numpy(groups.scored),
+        series(),
+        WIDTH,
+        misranked=misranked,
+    )
+    return backend.from_numpy(total, scores)
+
+
+def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
+    double = backend_of(values).from_numpy(np.ones(1), values)  # places on a long line need float64
+    values, scores = group_centered(values, groups) * double, scores * double
+    weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
+    total = line_sums(backend_of(values), weights, values, scores, groups.slots_like(scores), temperature)
+    if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
+        total = where(values > 0, values * group_count(values, groups) - total, total)
+    return total
+
+
+def _two_valued(values: Any, groups: Groups) -> bool:
+    least, most = group_min(values, groups), group_max(values, groups)
+    known = (values == least) | (values == most)
+    return bool((known if groups.scored is None else known | ~groups.scored).all())
+
+
+def _over_all_pairs(values: Any, scores: Any, groups: Groups, temperature: Any, misranked: bool) -> Any:
+    backend = backend_of(values)
+
+    def total(mine: tuple[Any, ...], theirs: tuple[Any, ...], counts: Any, axis: int) -> Any:
+        gaps, leads = mine[0] - theirs[0], mine[1] - theirs[1]
+        if not (isinstance(temperature, (int, float)) and temperature == 1):
+            leads /= temperature
+        if misranked:
+            leads = backend.xp.where(gaps < 0, leads, -leads)
+        gaps *= backend.sigmoid(backend.narrow(leads))
+        if counts is not None:
+            gaps *= counts
+        return gaps.sum(axis)
+
+    return _over_pairs(total, (values, scores), groups)
 
 
 def pair_reduce(
@@ -40,8 +145,8 @@ def pair_reduce(
         groups: (N,) ids; rows that do not count are no partners.
 
     Returns:
-        (N,) sums or maxima, 0 without others. At most `2 ** 18` pairs are held in memory at once, whatever the
-        size of a group.
+        (N,) sums or maxima, 0 without others. At most `2 ** 19` pairs are held in memory at once, whatever the
+        size of a group. For a sum of gaps weighted by a sigmoid, `sigmoid_sums` is faster.
 
     >>> import numpy as np
     >>> pair_reduce("sum", lambda r_i, r_j: r_i - r_j, (np.array([1.0, 0.0, 4.0]),), ["a", "a", "b"])
@@ -51,51 +156,104 @@ def pair_reduce(
     backend = backend_of(columns[0])
     xp = backend.xp
     columns = tuple(backend.working(column) for column in columns)
-    count = len(groups)
-    if not count:
+    if not len(groups):
         return columns[0]
-    every_row = backend.arange(count, columns[0])
 
-    def total(rows: Any, partners: Any, counts: Any) -> Any:
+    def total(mine: tuple[Any, ...], theirs: tuple[Any, ...], counts: Any, axis: int) -> Any:
+        counts = mine[-1] != theirs[-1] if counts is None else counts & (mine[-1] != theirs[-1])
+        pairs = function(*mine[:-1], *theirs[:-1])
+        if reduction == "sum":
+            return xp.where(counts, pairs, 0.0).sum(axis)
+        return xp.where(counts.any(axis), xp.amax(xp.where(counts, pairs, -float("inf")), axis), 0.0)
+
+    return _over_pairs(total, (*columns, backend.arange(len(groups), columns[0])), groups)
+
+
+Total = Callable[[tuple[Any, ...], tuple[Any, ...], Any, int], Any]
+"""What is made of pairs: the columns of i, those of j, which pairs count (None: all), and the axis that j is on."""
+
+
+def _over_pairs(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
+    """(N,) `total` of the pairs inside each group, by tiles; a row is its own partner, too."""
+    backend = backend_of(columns[0])
+    scored = groups.scored
+    if groups.size is not None and not (backend.STATIC and len(groups) * groups.size > 8 * _PAIRS):
+        size = groups.size
+        return _by_tiles(
+            total, [c.reshape(-1, size) for c in columns], None if scored is None else scored.reshape(-1, size)
+        ).reshape(-1)
+    if backend.STATIC or not groups.on_host:
+        return _by_rows(total, columns, groups)
+    found = []
+    for number, (rows, filled) in enumerate(groups.members.tables):
+        at = groups.like(f"rows of table {number}", rows, columns[0])
+        counts = None if filled is None else groups.like(f"filled of table {number}", filled, columns[0])
+        if scored is not None:
+            counts = scored[at] if counts is None else counts & scored[at]
+        found.append(_by_tiles(total, [c[at] for c in columns], counts).reshape(-1))
+    back = groups.like("back from tables", groups.members.back, columns[0])
+    return (found[0] if len(found) == 1 else backend.xp.concatenate(found))[back]
+
+
+def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
+    """(P, G) `total` of the pairs inside each row of (P, G) tables, as views, a tile at a time."""
+    backend = backend_of(tables[0])
+    many, size = tables[0].shape
+    most = min(max(many * size * size // 8, _PAIRS), 8 * _PAIRS) if backend.on_host(tables[0]) else 8 * _PAIRS
+    if size * size > most:
+        step = max(1, most // size)
+        parts = [(group, slice(start, start + step)) for group in range(many) for start in range(0, size, step)]
+        found = [
+            total(
+                tuple(table[group, None, part] for table in tables),
+                tuple(table[group, :, None] for table in tables),
+                None if counts is None else counts[group, :, None],
+                0,
+            )
+            for group, part in parts
+        ]
+        return backend.xp.concatenate(found).reshape(many, size)
+    across = size < _NARROW and size < many  # then the groups, not their members, lie along memory
+    axis = 0 if across else 1
+    if across:
+        tables = [backend.contiguous(table.T) for table in tables]
+        counts = None if counts is None else counts.T
+    step = max(1, most // (size * size))
+    found = []
+    for start in range(0, many, step):
+        part = (slice(None), slice(start, start + step))[axis == 1 :] if many > step else ...
+        columns = [table[part] for table in tables] if many > step else tables
+        other = None if counts is None else counts[part]
+        found.append(
+            total(
+                tuple(c[None] if across else c[:, None] for c in columns),
+                tuple(c[:, None] if across else c[:, :, None] for c in columns),
+                None if other is None else other[:, None] if across else other[:, :, None],
+                axis,
+            )
+        )
+    joined = found[0] if len(found) == 1 else backend.xp.concatenate(found, 1 - axis)
+    return joined.T if across else joined
+
+
+def _by_rows(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
+    """(N,) `total` where sizes of groups are unknown or must not show in a shape: each row beside as many partners
+    as the largest group may have.
+    """
+    backend = backend_of(columns[0])
+    xp, count = backend.xp, len(groups)
+    width = groups.bound
+    slots = groups.slots_like(columns[0])
+    order = xp.argsort(slots, stable=True)
+    slots_in_order = slots[order]
+    first, end = (xp.searchsorted(slots_in_order, slots, side=side) for side in ("left", "right"))
+
+    def of_rows(rows: Any) -> Any:
+        places = first[rows] + backend.arange(width, columns[0])[:, None]
+        partners = order[xp.clip(places, None, count - 1)]
+        counts = places < end[rows]
         if groups.scored is not None:
             counts = counts & groups.scored[partners]
-        pairs = function(*(c[rows][:, None] for c in columns), *(c[partners] for c in columns))
-        if reduction == "sum":
-            return xp.where(counts, pairs, 0.0).sum(-1)
-        return xp.where(counts.any(-1), xp.amax(xp.where(counts, pairs, -float("inf")), -1), 0.0)
+        return total(tuple(c[rows][None] for c in columns), tuple(c[partners] for c in columns), counts, 0)
 
-    if groups.size is not None:
-        size = groups.size
-        place = backend.arange(size, columns[0])[None, :]
-
-        def in_block(rows: Any) -> Any:
-            partners = (rows // size * size)[:, None] + place
-            return total(rows, partners, partners != rows[:, None])
-
-        return backend.over_rows(in_block, every_row, max(1, _PAIRS // size))
-
-    slots = groups.slots_like(columns[0])
-    if not groups.on_host:  # sizes are unknown: compare with every row, and select
-
-        def anywhere(rows: Any) -> Any:
-            partners = every_row[None, :]
-            return total(rows, partners, (slots[rows][:, None] == slots[None, :]) & (partners != rows[:, None]))
-
-        return backend.over_rows(anywhere, every_row, max(1, _PAIRS // count))
-
-    order, starts, sizes, back = (
-        groups.like(name, getattr(groups.members, name), columns[0]) for name in ("order", "starts", "sizes", "back")
-    )
-    sums = []
-    for number, (width, bucket) in enumerate(groups.members.buckets):
-        place = backend.arange(width, columns[0])[None, :]
-
-        def in_table(rows: Any, place: Any = place) -> Any:
-            slot = slots[rows]
-            partners = order[xp.clip(starts[slot][:, None] + place, None, count - 1)]
-            return total(rows, partners, (place < sizes[slot][:, None]) & (partners != rows[:, None]))
-
-        sums.append(
-            backend.over_rows(in_table, groups.like(f"bucket {number}", bucket, columns[0]), max(1, _PAIRS // width))
-        )
-    return xp.concatenate(sums)[back]
+    return backend.over_rows(of_rows, backend.arange(count, columns[0]), max(1, 4 * _PAIRS // width))

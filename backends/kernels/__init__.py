@@ -7,6 +7,7 @@ those end a process that forks after their first use, or that calls from two thr
 import functools
 import importlib
 import importlib.util
+import itertools
 import os
 import warnings
 from collections.abc import Callable
@@ -42,10 +43,12 @@ def _loaded(name: str) -> Any:
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """`function` compiled by numba at its first call: IEEE arithmetic, division by zero gives infinity or NaN."""
+    """`function` compiled by numba at its first call. Arithmetic is IEEE's, NaN and infinity included; only a product
+    and a sum may be fused.
+    """
     import numba
 
-    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy")
+    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"})
     try:
         return compile_(cache=True)(function)
     except RuntimeError:  # there is no folder that the compiled code could be kept in
@@ -60,8 +63,7 @@ def in_parts(kernel: Callable[..., Any], count: int, *arguments: Any, least: int
         return
     edges = [count * part // parts for part in range(parts + 1)]
     others = [
-        _pool(os.getpid()).submit(kernel, start, stop, *arguments)
-        for start, stop in zip(edges[1:-1], edges[2:], strict=True)
+        _pool(os.getpid()).submit(kernel, start, stop, *arguments) for start, stop in itertools.pairwise(edges[1:])
     ]
     kernel(edges[0], edges[1], *arguments)
     for other in others:

@@ -1,0 +1,313 @@
+"""Pairwise sums of sigmoids, group by group: direct where a group is small, else by bins and Chebyshev series."""
+
+from typing import Any
+
+import numpy as np
+
+from . import in_parts, jit
+
+__all__ = ["sigmoid_sums"]
+
+_DIRECT = 96
+"""Members up to which every pair is looked at; measured in benchmarks/pairs.py."""
+
+_MOST = 1e307
+"""A score that is as good as any larger one, and whose differences are finite."""
+
+_FEW = 32
+"""Pairs of two bins that cost as much as their series."""
+
+
+def sigmoid_sums(
+    values: Any,
+    scores: Any,
+    temperature: float,
+    order: Any,
+    starts: Any,
+    scored: Any,
+    series: Any,
+    width: float,
+    *,
+    misranked: bool,
+) -> Any:
+    """(N,) y_i = sum over scored j in i's group of (v_i - v_j) sigmoid((s_i - s_j) / t); 0 for others.
+
+    Args:
+        values: (N,) float64.
+        scores: (N,) float64.
+        temperature: that differences of scores are divided by.
+        order: (N,) rows by group, or an empty array where they stand so.
+        starts: (P + 1,) where each group begins in that order.
+        scored: (N,) bool, or an empty array where all are.
+        series: what a bin makes of the moments of bins near it, `advantages.ops.chebyshev.series`.
+        width: of a bin.
+        misranked: weigh by sigmoid(-sign(v_i - v_j) (s_i - s_j) / t) instead.
+    """
+    found = np.zeros_like(values)
+    kernel = _misranked if misranked else _all_pairs
+    in_parts(kernel, len(starts) - 1, values, scores, temperature, order, starts, scored, series, width, found)
+    return found
+
+
+@jit
+def _sigmoid(x: float) -> float:
+    x = min(max(x, -40.0), 40.0) / -128
+    e = 1 / 479001600
+    e = e * x + 1 / 39916800
+    e = e * x + 1 / 3628800
+    e = e * x + 1 / 362880
+    e = e * x + 1 / 40320
+    e = e * x + 1 / 5040
+    e = e * x + 1 / 720
+    e = e * x + 1 / 120
+    e = e * x + 1 / 24
+    e = e * x + 1 / 6
+    e = e * x + 0.5
+    e = e * x + 1
+    e = e * x + 1
+    e *= e
+    e *= e
+    e *= e
+    e *= e
+    e *= e
+    e *= e
+    e *= e
+    return 1 / (1 + e)
+
+
+@jit
+def _members(group: int, order: Any, starts: Any, scored: Any, rows: Any) -> int:
+    """Write the scored rows of a group to `rows`, and count them."""
+    count = 0
+    for place in range(starts[group], starts[group + 1]):
+        row = order[place] if len(order) else place
+        if not len(scored) or scored[row]:
+            rows[count] = row
+            count += 1
+    return count
+
+
+@jit
+def _direct(v: Any, s: Any, y: Any, misranked: bool) -> None:
+    """Add every pair's part to y; the inner loop runs along memory and holds no sum, so that it is vectorised."""
+    for j in range(len(v)):
+        v_j, s_j = v[j], s[j]
+        if misranked:
+            for i in range(len(v)):
+                gap, lead = v[i] - v_j, s[i] - s_j
+                y[i] += gap * _sigmoid(lead if gap < 0 else -lead)
+        else:
+            for i in range(len(v)):
+                y[i] += (v[i] - v_j) * _sigmoid(s[i] - s_j)
+
+
+@jit
+def _all_pairs(
+    start: int,
+    stop: int,
+    values: Any,
+    scores: Any,
+    temperature: float,
+    order: Any,
+    starts: Any,
+    scored: Any,
+    series: Any,
+    width: float,
+    found: Any,
+) -> None:
+    most = 0
+    for group in range(start, stop):
+        most = max(most, starts[group + 1] - starts[group])
+    rows = np.empty(most, np.int64)
+    v, s, y, w, e = np.empty(most), np.empty(most), np.empty(most), np.ones(most), np.empty((2, most))
+    for group in range(start, stop):
+        n = _members(group, order, starts, scored, rows)
+        for i in range(n):
+            v[i] = values[rows[i]] - values[rows[0]]  # from a member: equals are exactly zero
+            s[i] = min(max((scores[rows[i]] - scores[rows[0]]) / temperature, -_MOST), _MOST)
+            y[i] = 0.0
+        if n <= _DIRECT:
+            _direct(v[:n], s[:n], y[:n], False)
+        else:
+            _by_bins(v[:n], s[:n], w[:n], series, width, e[:, :n])
+            for i in range(n):
+                y[i] = v[i] * e[0, i] - e[1, i]
+        for i in range(n):
+            found[rows[i]] = y[i]
+
+
+@jit
+def _misranked(
+    start: int,
+    stop: int,
+    values: Any,
+    scores: Any,
+    temperature: float,
+    order: Any,
+    starts: Any,
+    scored: Any,
+    series: Any,
+    width: float,
+    found: Any,
+) -> None:
+    """Members by value, halved again and again: between two halves, the sign of every gap is known."""
+    most = 0
+    for group in range(start, stop):
+        most = max(most, starts[group + 1] - starts[group])
+    rows = np.empty(most, np.int64)
+    v, s, y, w, e = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty((2, most))
+    for group in range(start, stop):
+        n = _members(group, order, starts, scored, rows)
+        for i in range(n):
+            v[i] = values[rows[i]] - values[rows[0]]
+        if n > _DIRECT:
+            by_value = np.argsort(v[:n])
+            v[:n] = v[by_value]
+            rows[:n] = rows[by_value]
+        for i in range(n):
+            s[i] = min(max((scores[rows[i]] - scores[rows[0]]) / temperature, -_MOST), _MOST)
+            y[i] = 0.0
+        parts = 1
+        while n > parts * _DIRECT:
+            parts *= 2
+        for part in range(parts):
+            a, b = n * part // parts, n * (part + 1) // parts
+            _direct(v[a:b], s[a:b], y[a:b], True)
+        while parts > 1:
+            parts //= 2
+            for part in range(parts):
+                a, middle, b = n * part // parts, n * (2 * part + 1) // (2 * parts), n * (part + 1) // parts
+                if v[a] == v[b - 1]:
+                    continue
+                w[a:middle] = 1.0
+                w[middle:b] = 0.0
+                _by_bins(v[a:b], s[a:b], w[a:b], series, width, e[:, a:b])
+                total = v[a:middle].sum()
+                for i in range(middle, b):  # sigmoid(-x) = 1 - sigmoid(x)
+                    y[i] += v[i] * (middle - a - e[0, i]) - (total - e[1, i])
+                w[a:middle] = 0.0
+                w[middle:b] = 1.0
+                _by_bins(v[a:b], s[a:b], w[a:b], series, width, e[:, a:b])
+                for i in range(a, middle):
+                    y[i] += v[i] * e[0, i] - e[1, i]
+        for i in range(n):
+            found[rows[i]] = y[i]
+
+
+@jit
+def _by_bins(v: Any, s: Any, w: Any, series: Any, width: float, e: Any) -> None:
+    """e[0, i] = sum over j of w_j sigmoid(s_i - s_j), and e[1, i] of w_j v_j sigmoid(s_i - s_j).
+
+    Of two bins that are near each other, every pair is looked at where they hold few, else their series is read. A
+    bin that is further below counts in full.
+    """
+    reach, order = len(series) // 2, series.shape[1]
+    places, place, numbers, edges = _into_bins(s, width, (reach + 2) * width)
+    bins = len(numbers)
+    x, x_w, x_v = s[places], w[places], (w * v)[places]
+    moments, of_bin = _moments(place, x_w, x_v, edges, order)
+    before = np.zeros((bins + 1, 2))
+    for b in range(bins):
+        before[b + 1, 0] = before[b, 0] + x_w[edges[b] : edges[b + 1]].sum()
+        before[b + 1, 1] = before[b, 1] + x_v[edges[b] : edges[b + 1]].sum()
+
+    field, most = np.empty((2, order)), 0
+    for b in range(bins):
+        most = max(most, edges[b + 1] - edges[b])
+    y, y_v = np.empty(most), np.empty(most)
+    low = 0
+    for b in range(bins):
+        first, count = edges[b], edges[b + 1] - edges[b]
+        while numbers[low] < numbers[b] - reach:
+            low += 1
+        y[:count] = before[low, 0]
+        y_v[:count] = before[low, 1]
+        field[:] = 0.0
+        other = low
+        while other < bins and numbers[other] <= numbers[b] + reach:
+            if of_bin[b] < 0 or of_bin[other] < 0 or count * (edges[other + 1] - edges[other]) <= _FEW:
+                for j in range(edges[other], edges[other + 1]):
+                    x_j, w_j, v_j = x[j], x_w[j], x_v[j]
+                    for i in range(count):
+                        weight = _sigmoid(x[first + i] - x_j)
+                        y[i] += w_j * weight
+                        y_v[i] += v_j * weight
+            else:
+                matrix, moment = series[numbers[other] - numbers[b] + reach], moments[of_bin[other]]
+                for k in range(order):
+                    for m in range(order):
+                        field[0, m] += moment[0, k] * matrix[k, m]
+                        field[1, m] += moment[1, k] * matrix[k, m]
+            other += 1
+        for i in range(count):
+            u = place[first + i]
+            last, now = 1.0, u
+            total, total_v = y[i] + field[0, 0], y_v[i] + field[1, 0]
+            for m in range(1, order):
+                total += field[0, m] * now
+                total_v += field[1, m] * now
+                last, now = now, 2 * u * now - last
+            e[0, places[first + i]] = total
+            e[1, places[first + i]] = total_v
+
+
+@jit
+def _moments(place: Any, x_w: Any, x_v: Any, edges: Any, order: int) -> Any:
+    """Sums of weights, and of weighted values, times each polynomial, for the bins that are not nearly empty."""
+    bins, many = len(edges) - 1, 0
+    of_bin = np.full(bins, -1)
+    for b in range(bins):
+        if edges[b + 1] - edges[b] >= 4:
+            of_bin[b] = many
+            many += 1
+    moments = np.zeros((many, 2, order))
+    for b in range(bins):
+        if of_bin[b] < 0:
+            continue
+        moment = moments[of_bin[b]]
+        for i in range(edges[b], edges[b + 1]):
+            u, by_w, by_v = place[i], x_w[i], x_v[i]
+            last, now = 1.0, u
+            moment[0, 0] += by_w
+            moment[1, 0] += by_v
+            for k in range(1, order):
+                moment[0, k] += by_w * now
+                moment[1, k] += by_v * now
+                last, now = now, 2 * u * now - last
+    return moments, of_bin
+
+
+@jit
+def _into_bins(s: Any, width: float, far: float) -> Any:
+    """Points by bin: their indices, their places in the bin from -1 to 1, numbers and edges of bins that hold any."""
+    n = len(s)
+    low, high = s.min(), s.max()
+    places, place, bin_of = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    if (high - low) / width < 2 * n:
+        edges = np.zeros(int((high - low) / width) + 2, np.int64)
+        for i in range(n):
+            bin_of[i] = int((s[i] - low) / width)
+            edges[bin_of[i] + 1] += 1
+        occupied = np.flatnonzero(edges[1:])
+        for b in range(1, len(edges)):
+            edges[b] += edges[b - 1]
+        starts = edges[:-1].copy()
+        for i in range(n):
+            k = starts[bin_of[i]]
+            starts[bin_of[i]] += 1
+            places[k] = i
+            place[k] = 2 * ((s[i] - low) / width - bin_of[i]) - 1
+        return places, place, occupied, np.append(edges[:-1][occupied], n)
+    places[:] = np.argsort(s)
+    line = 0.0
+    edges, numbers, bins = np.empty(n + 1, np.int64), np.empty(n, np.int64), 0
+    for k in range(n):
+        if k:  # an empty stretch is cut short
+            line += min(s[places[k]] - s[places[k - 1]], far) / width
+        number = int(line)
+        place[k] = 2 * (line - number) - 1
+        if not bins or numbers[bins - 1] != number:
+            numbers[bins], edges[bins] = number, k
+            bins += 1
+    edges[bins] = n
+    return places, place, numbers[:bins].copy(), edges[: bins + 1].copy()
