@@ -7,8 +7,8 @@ from typing import Any, get_type_hints
 
 from .call import estimator
 from .core.definition import definition_of
+from .core.naming import did_you_mean
 from .core.promises import Bound, Promises
-from .core.settings import nearest
 from .core.vocabulary import INPUTS
 from .ops.elementwise import where
 from .ops.tokens import to_tokens
@@ -149,7 +149,7 @@ def stages_of(texts: Iterable[str]) -> list[Stage]:
         if name not in STAGES:
             raise ValueError(
                 f"stage {text!r}: there is no stage {name!r}; stages are {', '.join(sorted(STAGES))}"
-                f"{nearest(name, STAGES)}"
+                f"{did_you_mean(name, STAGES)}"
             )
         if bool(key) != bool(equals and value):
             raise ValueError(f"stage {text!r}: write stage.setting=value, such as entropy_shaped.alpha=0.4, or stage")

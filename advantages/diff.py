@@ -14,7 +14,7 @@ from . import conventions, estimators
 from .conventions.convention import Convention
 from .conventions.rlax import gae
 from .core.definition import definition_of
-from .core.settings import nearest
+from .core.naming import did_you_mean
 from .core.vocabulary import INPUTS
 from .estimators import normalized
 from .host import resolve
@@ -91,14 +91,14 @@ def named(name: str) -> Callable[..., Any]:
     """
     framework, _, function = name.removeprefix("advantages.conventions.").replace(":", ".").partition(".")
     if framework not in conventions.__all__ or not function:
-        if "." in name and ":" not in name and (guess := nearest(framework, conventions.__all__)):
+        if "." in name and ":" not in name and (guess := did_you_mean(framework, conventions.__all__)):
             raise ValueError(f"{name}: there is no framework {framework!r}{guess}")
         return resolve(name)
     module = importlib.import_module(f"advantages.conventions.{framework}")
     if function not in module.__all__:
         raise ValueError(
             f"{name}: {framework} has {', '.join(module.__all__)}, but no {function!r}"
-            f"{nearest(function, module.__all__)}"
+            f"{did_you_mean(function, module.__all__)}"
         )
     found: Callable[..., Any] = getattr(module, function)
     return found
@@ -282,7 +282,7 @@ def words_of_columns(pairs: Mapping[str, str]) -> dict[str, str]:
         elif (word := _word(left)) is not None:
             names[right] = word
         else:
-            guess = nearest(right, INPUTS) or nearest(left, INPUTS)
+            guess = did_you_mean(right, INPUTS) or did_you_mean(left, INPUTS)
             raise ValueError(f"--map {left}={right}: neither is a word of the vocabulary{guess}; write OWN=NAME")
     return names
 

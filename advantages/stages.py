@@ -10,7 +10,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Literal, NamedTuple, get_type_hints
 
-from .core.settings import Fraction, NonNegative, Positive, Setting, nearest
+from .core.naming import did_you_mean
+from .core.settings import Fraction, NonNegative, Positive, Setting
 from .core.vocabulary import INPUTS
 from .ops import groupwise
 from .ops.elementwise import at_least, namespace, where
@@ -69,7 +70,7 @@ def stage(function: Callable[..., Any]) -> Callable[..., Stage]:
         raise TypeError(f"{name}: changes {changes!r}; let the first parameter be one of {', '.join(_CHANGED)}")
     for word in words:
         if word not in INPUTS:
-            raise TypeError(f"{name}: takes {word!r}, which nobody can supply{nearest(word, INPUTS)}")
+            raise TypeError(f"{name}: takes {word!r}, which nobody can supply{did_you_mean(word, INPUTS)}")
     defaults = {p.name: p.default for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, default in defaults.items():
         if default is inspect.Parameter.empty:
@@ -84,7 +85,8 @@ def stage(function: Callable[..., Any]) -> Callable[..., Stage]:
         for key, value in kwargs.items():
             if key not in defaults:
                 raise TypeError(
-                    f"{name}: has no setting {key!r}; it has {', '.join(defaults) or 'none'}{nearest(key, defaults)}"
+                    f"{name}: has no setting {key!r}; it has {', '.join(defaults) or 'none'}"
+                    f"{did_you_mean(key, defaults)}"
                 )
             if key in chosen:
                 raise TypeError(f"{name}: got {key!r} twice; pass it by position or by name")

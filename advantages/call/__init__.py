@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 from ..backends import backend_of
 from ..core.definition import Definition, Paper, Ranges, Shapes, Unit, define
 from ..core.groups import Groups
+from ..core.naming import did_you_mean
 from ..core.promises import Promises
-from ..core.settings import nearest
 from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
 from .ranks import gathered
@@ -108,7 +108,7 @@ def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
                 )
             raise TypeError(
                 f"{d.name}: takes no {name!r}; inputs are {', '.join(d.inputs)}; "
-                f"settings are {', '.join(d.settings)}{nearest(name, call)}"
+                f"settings are {', '.join(d.settings)}{did_you_mean(name, call)}"
             )
         if name in d.positional[: len(args)]:
             raise TypeError(f"{d.name}: got {name!r} twice; pass it by position or by name")

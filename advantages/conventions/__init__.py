@@ -28,10 +28,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f".{name}", __name__)
-    from ..core.settings import nearest
+    from ..core.naming import did_you_mean
 
     raise AttributeError(
-        f"module {__name__!r} has no framework {name!r}; frameworks are {', '.join(__all__)}{nearest(name, __all__)}"
+        f"module {__name__!r} has no framework {name!r}; frameworks are {', '.join(__all__)}"
+        f"{did_you_mean(name, __all__)}"
     )
 
 

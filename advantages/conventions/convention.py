@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast, get_type_hints
 from ..backends import backend_of, library_of
 from ..call import estimator
 from ..core.definition import Definition, definition_of
+from ..core.naming import did_you_mean
 from ..core.promises import Promises
-from ..core.settings import MinScored, nearest
+from ..core.settings import MinScored
 from ..core.types import Singleton
 from ..ops.elementwise import where
 from ..ops.groupwise import small_groups
@@ -85,7 +86,9 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
     hints |= {key: STAGES[key][0] for key in stages}
     for key in made.deviations:
         if key not in own:
-            raise TypeError(f"{made.framework}.{name}: deviates in {key!r}, which is no setting{nearest(key, own)}")
+            raise TypeError(
+                f"{made.framework}.{name}: deviates in {key!r}, which is no setting{did_you_mean(key, own)}"
+            )
     settings = own | {key: value for key, (value, _) in made.deviations.items()}
     who = f"{made.framework}.{name}"
 

@@ -4,8 +4,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
+from .naming import did_you_mean
 from .promises import Promises
-from .settings import MinScored, Range, Setting, nearest
+from .settings import MinScored, Range, Setting
 from .types import Singleton
 from .vocabulary import INPUTS
 
@@ -131,7 +132,7 @@ def define(
         if p.name not in INPUTS or p.kind is p.VAR_POSITIONAL:
             raise TypeError(
                 f"{name}: takes {p.name!r}, which nobody can supply; inputs are named "
-                f"{', '.join(INPUTS)}, and settings are keyword-only{nearest(p.name, INPUTS)}"
+                f"{', '.join(INPUTS)}, and settings are keyword-only{did_you_mean(p.name, INPUTS)}"
             )
     if "rewards" not in inputs and "token_rewards" not in inputs:
         raise TypeError(f"{name}: takes neither rewards nor token_rewards; an estimator needs one of them")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["nearest", "resolve"]
+__all__ = ["did_you_mean", "nearest", "resolve"]
 
 
 def resolve(text: str, *, what: str, built_in: Mapping[str, str] = MappingProxyType({})) -> Callable[..., Any]:
@@ -66,8 +66,17 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
     >>> nearest("learning_rat", ["seed", "learning_rate"])
     'learning_rate'
+    >>> nearest("gpro", ["mgpo", "grpo"])
+    'grpo'
     """
-    return next(iter(difflib.get_close_matches(name, list(known), 1, cutoff)), None)
+    found = difflib.get_close_matches(name, list(known), 3, cutoff)
+    return next((one for one in found if sorted(one) == sorted(name)), found[0] if found else None)  # letters swapped
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that is spelt most alike, as " (did you mean 'x'?)"; nothing where none is."""
+    guess = nearest(name, known)
+    return f" (did you mean {guess!r}?)" if guess else ""
 
 
 def _guess(name: str, known: Iterable[str]) -> str:

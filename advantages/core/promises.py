@@ -1,10 +1,11 @@
 """What an estimator promises beyond what all of them do."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .naming import nearest
 
 __all__ = ["Bound", "Promises"]
 
@@ -85,8 +86,8 @@ _SCALES = ("equivariant", "invariant")
 
 
 def _nearest(name: object, names: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(str(name), names, 1, 0.3)
-    return f"pass one of {', '.join(names)}" + (f"; the nearest is {near[0]}" if near else "")
+    near = nearest(str(name), names, 0.3)
+    return f"pass one of {', '.join(names)}" + (f"; the nearest is {near}" if near else "")
 
 
 def _check_function(name: str, function: Any) -> None:

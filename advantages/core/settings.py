@@ -1,13 +1,12 @@
 """The values that a setting may have, read once from its type hint: one validator for all who have settings."""
 
-import difflib
 from collections.abc import Iterable
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from ..backends import backend_of, library_of
 
-__all__ = ["Fraction", "MinScored", "NonNegative", "Positive", "Range", "Setting", "nearest"]
+__all__ = ["Fraction", "MinScored", "NonNegative", "Positive", "Range", "Setting"]
 
 
 class Range(NamedTuple):
@@ -34,12 +33,6 @@ Positive = Annotated[float, Range(0.0, float("inf"), low_excluded=True)]
 NonNegative = Annotated[float, Range(0.0, float("inf"))]
 Fraction = Annotated[float, Range(0.0, 1.0)]
 MinScored = Annotated[int, Range(2, float("inf"), whole=True)]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like `name`, as " (did you mean 'x'?)"; nothing where none is like it."""
-    found = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 class Setting:

@@ -313,7 +313,7 @@ def test_one_response_is_fine_where_it_can_learn(mine):
 @pytest.mark.parametrize(
     ("arguments", "message", "torch"),
     [
-        (["--estimator", "reinfroce"], "estimator 'reinfroce': there is none; .* did you mean 'reinforce'", False),
+        (["--estimator", "gpro"], "estimator 'gpro': there is none; .* did you mean 'grpo'", False),
         (["--estimator.epsilo", "1"], "grpo: takes no option 'epsilo'", False),
         (["--group-size", "1"], "--group-size is 1, but grpo compares", False),
         (["--save-evry", "1"], "--save-evry: there is no such option; .* did you mean --save-every", False),
