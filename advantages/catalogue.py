@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from . import estimators
 from .core.definition import Paper, Unit, definition_of
 from .core.promises import Bound, Promises
+from .core.vocabulary import INPUTS
 
-__all__ = ["Row", "bibtex", "markdown", "promised", "row", "rows", "table"]
+__all__ = ["Row", "bibtex", "markdown", "promised", "row", "rows", "table", "words"]
 
 
 class Row(NamedTuple):
@@ -99,6 +100,15 @@ def markdown(names: Iterable[str] | None = None) -> str:
         needs = ", ".join(f"`{word}`" for word in r.needs)
         promises = ", ".join(r.promises) or "none beyond all"
         lines.append(f"| `{r.name}` | {r.unit} | {needs} | {promises} | {_linked(r.paper)} |")
+    return "\n".join(lines)
+
+
+def words() -> str:
+    """The table of the vocabulary: what an estimator may ask for."""
+    lines = ["| word | shape | kind | meaning |", "|---|---|---|---|"]
+    for name, word in INPUTS.items():
+        shape = f"({', '.join(word.shape)}{',' if len(word.shape) == 1 else ''})"
+        lines.append(f"| `{name}` | {shape} | {word.kind} | {word.meaning} |")
     return "\n".join(lines)
 
 

@@ -9,19 +9,21 @@ import pytest
 from advantages import lampo
 from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.hosts import HOSTS
-from advantages.catalogue import markdown, rows
+from advantages.catalogue import markdown, rows, words
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def test_tables_of_estimators_are_those_of_the_code():
+def test_tables_are_those_of_the_code():
     pattern = r"<!-- table -->\n(.*?)\n<!-- /table -->"
-    (table,) = re.findall(pattern, (ROOT / "docs" / "estimators.md").read_text(), re.DOTALL)
+    page = (ROOT / "docs" / "estimators.md").read_text()
+    (table,) = re.findall(pattern, page, re.DOTALL)
     assert table == markdown(), "make it anew: advantages list --markdown"
     (some,) = re.findall(pattern, README, re.DOTALL)
     assert some == markdown(re.findall(r"^\| `(\w+)`", some, re.MULTILINE))
     assert re.search(r"^(\d+) estimators", README, re.MULTILINE)[1] == str(len(rows()))
+    assert words() in page
 
 
 def test_the_readmes_code_runs_and_its_own_estimator_conforms():
