@@ -35,7 +35,7 @@ def rows(needs: Iterable[str] = (), unit: Unit | None = None) -> list[Row]:
     """The estimators of `advantages` by name: those that need all these words, and that have this unit.
 
     >>> [row.name for row in rows(needs=["rewards", "baselines"])]
-    ['baselined', 'remax']
+    ['baselined']
     """
     every = (row(getattr(estimators, name)) for name in estimators.__all__)
     return [r for r in every if set(needs) <= set(r.needs) and unit in (None, r.unit)]

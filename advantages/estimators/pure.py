@@ -88,7 +88,7 @@ def pure(
     step = turn.sum(token_rewards)
     least = where(turn.first, step, float("inf"))
     low = (xp.amin(least, 1) if least.shape[1] else least.sum(1))[:, None]
-    weight = where(turn.first, xp.exp(where(turn.first, low - step, 0.0) / temperature), 0.0)
+    weight = where(turn.first, xp.exp(xp.clip(where(turn.first, low - step, 0.0) / temperature, -80.0, None)), 0.0)
     softest = (weight * step).sum(1) / at_least(weight.sum(1), 1.0)
     n = group_count(rewards, groups)
     return (group_centered(rewards + softest, groups) * (n / at_least(n - 1, 1)))[:, None]

@@ -110,7 +110,7 @@ class Grouped:
         if self.scored is None and self.size is not None:
             return self.size
         if self.scored is None and self.tables:
-            return self.groups.like("sizes", self.groups.members.sizes, self.view)
+            return self.groups.like("counts", self.groups.members.counts, self.view)
         return self.reduced("sum", where(self.scored, self.backend.xp.ones_like(self.view), 0.0))
 
     def anchor(self, view: Any) -> Any:
@@ -193,14 +193,16 @@ def group_max(x: A, groups: Ids) -> A:
 
 
 def group_mean(x: A, groups: Ids) -> A:
-    """(N,) mean of `x` over the scored members of each row's group.
+    """(N,) mean of `x` over the scored members of each row's group; 0 where none is scored.
 
     >>> import numpy as np
     >>> group_mean(np.array([1.0, 5.0, 3.0]), ["a", "b", "a"])
     array([2., 5., 2.])
     """
     g = Grouped(x, groups)
-    return g.rows(g.anchor(g.view) + g.mean(g.gap(g.view)))
+    anchor = g.anchor(g.view)
+    anchor = where(None if g.scored is None else anchor < float("inf"), anchor, 0.0)  # a group without a scored member
+    return g.rows(anchor + g.mean(g.gap(g.view)))
 
 
 def group_centered(x: A, groups: Ids) -> A:

@@ -81,17 +81,6 @@ class Subject:
     def takes(self, *words: str) -> bool:
         return all(word in self.definition.inputs or word in self.definition.settings for word in words)
 
-    def takes_numbers_for_groups(self, case: Case) -> bool:
-        """Whether `groups` may be a number: for `@estimator` always, for other functions where one gives an array."""
-        if self.decorated:
-            return True
-        try:
-            return (
-                library_of(self.function(**{name: to_library(x, self.library) for name, x in case.items()})) is not None
-            )
-        except Exception:
-            return False
-
     def needs(self, *words: str) -> None:
         """Raise `NotApplicable` unless the estimator takes all of `words`."""
         for word in words:

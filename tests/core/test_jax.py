@@ -51,7 +51,7 @@ def test_numbers_may_be_traced_and_swept_over(sweep, values):
 def test_numbers_at_hand_are_still_checked():
     with pytest.raises(ValueError, match=r"grpo: epsilon is -1\.0; pass a number of at least 0"):
         grpo(REWARDS, IDS, epsilon=jnp.array(-1.0))
-    with pytest.raises(TypeError, match="grpo: ddof is a"):
+    with pytest.raises(TypeError, match="grpo: ddof is "):
         jax.jit(lambda x: grpo(REWARDS, IDS, ddof=x))(1)
 
 

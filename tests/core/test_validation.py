@@ -206,7 +206,7 @@ def test_degenerate_batches_give_zeros(name):
             kind = INPUTS[word].kind
             case[word] = np.ones(shape, bool) if kind == "flag" else np.full(shape, 1.0 if kind == "count" else reward)
             if kind == "ids":
-                case[word] = list(range(n))
+                case[word] = np.zeros(shape, int) if INPUTS[word].per_token else list(range(n))
         return case
 
     for n, t, reward in [(0, 3, 1.0), (4, 0, 1.0), (0, 0, 1.0), (4, 3, np.nan), (4, 3, np.inf)]:

@@ -157,10 +157,16 @@ REFUTED = {
 
 UNDECIDED = "no batch drawn breaks it; nobody has shown yet whether it holds"
 KEPT = {
-    ("centered", "shift_invariant"): UNDECIDED,
     ("ds_grpo", "scale=invariant"): UNDECIDED,
     ("flash_reinforce", "shift_invariant"): UNDECIDED,
     ("gtpo", "zero_sum"): UNDECIDED,
+    ("mt_grpo", "shift_invariant"): UNDECIDED,
+    ("mt_grpo", "scale=invariant"): UNDECIDED,
+    ("optimal_token_baseline", "shift_invariant"): UNDECIDED,
+    ("optimal_token_baseline", "scale=equivariant"): UNDECIDED,
+    ("prime", "shift_invariant"): UNDECIDED,
+    ("prime", "scale=invariant"): UNDECIDED,
+    ("pure", "shift_invariant"): UNDECIDED,
     **{("gigpo", claim): UNDECIDED for claim in ("zero_sum", "shift_invariant", "scale=equivariant")},
     **{
         (name, claim): UNDECIDED

@@ -110,6 +110,7 @@ def claim_and_wait(root, results, name):
         results.put(str(error))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # JAX of another test warns of forks
 @pytest.mark.parametrize("name", [None, "mine"])
 def test_runs_that_are_started_together_get_a_folder_each_or_a_sentence(name, tmp_path):
     context = multiprocessing.get_context("fork")

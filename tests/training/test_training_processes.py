@@ -34,7 +34,7 @@ def options(tmp_path_factory, save_tiny):
     data = folder / "train.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(9)))
     given = {"model": folder, "data": data, "rewards": "steps_of_processes:digits=1", "max-new-tokens": 12}
-    given |= {"prompts": 2, "samples": 4, "evaluation": 2, "steps": 60, "save-every": 7, "estimator": "lampo"}
+    given |= {"prompts": 2, "group-size": 4, "evaluation": 2, "steps": 60, "save-every": 7, "estimator": "lampo"}
     return [str(word) for name, value in given.items() for word in (f"--{name}", value)]
 
 

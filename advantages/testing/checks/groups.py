@@ -174,7 +174,7 @@ def takes_a_group_size_for_blocks(subject: Subject, draw: Draw) -> None:
     subject.needs("groups")
     case = subject.case(draw, n=12)
     size = draw(st.sampled_from([1, 2, 3, 4, 6, 12]))
-    if not subject.takes_numbers_for_groups({**case, "groups": size}):
+    if not subject.decorated:
         raise NotApplicable("takes ids only")
     case["groups"] = np.repeat(np.arange(12 // size), size)
     same(subject({**case, "groups": size}), subject(case), f"groups={size} differs from ids", case)
