@@ -171,7 +171,7 @@ def group_count(x: A, groups: Ids) -> Any:
     if groups.size is not None and groups.scored is None:
         return groups.size
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.count, 1.0))
+    return g.rows(where(g.scored, g.count, 1.0) + g.backend.xp.zeros_like(g.view))
 
 
 def group_sum(x: A, groups: Ids) -> A:
