@@ -258,7 +258,8 @@ def _made(recipe: Mapping[str, Any], batch: Batch) -> Any:
         counted = np.isfinite(rewards)[:, None]
     if recipe["whitening"] == "none":
         return a
-    mask = batch["mask"] & counted.all(1)[:, None]
+    whole: Any = counted.all(1)
+    mask = batch["mask"] & whole[:, None]
     ddof = 1 if recipe["whitening"] == "sample" else 0
     return whiten(
         to_tokens(a, mask) if a.ndim == 1 else a,

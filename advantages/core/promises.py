@@ -99,7 +99,7 @@ def _check_function(name: str, function: Any) -> None:
             advice = f"pass a function of the group's size n: {name}=lambda n: {constant}, if it is that for every n"
         raise TypeError(f"Promises: {name} is {function!r}; {advice}")
     try:
-        value = function(2)
+        value: Any = function(2)
     except Exception as error:
         raise TypeError(f"Promises: {name} cannot be called with n = 2 ({error}); {advice}") from None
     if isinstance(value, bool) or not hasattr(value, "__float__") or isnan(float(value)):

@@ -75,7 +75,8 @@ class Setting:
         if (self.ranges or float in self.types) and getattr(value, "shape", None) == () and library_of(value):
             if not backend_of(value).on_host(value):  # its value cannot be read without waiting for it
                 return
-            value = value.item()
+            array: Any = value
+            value = array.item()
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if any(value in allowed for allowed in self.ranges):
             return

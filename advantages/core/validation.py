@@ -44,22 +44,21 @@ def check_arrays(
     """
     sizes: dict[str, int] = {}
     owner: dict[str, str] = {}
-    lead: tuple[str, Any] | None = None
-    for name, x in arrays.items():
-        if x is None:
-            continue
-        if lead is None:
-            if library_of(x) is None:
-                raise TypeError(f"{who}: {name} is a {type(x).__name__}; pass a numpy, torch or JAX array")
-            backend, lead = backend_of(x), (name, x)
-            device = backend.device(x)
-        else:
-            if type(x) is not type(lead[1]):
-                _check_library(who, name, x, lead)
-            if backend.device(x) != device:
-                raise ValueError(
-                    f"{who}: {lead[0]} is on {device} but {name} on {backend.device(x)}; move them to the same device"
-                )
+    given = [(name, x) for name, x in arrays.items() if x is not None]
+    if not given:
+        return sizes
+    lead = given[0]
+    if library_of(lead[1]) is None:
+        raise TypeError(f"{who}: {lead[0]} is a {type(lead[1]).__name__}; pass a numpy, torch or JAX array")
+    backend = backend_of(lead[1])
+    device = backend.device(lead[1])
+    for name, x in given:
+        if type(x) is not type(lead[1]):
+            _check_library(who, name, x, lead)
+        if backend.device(x) != device:
+            raise ValueError(
+                f"{who}: {lead[0]} is on {device} but {name} on {backend.device(x)}; move them to the same device"
+            )
         word = INPUTS.get(name)
         allowed, expected = _KINDS[word.kind if word else "real"]
         if backend.kind(x) not in allowed:

@@ -33,7 +33,7 @@ class VLLM:
     def __init__(self, model: Any, tokenizer: Any, *, context: int, dtype: torch.dtype, memory: float) -> None:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # weights can be handed over within one process alone
         try:
-            from vllm import LLM, SamplingParams  # pyright: ignore[reportMissingImports]
+            from vllm import LLM, SamplingParams  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
         except ImportError:
             raise ValueError("engine is 'vllm', which is not installed; pip install vllm") from None
         with tempfile.TemporaryDirectory() as folder:

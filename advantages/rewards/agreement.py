@@ -62,7 +62,7 @@ def _answers(who: str, labels: Sequence[Hashable], groups: Sequence[Hashable]) -
     """Rows of each group, and how often each answer is given there."""
     if len(labels) != len(groups):
         raise ValueError(f"{who}: got {len(labels)} labels but {len(groups)} group ids; pass one of each per response")
-    names = groups.tolist() if hasattr(groups, "tolist") else list(groups)
+    names: list[Hashable] = getattr(groups, "tolist", lambda: list(groups))()
     rows: dict[Hashable, list[int]] = {}
     for row, name in enumerate(names):
         rows.setdefault(name, []).append(row)

@@ -109,7 +109,8 @@ class Updater:
     def _move(self) -> float | None:
         """Apply the gradient, on all processes or on none; its norm before it is clipped, None where it is skipped."""
         clip = self.config.grad_clip or math.inf
-        norm = float(self.world.accelerator.clip_grad_norm_(self.model.parameters(), clip))
+        found: Any = self.world.accelerator.clip_grad_norm_(self.model.parameters(), clip)
+        norm = float(found)
         skip = self.world.any(not math.isfinite(norm))
         if not skip:
             self.optimizer.step()

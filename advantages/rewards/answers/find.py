@@ -20,6 +20,7 @@ _SENTENCE_ENDS = re.compile(
 _MATH = r"(?:\$\$.+?\$\$|\$(?:\\\$|[^$\n])+\$|\\\(.+?\\\)|\\\[.+?\\\])"
 _LATEX = re.compile(rf"{_MATH}(?:\s*(?:,\s*(?:and|or)?|and|or)\s*{_MATH})*", re.DOTALL)
 _LEAD = re.compile(r"(?:so|thus|hence|therefore|it is|it's|that is|=)[\s,:]+(?=[^A-Za-z\s])", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+\u2212]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?=[.,;:!?]\s|\s+(?:[A-Za-z]{2,}|\())")
 LONGEST = 400
 """Characters of a whole response that may be its own answer."""
 
@@ -47,7 +48,8 @@ def find_answers(text: str, marker: str | None = "####", *, strict: bool = False
             return [tagged[-1], *inner] if inner else [tagged[-1]]
         if marker is not None and marker in text:
             after = text.rpartition(marker)[2].strip()
-            return [after, after.splitlines()[0]] if after else []
+            number = _NUMBER.match(after)  # whatever is said after it
+            return [*_extents(after), *([number[0]] if number else [])] if after else []
     announced = _announced(text, strict)
     if announced or strict:
         return announced
@@ -86,9 +88,15 @@ def _announced(text: str, strict: bool) -> list[str]:
     if after is None:
         return []
     rest = text[after:].strip()[:4000]
-    latex = _LATEX.match(rest)
     if strict:
+        latex = _LATEX.match(rest)
         return [latex[0]] if latex else []
+    return _extents(rest)
+
+
+def _extents(rest: str) -> list[str]:
+    """How far an answer may reach that begins here: all of it, its line, its formula, its sentence."""
+    latex = _LATEX.match(rest)
     line = rest.splitlines()[0] if rest else ""
     if latex:
         tail = rest[latex.end() :]
