@@ -305,11 +305,6 @@ class Members:
         return np.bincount(self.slots, minlength=self.count)
 
     @_table
-    def counts(self) -> Any:
-        """Rows of each group, as floats that no other precision is widened by."""
-        return self.sizes.astype(np.float32)
-
-    @_table
     def size(self) -> int | None:
         """Rows of every group, where all have as many."""
         sizes = self.sizes

@@ -110,7 +110,8 @@ class Grouped:
         if self.scored is None and self.size is not None:
             return self.size
         if self.scored is None and self.tables:
-            return self.groups.like("counts", self.groups.members.counts, self.view)
+            sizes = self.groups.like("sizes", self.groups.members.sizes, self.view)
+            return self.backend.cast(sizes, self.view.dtype, True)
         return self.reduced("sum", where(self.scored, self.backend.xp.ones_like(self.view), 0.0))
 
     def anchor(self, view: Any) -> Any:
