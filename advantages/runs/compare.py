@@ -268,7 +268,10 @@ def _marked(found: Mapping[str, Mapping[str, Difference]], keys: Sequence[str]) 
     family = {(v, key): p for v, some in found.items() for key in keys if (p := some[key].p_value) is not None}
     adjusted = dict(zip(family, false_discovery_control(list(family.values())), strict=True)) if family else {}
     return {
-        v: {key: dataclasses.replace(one, holds=adjusted.get((v, key), 1.0) <= 1 - LEVEL) for key, one in some.items()}
+        v: {
+            key: dataclasses.replace(one, holds=bool(adjusted.get((v, key), 1.0) <= 1 - LEVEL))
+            for key, one in some.items()
+        }
         for v, some in found.items()
     }
 

@@ -51,7 +51,9 @@ def test_the_glossary_has_every_word_that_a_framework_hands_over():
 def test_make_help_says_what_each_target_is_for():
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     for arguments in (["help"], []):
-        done = subprocess.run(["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         said = dict(re.findall(r"^(\S+) +(\S.*)$", done.stdout, re.MULTILINE))
         assert set(said) == set(phony.split())
 

@@ -15,6 +15,10 @@ from advantages import discounted_returns, estimators, to_tokens
 from advantages.adapters.openrlhf import Request
 from advantages.core.definition import definition_of
 
+TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
+TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
+"""Estimators that between them take every kind of word that a framework hands over."""
+
 FAILED = float("nan")
 
 
@@ -95,7 +99,7 @@ OPTIONS = {"lampo": {"temperature": 0.5, "reduction": "mean"}, "gdpo": {"compone
 
 
 @pytest.mark.parametrize("arguments", ["", "--train.dynamic_batch_enable --rollout.max_tokens_per_gpu 30"])
-@pytest.mark.parametrize("name", estimators.__all__)
+@pytest.mark.parametrize("name", TEN)
 def test_advantages_are_those_of_the_bare_call(name, arguments, ours, samples, models):
     options = OPTIONS.get(name, {})
     rewards = [0.5, FAILED, 1.5, -2.0, 3.0, 3.0, 3.0, 3.0, 0.0, 1.0, 0.25, 0.5]
