@@ -229,11 +229,11 @@ def test_settings_in_the_wrong_place_are_refused(validate, key, meant):
         ("gae", "advantage_options.lambda_=0.9"),
         ("rloo", "advantage_logprobs=rollout"),
         ("gae", "advantage_whiten=True"),
-        ("remax", "advantage_options.epsilon=1e-3"),
+        ("grpo_vectorized", "advantage_options.epsilon=1e-3"),
     ],
 )
 def test_options_beside_verls_own_estimators_are_refused(validate, name, option):
-    better = f"pass algorithm.adv_estimator={f'advantages.{name}' if name != 'remax' else 'an estimator of'}"
+    better = f"pass algorithm.adv_estimator={'an estimator of' if name == 'grpo_vectorized' else f'advantages.{name}'}"
     with pytest.raises(ValueError, match=f"but the estimator {name} is none of `advantages` and does not.*{better}"):
         validate(f"algorithm.adv_estimator={name}", f"+algorithm.{option}")
 
