@@ -61,7 +61,7 @@ def _table(names: Sequence[str], rows: Mapping[str, Sequence[Text]], *, title: s
         padding=(0, 1, 0, 0),
     )
     longest = max((len(part) for name in rows for part in name.split(",")), default=0)
-    table.add_column("", overflow="fold", min_width=min(12, longest))  # a short name is never broken
+    table.add_column("", overflow="fold", min_width=min(5, longest))  # a short name is never broken
     for place, name in enumerate(names):
         words = MEASURES[name].title.split() + [line for row in rows.values() for line in row[place].plain.splitlines()]
         table.add_column(MEASURES[name].title, justify="right", width=max(map(len, words)))
