@@ -79,7 +79,7 @@ def test_a_run_samples_with_it(pretrained, tmp_path):
     data = tmp_path / "train.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(6)))
     arguments = ["--model", str(folder), "--data", str(data), "--rewards", "exact=1", "--engine", "vllm"]
-    arguments += ["--max-new-tokens", "8", "--evaluation", "0", "--steps", "2", "--prompts", "2", "--samples", "4"]
+    arguments += ["--max-new-tokens", "8", "--evaluation", "0", "--steps", "2", "--prompts", "2", "--group-size", "4"]
     arguments += ["--max-prompt-tokens", "100", "--estimator", "rloo"]
     assert main(["train", "--runs", str(tmp_path / "runs"), "--name", "mine", *arguments]) == 0
     lines = [json.loads(line) for line in (tmp_path / "runs" / "mine" / "metrics.jsonl").read_text().splitlines()]
