@@ -231,8 +231,7 @@ def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
     from ..training.experiment import Stopped, processes, run
     from .progress import Display
 
-    world = processes(named[0][1])
-    with world.held(hold) as folder, disk_errors(folder):
+    with processes(named[0][1]) as world, world.held(hold) as folder, disk_errors(folder):
         runs = [(folder / name, config) for name, config in named]
         try:
             with Display([config for _, config in runs]) as display:

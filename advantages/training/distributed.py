@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,11 @@ T = TypeVar("T")
 
 
 class Distributed:
-    """A thin hold on accelerate: one process or many, with replicated (DDP) or sharded (FSDP) weights."""
+    """A thin hold on accelerate: one process or many, with replicated (DDP) or sharded (FSDP) weights.
+
+    As a context manager, it leaves the process group at the end: threads of one that is still there when Python goes can
+    abort a process that has done all its work.
+    """
 
     def __init__(self, *, device: str, precision: str) -> None:
         try:
@@ -28,6 +32,12 @@ class Distributed:
         self.size: int = self.accelerator.num_processes
         self.main: bool = self.accelerator.is_main_process
         self.device: torch.device = self.accelerator.device
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.accelerator.end_training()
 
     def prepare(self, model: Any, optimizer: Any) -> tuple[Any, Any]:
         prepared: tuple[Any, Any] = self.accelerator.prepare(model, optimizer)

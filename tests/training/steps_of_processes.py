@@ -17,38 +17,39 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     from advantages.training.distributed import Distributed
     from advantages.training.start import load, open_source
 
-    world = Distributed(device="cpu", precision="float32")
-    rows = iter(range(10**6))
+    with Distributed(device="cpu", precision="float32") as world:
+        rows = iter(range(10**6))
 
-    def given(model, tokenizer, prompts, *, max_new_tokens, **_):
-        """The same response for the same row of the step, whichever process asks for it."""
-        ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
-        first = next(rows) * PROMPTS * SAMPLES + world.rank * len(prompts)
-        responses = []
-        for row in range(first, first + len(prompts)):
-            dice = torch.Generator().manual_seed(row)
-            length = int(torch.randint(2, 6, (), generator=dice))
-            responses.append([*torch.randint(2, 12, (length,), generator=dice).tolist(), tokenizer.eos_token_id])
-        return make_rollout(ids, responses, tokenizer, [tokenizer.eos_token_id], max_new_tokens, model.device)
+        def given(model, tokenizer, prompts, *, max_new_tokens, **_):
+            """The same response for the same row of the step, whichever process asks for it."""
+            ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
+            first = next(rows) * PROMPTS * SAMPLES + world.rank * len(prompts)
+            responses = []
+            for row in range(first, first + len(prompts)):
+                dice = torch.Generator().manual_seed(row)
+                length = int(torch.randint(2, 6, (), generator=dice))
+                responses.append([*torch.randint(2, 12, (length,), generator=dice).tolist(), tokenizer.eos_token_id])
+            return make_rollout(ids, responses, tokenizer, [tokenizer.eos_token_id], max_new_tokens, model.device)
 
-    loop.sample = given
-    config = Config(
-        prompts=PROMPTS,
-        group_size=SAMPLES,
-        minibatches=1,
-        micro_batch=2,
-        estimator=estimator,
-        aggregation=aggregation,
-        rewards={"steps_of_processes:digits": 1.0},
-        kl=0.1,
-    )
-    model, tokenizer = load(config, TASKS["chain"], "cpu")
-    training = loop.Training(config, model, tokenizer, open_source(config), world)
-    metrics = [training.step() for _ in range(3)]
-    if world.main:
-        bare = world.accelerator.unwrap_model(training.model)
-        save_file({name: x.clone() for name, x in bare.state_dict().items()}, out)
-        print(json.dumps({"processes": world.size, "metrics": metrics}))
+        loop.sample = given
+        config = Config(
+            prompts=PROMPTS,
+            group_size=SAMPLES,
+            minibatches=1,
+            micro_batch=2,
+            estimator=estimator,
+            aggregation=aggregation,
+            rewards={"steps_of_processes:digits": 1.0},
+            kl=0.1,
+        )
+        model, tokenizer = load(config, TASKS["chain"], "cpu")
+        training = loop.Training(config, model, tokenizer, open_source(config), world)
+        metrics = [training.step() for _ in range(3)]
+        if world.main:
+            bare = world.accelerator.unwrap_model(training.model)
+            save_file({name: x.clone() for name, x in bare.state_dict().items()}, out)
+            print(json.dumps({"processes": world.size, "metrics": metrics}))
+    assert not torch.distributed.is_initialized(), "a process group that is left open can abort a process at its end"
 
 
 def digits(*, completions, **_):
