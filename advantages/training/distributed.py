@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Distributed:
     """A thin hold on accelerate: one process or many, with replicated (DDP) or sharded (FSDP) weights.
 
-    As a context manager, it leaves the process group at the end: threads of one that is still there when Python goes can
-    abort a process that has done all its work.
+    As a context manager, it leaves the process group at the end: threads of one that is still there when Python goes
+    can abort a process that has done all its work.
     """
 
     def __init__(self, *, device: str, precision: str) -> None:
