@@ -6,7 +6,7 @@ from typing import Unpack
 import numpy as np
 
 from ..call import estimator
-from ..core.definition import Paper
+from ..core.definition import Paper, Promises
 from ..core.groups import Groups
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
@@ -63,6 +63,7 @@ def spec(
 @estimator(
     spec=spec,
     paper=Paper("Group-in-group policy optimization for LLM agent training", "Feng et al.", 2025, "2505.10978"),
+    promises=Promises(scale="equivariant"),
 )
 def gigpo(
     rewards: A,
