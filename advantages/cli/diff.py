@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from ..diff import diff, named, read_batch, sentences, words_of_columns
-from .fields import MAP, pairs
+from ..files import MAP
+from .fields import pairs
 
 __all__ = ["add_arguments", "run"]
 

@@ -24,7 +24,9 @@ def _words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     for word in words:
         if word not in INPUTS:
-            raise argparse.ArgumentTypeError(f"{word!r} is no input; inputs are {', '.join(INPUTS)}{did_you_mean(word, INPUTS)}")
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is no input; inputs are {', '.join(INPUTS)}{did_you_mean(word, INPUTS)}"
+            )
     return words
 
 

@@ -135,6 +135,13 @@ class Setting:
             ]
         )
 
+    @property
+    def numbers(self) -> list[type[int] | type[float]]:
+        """The kinds of numbers that are allowed: int, float, or both."""
+        whole = int in self.types or any(allowed.whole for allowed in self.ranges)
+        broken = float in self.types or any(not allowed.whole for allowed in self.ranges)
+        return [int] * whole + [float] * broken
+
     def check(self, who: str, name: str, value: Any) -> None:
         """Let a fitting value pass; a number may also be a 0-d array, such as a tracer of JAX in a sweep.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ..core.settings import Count, FiniteNonNegative, Range, Whole, check_fields, option
+from ..files import MAP
 
 __all__ = ["Settings"]
 
@@ -26,7 +27,7 @@ class Settings:
     map: Mapping[str, str] = option(
         {},
         "columns of the file that have other names: question=problem,gold=answer",
-        form="own=name, such as question=problem",
+        form=MAP,
     )
     limit: Whole = option(0, "ask only so many of the problems; 0: all")
     samples: Annotated[int, Range(1, 1000, whole=True)] = option(8, "completions per problem")

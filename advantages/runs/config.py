@@ -17,6 +17,7 @@ from ..core.settings import (
     check_fields,
     option,
 )
+from ..files import MAP
 from ..tasks.problem import HELD_OUT
 
 __all__ = ["GROUPS", "RENAMED", "Config"]
@@ -70,7 +71,7 @@ class Config:
         {},
         "columns of the files that have other names: question=prompt,gold=answer",
         group="data",
-        form="own=name, such as question=prompt",
+        form=MAP,
     )
     system: str | None = option(None, "system prompt of the chat template", group="data")
     thinking: bool = option(True, "let the chat template ask for thinking, where it can", group="data")
