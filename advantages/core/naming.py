@@ -39,8 +39,8 @@ mean 'root'?
         wanted = "package.module:name or path/file.py:name"
         if not built_in:
             raise ValueError(f"{who}: names no function in a module; write {wanted}")
-        known = ", ".join([*built_in, wanted])
-        raise ValueError(f"{who}: there is none; pass one of {known}{did_you_mean(text, built_in)}")
+        ways = ", ".join([*built_in, wanted])
+        raise ValueError(f"{who}: there is none; pass one of {ways}{did_you_mean(text, built_in)}")
     try:
         found: Any = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
     except ImportError as error:

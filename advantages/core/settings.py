@@ -121,7 +121,7 @@ class Setting:
         tuples = [get_args(choice)[0] for choice in choices if _is_tuple(choice)]
         self.values = Setting(mappings[0]) if mappings else None
         self.items = Setting(tuples[0]) if tuples else None
-        known = sum(map(len, (self.literals, self.ranges, self.texts, self.types, mappings, tuples)))
+        known = len([*self.literals, *self.ranges, *self.texts, *self.types, *mappings, *tuples])
         self.open = known == 0 or known + self.optional < len(choices)
         words = all(isinstance(word, str) for word in self.literals) and known == len(self.literals) > 1
         self.expected = " or ".join(
@@ -172,7 +172,7 @@ class Setting:
             return
         if any(type(value) is type(word) and value == word for word in self.literals):
             return
-        if any(value in allowed for allowed in (*self.ranges, *self.texts)):
+        if any(value in allowed for allowed in self.ranges) or any(value in allowed for allowed in self.texts):
             return
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if number and (float in self.types or (int in self.types and isinstance(value, int))):
@@ -207,7 +207,8 @@ def check_fields(instance: Any, who: str = "") -> None:
     Traceback (most recent call last):
     ValueError: judge: votes is 0; pass a whole number of at least 1
     """
-    settings = settings_of(type(instance))
+    cls: Any = type(instance)
+    settings = settings_of(cls)
     for field in dataclasses.fields(instance):
         settings[field.name].check_plain(who, field.name, getattr(instance, field.name))
 
