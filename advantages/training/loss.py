@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from ..core.settings import check_arguments
 from ..ops import masked_mean
 
 __all__ = ["Aggregation", "Ratio", "Surrogate", "importance_weights", "surrogate"]
@@ -76,8 +77,7 @@ def surrogate(
             is that of KL(reference || policy) where the policy has not moved since it sampled.
         weights: (N, T) importance weights of the tokens, see `importance_weights`.
     """
-    if ratio not in ("token", "sequence"):
-        raise ValueError(f"surrogate: ratio is {ratio!r}; pass 'token' or 'sequence'")
+    check_arguments("surrogate", surrogate, ratio=ratio, aggregation=aggregation)
     if kl and reference_logprobs is None:
         raise TypeError("surrogate: kl needs reference_logprobs; pass them, or kl=0")
     move = torch.where(mask, _moves(logprobs), 0.0)
@@ -189,8 +189,6 @@ def _shares(mask: torch.Tensor, aggregation: Aggregation, divisor: float | None,
     lengths = mask.sum(1, keepdim=True)
     responses = (lengths > 0).sum()
     counts = {"token": lengths.sum(), "sequence": responses, "constant": responses * mask.shape[1]}
-    if aggregation not in counts:
-        raise ValueError(f"surrogate: aggregation is {aggregation!r}; pass 'token', 'sequence' or 'constant'")
     one = torch.ones((), dtype=dtype, device=mask.device)
     share = one / (counts[aggregation].clamp(min=1) if divisor is None else divisor)
     return share / lengths.clamp(min=1) if aggregation == "sequence" else share
