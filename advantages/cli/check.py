@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             singleton=options.singleton,
         )
     except (TypeError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"advantages check: {error}") from None
 
     console.print(f"\n[bold]{subject.definition.name}[/]{subject.definition.signature}", markup=True, style=None)
     also = f"; must agree, compile and vectorise on {', '.join(subject.libraries)}" if subject.libraries else ""
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
                     _show(console, Text, verdict)
                 status.update(f"{sum(counts.values()) + sum(map(len, silent.values()))} checked")
         except ValueError as error:
-            raise SystemExit(str(error)) from None
+            raise SystemExit(f"advantages check: {error}") from None
     if silent:
         reasons = "; ".join(
             f"{reason}: {sentences[0]}" + (f" and {len(sentences) - 1} more" if len(sentences) > 1 else "")

@@ -187,9 +187,9 @@ def test_archives_that_do_not_fit(tmp_path):
 def test_names():
     assert named("verl.grpo") is named("advantages.conventions.verl:grpo") is verl.grpo
     assert named("grpo") is estimators.grpo
-    with pytest.raises(ValueError, match=r"verl has .*, but no 'gropo' \(did you mean 'grpo'\?\)"):
+    with pytest.raises(ValueError, match=r"verl has .*, but no 'gropo'; did you mean 'grpo'\?"):
         named("verl.gropo")
-    with pytest.raises(ValueError, match=r"no framework 'vrel' \(did you mean 'verl'\?\)"):
+    with pytest.raises(ValueError, match=r"no framework 'vrel'; did you mean 'verl'\?"):
         named("vrel.grpo")
 
 

@@ -482,7 +482,7 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path):
         (["--model", "m", "--benchmark", "chess"], "advantages eval: benchmark is 'chess'; pass one of aime24"),
         (["--model", "m", "--benchmark", "aime24", "--data", "nix"], "nix', but there is no such file"),
         (["--model", "m", "--benchmark", "chain", "--temperature", "0"], "temperature is 0, so the 8 samples"),
-        (["--model", "m", "--benchmark", "chain", "--top-p", "0"], "top_p is 0.0; pass a number of at least 1e-06"),
+        (["--model", "m", "--benchmark", "chain", "--top-p", "0"], "top_p is 0.0; pass a number between 1e-06 and 1"),
         (["--model", "m", "--benchmark", "chain", "--temperature", "nan"], "temperature is nan; pass a finite number"),
         (["--model", "m", "--benchmark", "chain", "--k", "9"], "k is 9 but there are 8 samples"),
         (["--model", "m", "--benchmark", "chain", "--precision", "int8"], "precision is 'int8'; pass one of auto"),

@@ -430,7 +430,7 @@ def test_estimators_are_parsed_with_their_settings():
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
         (["--task", "chess"], "advantages train: task is 'chess'; pass one of chain, chain-rare"),
-        (["--group-size", "0"], "advantages train: group_size is 0; pass a number of at least 1"),
+        (["--group-size", "0"], "advantages train: group_size is 0; pass a whole number of at least 1"),
         (["--minibatches", "3"], "advantages train: 16 prompts of 8 responses do not divide into 3 minibatches"),
         (["--speed", "9"], "--speed: there is no such option; see advantages train --help"),
         (["--clip-low"], None),
