@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from .rollout import Rollout, make_rollout
 
@@ -173,11 +173,8 @@ class ContinuousBatching:
         watched = model.get_output_embeddings().register_forward_hook(lambda module, inputs, x: watch(None, x))
         try:
             with _bare(model):
-                answers = model.generate_batch(
-                    ids,
-                    generation_config=GenerationConfig(**how),
-                    continuous_batching_config=_room(ids, max_new_tokens) if model.device.type == "cpu" else None,
-                )
+                room = _room(ids, max_new_tokens, model.device)
+                answers = model.generate_batch(ids, generation_config=GenerationConfig(**how), **room)
         finally:
             watched.remove()
         if failed := sorted({answer.error for answer in answers.values() if answer.error}):
@@ -194,12 +191,19 @@ class ContinuousBatching:
         return rollout
 
 
-def _room(ids: Sequence[Sequence[int]], max_new_tokens: int) -> ContinuousBatchingConfig:
-    """Memory for twice these responses; by default, on a CPU, it is most of the machine's, whatever others hold."""
+def _room(ids: Sequence[Sequence[int]], max_new_tokens: int, device: Any) -> dict[str, Any]:
+    """On a CPU, memory for twice these responses: by default, it is most of the machine's, whatever others hold."""
+    if device.type != "cpu":
+        return {}
+    try:
+        from transformers import ContinuousBatchingConfig
+    except ImportError:  # before transformers 5.4
+        return {}
     page = ContinuousBatchingConfig().page_size
     pages = sum(-(-(len(row) + max_new_tokens) // page) for row in ids)
     longest, tokens = max(map(len, ids)), sum(map(len, ids))
-    return ContinuousBatchingConfig(num_blocks=2 * pages, max_batch_tokens=max(longest, len(ids), min(tokens, 8192)))
+    sizes = {"num_blocks": 2 * pages, "max_batch_tokens": max(longest, len(ids), min(tokens, 8192))}
+    return {"continuous_batching_config": ContinuousBatchingConfig(**sizes)}
 
 
 def _is_finite(model: Any, rollout: Rollout) -> bool:
