@@ -202,8 +202,8 @@ def _room(ids: Sequence[Sequence[int]], max_new_tokens: int, device: Any) -> dic
     page = ContinuousBatchingConfig().page_size
     pages = sum(-(-(len(row) + max_new_tokens) // page) for row in ids)
     longest, tokens = max(map(len, ids)), sum(map(len, ids))
-    sizes = {"num_blocks": 2 * pages, "max_batch_tokens": max(longest, len(ids), min(tokens, 8192))}
-    return {"continuous_batching_config": ContinuousBatchingConfig(**sizes)}
+    at_once = max(longest, len(ids), min(tokens, 8192))
+    return {"continuous_batching_config": ContinuousBatchingConfig(num_blocks=2 * pages, max_batch_tokens=at_once)}
 
 
 def _is_finite(model: Any, rollout: Rollout) -> bool:
