@@ -107,5 +107,5 @@ def test_a_run_reports_what_it_does(tmp_path, pretrained, monkeypatch):
     assert [type(event) for event in heard] == [Done]  # it was there
     (tmp_path / "run" / "result.json").write_text("{")
     run()
-    assert [type(event) for event in heard] == [Note, Done]
+    assert [type(event) for event in heard] == [Note, Evaluating, Done]
     assert "is damaged, and is written again" in heard[0].text
