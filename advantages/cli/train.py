@@ -193,7 +193,7 @@ def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
     with processes(named[0][1]) as world, world.held(hold) as folder, disk_errors(folder):
         runs = [(folder / name, config) for name, config in named]
         try:
-            with Display([config for _, config in runs]) as display:
+            with Display() as display:
                 outcomes = run(runs, folder, display, world)
         except Stopped as stopped:
             if world.main:

@@ -380,9 +380,10 @@ def test_the_ratio_of_the_first_update_is_one_whatever_dropout_a_checkpoint_has(
         assert (metrics["kl_step"], metrics["clip_fraction"]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("engine", ["generate", "continuous"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_policy_that_is_not_finite_is_a_sentence(value, world, short):
-    training = start(Config(prompts=2, group_size=4, rewards=short), world)
+def test_a_policy_that_is_not_finite_is_a_sentence(value, engine, world, short):
+    training = start(Config(prompts=2, group_size=4, rewards=short, engine=engine), world)
     training.step()
     with torch.no_grad():
         next(training.model.parameters()).fill_(value)
