@@ -41,6 +41,11 @@ _COMMANDS = {
         "diff",
         "Exits with 1 where they differ. Conventions have names such as verl.rloo or trl.grpo.",
     ),
+    "vectors": _Command(
+        "write small cases with their advantages as JSON, for implementations in any language",
+        "vectors",
+        "The files are the same wherever they are made; docs/vectors.md shows how to use them.",
+    ),
     "train": _Command(
         "train a model by reinforcement learning; the default learns before your eyes in about a minute",
         "train",
