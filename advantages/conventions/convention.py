@@ -152,7 +152,9 @@ def _promises(d: Definition, settings: Mapping[str, Any]) -> Promises:
     if settings.get("singleton") != "raw":
         return p
     scale = "equivariant" if p.scale == "equivariant" else None
-    return Promises(spans_batch=p.spans_batch, scale=scale, monotone=p.monotone, unbiased=p.unbiased)
+    return Promises(
+        spans_batch=p.spans_batch, scale=scale, monotone=p.monotone, unbiased=p.unbiased, objective=p.objective
+    )
 
 
 def _spec(spec: Callable[..., Any], settings: Mapping[str, Any], stages: Mapping[str, Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from advantages import Bound, Paper, Promises, estimator
 from advantages.catalogue import bibtex, promised, row, rows, table
 from advantages.cli import main
 from advantages.core.definition import definition_of
+from advantages.core.objectives import LIKELIHOOD
 
 
 def listed(capsys, *options):
@@ -105,6 +106,7 @@ def test_a_row_is_what_an_estimator_declares():
 def test_every_promise_has_words():
     """A promise that is added to the core, and that no page tells of, fails here."""
     values = {"scale": "invariant", "bound": Bound("n", float), "gap_bound": Bound("n", float), "unbiased": float}
+    values["objective"] = LIKELIHOOD
     for field, default in Promises._field_defaults.items():
         value = not default if isinstance(default, bool) else values[field]
         assert promised(Promises(**{field: value})), f"promised() has no words for {field}={value}"

@@ -82,7 +82,7 @@ def test_the_command_writes_them(tmp_path, capsys, monkeypatch):
     for name in ("grpo.json", "verl.grpo.json", "schema.json"):
         assert (written / name).read_bytes() == (FOLDER / name).read_bytes()
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match="advantages vectors: .*file"):
+    with pytest.raises(SystemExit, match=r"advantages vectors: .*file"):
         main(["vectors", "--out", str(tmp_path / "file")])
 
 
