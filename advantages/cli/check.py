@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..compose import among, stages_of
 from ..core.naming import resolve
 from ..host import resolve as estimator_named
 
@@ -25,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `advantages check`."""
     libraries = ("numpy", "torch", "jax")
     parser.add_argument("estimator", help="a name in `advantages`, package.module:function or path/file.py:function")
+    parser.add_argument(
+        "--then",
+        action="append",
+        default=[],
+        metavar="STAGE.SETTING=VALUE",
+        help="a stage around the estimator, such as entropy_shaped.alpha=0.4; may be given several times",
+    )
     parser.add_argument("--spec", help="an oracle to compare with, package.module:function")
     parser.add_argument(
         "--library",
@@ -67,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
             raise SystemExit(f"--library {library}: not installed; pip install 'rl-advantages[{library}]'")
     try:
         subject = Subject(
-            estimator_named(options.estimator),
+            among(estimator_named(options.estimator), stages_of(options.then)),
             spec=resolve(options.spec, what="spec") if options.spec else None,
             library=options.library,
             libraries=options.libraries,

@@ -1,10 +1,11 @@
-"""`advantages show`: one estimator's formula, arguments, promises and paper."""
+"""`advantages show`: one estimator's formula, arguments, promises and paper, and which frameworks ship it."""
 
 import argparse
 import inspect
 
 from .. import estimators
 from ..catalogue import bibtex, row
+from ..conventions.table import shipped
 from ..core.definition import definition_of
 from ..core.naming import resolve
 
@@ -34,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
         f"Gives one advantage per {said.unit}, and needs {', '.join(said.needs)}.",
         "\n".join(["Promises, beyond what all do:", *(f"    {promise}" for promise in said.promises or ["nothing"])]),
     ]
+    ships = shipped(d.name) if function is getattr(estimators, d.name, None) else []
+    if ships:
+        parts.append("\n".join(["Shipped, in `advantages.conventions`, as:", *(f"    {line}" for line in ships)]))
     if said.paper is not None:
         parts += [f"Paper: {said.paper.title} ({said.paper})", bibtex(said.name, said.paper)]
     print("\n\n".join(parts))

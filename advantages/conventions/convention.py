@@ -119,6 +119,7 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
         spec=None if d.spec is None or "whitening" in stages else _spec(d.spec, settings, stages),
         promises=Promises(spans_batch=True) if "whitening" in stages else _promises(d, settings),
         shapes=d.shapes,
+        ranges=d.ranges,
         paper=d.paper,
     )(function)
 

@@ -9,6 +9,7 @@ import advantages
 from advantages import Bound, Paper, Promises, estimator
 from advantages.catalogue import bibtex, promised, row, rows, table
 from advantages.cli import main
+from advantages.conventions.table import shipped
 from advantages.core.definition import definition_of
 from advantages.core.objectives import LIKELIHOOD
 
@@ -61,6 +62,18 @@ def test_show_says_all_that_is_known_of_an_estimator(capsys):
     assert "    at most (n - 1)/n of the largest gap\n" in printed
     assert "Understanding R1-Zero-like training: a critical perspective (Liu et al., 2025, arXiv:2503.20783)" in printed
     assert "@misc{dr_grpo,\n" in printed
+
+
+def test_show_says_who_ships_an_estimator_under_which_name(capsys):
+    assert main(["show", "maxrl"]) == 0
+    printed = capsys.readouterr().out
+    assert "as:\n    prime_rl.max_rl, 559b4477 (2026-08-21)\n    skyrl.maxrl, 0.3.0: epsilon = 1e-06" in printed
+    assert main(["show", "lampo"]) == 0
+    assert "Shipped" not in capsys.readouterr().out
+    every = [line.split(",")[0] for name in advantages.estimators.__all__ for line in shipped(name)]
+    assert len(every) == len(set(every)) > 90
+    assert {"verl.grpo", "trinity.opmd", "torchrl.v_trace"} <= set(every)
+    assert not shipped("grp")
 
 
 @pytest.mark.parametrize("name", advantages.estimators.__all__)
