@@ -32,6 +32,7 @@ def spread(x, mask):
         ("grpo", core_algos.compute_grpo_outcome_advantage, {}),
         ("grpo_vectorized", core_algos.compute_grpo_vectorized_outcome_advantage, {}),
         ("dr_grpo", core_algos.compute_grpo_outcome_advantage, {"norm_adv_by_std_in_grpo": False}),
+        ("gpg", core_algos.compute_gpg_outcome_advantage, {}),
         ("rloo", core_algos.compute_rloo_outcome_advantage, {}),
         ("rloo_vectorized", core_algos.compute_rloo_vectorized_outcome_advantage, {}),
     ],
@@ -41,6 +42,29 @@ def test_responses(batches, close, name, function, more):
         their = theirs(function, batch, index=batch["groups"], **more)
         our = getattr(verl, name)(batch["rewards"], batch["groups"])
         close(our[:, None] * batch["mask"], their)
+
+
+def test_opo(batches, close):
+    for batch in batches():
+        their = theirs(core_algos.compute_opo_outcome_advantage, batch, index=batch["groups"])
+        our = verl.opo(batch["rewards"], batch["groups"], batch["mask"].sum(1))
+        close(our[:, None] * batch["mask"], their)
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_grpo_passk(batches, close, scale):
+    function, config = core_algos.compute_grpo_passk_outcome_advantage, {"norm_adv_by_std_in_grpo": scale}
+    for batch in batches(ragged=False):
+        their = theirs(function, batch, index=batch["groups"], config=config)
+        close(verl.grpo_passk(batch["rewards"], batch["groups"], scale=scale)[:, None] * batch["mask"], their)
+
+
+def test_remax_loses_rewards_on_masked_tokens(batches, close):
+    for batch in batches():
+        baselines = batch["values"][:, 0]
+        more = {"reward_baselines": torch.tensor(baselines)}
+        their = theirs(core_algos.compute_remax_outcome_advantage, batch, **more)
+        close(verl.remax(batch["token_rewards"], baselines, batch["mask"]), their)
 
 
 def test_reinforce_plus_plus_loses_rewards_on_masked_tokens(batches, close):
