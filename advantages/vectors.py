@@ -48,7 +48,8 @@ def document(name: str) -> dict[str, Any]:
         made = function.__convention__  # type: ignore[attr-defined]
         about |= {"framework_version": made.version, "estimator": definition_of(made.base).name}
     about["defaults"] = {key: _compact(d.settings[key]) for key in _settings(d)}
-    random, cases = Random(name), []
+    random = Random(name)
+    cases: list[dict[str, Any]] = []
     while len(cases) < CASES[kind]:
         inputs, chosen = _inputs(d, random), _chosen(d, random)
         try:
@@ -73,10 +74,7 @@ def inputs_of(case: dict[str, Any]) -> dict[str, Any]:
     {'rewards': array([ 1., nan]), 'groups': array([7, 7])}
     """
     dtypes = {"ids": np.int64, "flag": np.bool_}
-    return {
-        word: np.array(x, dtypes.get(INPUTS[word].kind, np.float64))  # type: ignore[call-overload]
-        for word, x in case["inputs"].items()
-    }
+    return {word: np.array(x, dtypes.get(INPUTS[word].kind, np.float64)) for word, x in case["inputs"].items()}
 
 
 def schema() -> dict[str, Any]:

@@ -33,6 +33,6 @@ def updates(
     >>> found.mean.round(12), found.gradient
     (array([ 0.25, -0.25]), array([ 0.25, -0.25]))
     """
-    arms = {(arm,): float(reward) for arm, reward in enumerate(rewards)}
+    arms: dict[tuple[int, ...], float] = {(arm,): float(reward) for arm, reward in enumerate(rewards)}
     found = tree.updates(estimator, Tree({(): policy}, arms), n, objective, **settings)
     return Updates(found.mean[0], found.deviation, found.gradient[0])
