@@ -7,21 +7,22 @@ from .. import estimators
 from ..catalogue import bibtex, row
 from ..conventions.table import shipped
 from ..core.definition import definition_of
-from ..core.naming import resolve
+from ..diff import named
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `advantages show`."""
-    parser.add_argument("estimator", help="a name in `advantages`, package.module:function or path/file.py:function")
+    parser.add_argument(
+        "estimator", help="a name in `advantages`, verl.grpo, package.module:function or path/file.py:function"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what is known of one estimator."""
-    built_in = {name: f"advantages.estimators:{name}" for name in estimators.__all__}
     try:
-        function = resolve(options.estimator, what="estimator", built_in=built_in)
+        function = named(options.estimator)
         d, said = definition_of(function), row(function)
     except (TypeError, ValueError) as error:
         raise SystemExit(f"advantages show: {error}") from None

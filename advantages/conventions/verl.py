@@ -3,7 +3,8 @@
 `verl/trainer/ppo/core_algos.py`. A NaN reward makes its whole group NaN there; here its row is left out. Its gdpo
 whitens over tokens, not responses, and is not here. Its grpo_passk refuses a lone response, padding rows too (fault
 B11, not reproduced: here it gets 0). `grpo_vectorized` takes ids for positions there (ids "7" and "07" are one group);
-here ids are names.
+here ids are names. tir_optimal_token_baseline is for outcomes on a trained token, and gives a group of equals 0 here;
+optimal_token_baseline, which counts columns, is the same where masks have no holes.
 """
 
 from .. import estimators
@@ -22,6 +23,7 @@ __all__ = [
     "remax",
     "rloo",
     "rloo_vectorized",
+    "tir_optimal_token_baseline",
 ]
 
 VERSION = "0.9.1"
@@ -44,6 +46,10 @@ DEVIATIONS: Deviations = {
     },
     "grpo_passk": {
         "scale": (True, "norm_adv_by_std_in_grpo: divided by the group's deviation by default"),
+    },
+    "tir_optimal_token_baseline": {
+        "tail": ("raw", "handle_zero_tail: where one response alone goes on it has no baseline"),
+        "singleton": ("raw", "a lone response keeps its reward"),
     },
     "remax": {
         "masked_rewards": ("lost", "a reward on a masked token is lost: fault B7, reproduced on purpose"),
@@ -86,3 +92,4 @@ gpg = FRAMEWORK("gpg", estimators.gpg)
 opo = FRAMEWORK("opo", estimators.opo)
 grpo_passk = FRAMEWORK("grpo_passk", estimators.grpo_passk)
 remax = FRAMEWORK("remax", estimators.remax)
+tir_optimal_token_baseline = FRAMEWORK("tir_optimal_token_baseline", estimators.optimal_token_baseline)

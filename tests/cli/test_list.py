@@ -74,6 +74,12 @@ def test_show_says_who_ships_an_estimator_under_which_name(capsys):
     assert len(every) == len(set(every)) > 90
     assert {"verl.grpo", "trinity.opmd", "torchrl.v_trace"} <= set(every)
     assert not shipped("grp")
+    assert main(["show", "verl.rloo"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("verl.rloo(rewards, groups, *")
+    assert "singleton = 'raw': a lone response keeps its reward" in printed
+    with pytest.raises(SystemExit, match=r"advantages show: verl.rlo: verl has .* \(did you mean 'rloo'"):
+        main(["show", "verl.rlo"])
 
 
 @pytest.mark.parametrize("name", advantages.estimators.__all__)
