@@ -16,7 +16,7 @@ TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workstea
 
 ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
 
-.PHONY: help demo test test-thorough test-adapters test-numpy lint types study clean
+.PHONY: help demo test test-thorough test-adapters test-numpy lint types laboratory vectors study clean
 
 help:  ## what can be made
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -48,6 +48,12 @@ test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment o
 # tests.txt names.
 test-adapter-%: $(VENV)/adapter-%/ready
 	$(VENV)/adapter-$*/bin/python -m pytest -o filterwarnings=default $(or $(patsubst %,@%,$(wildcard tests/adapters/$*/tests.txt)),tests/adapters/$*)
+
+laboratory: $(VENV)/test/ready  ## the table of docs/laboratory.md anew, whole
+	$(VENV)/test/bin/advantages lab --into docs/laboratory.md
+
+vectors: $(VENV)/test/ready  ## the golden vectors of docs/vectors anew
+	$(VENV)/test/bin/advantages vectors --out docs/vectors
 
 study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on two cores; goes on where it was stopped
 	$(VENV)/demo/bin/python benchmarks/lampo/study.py

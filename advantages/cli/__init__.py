@@ -40,6 +40,16 @@ _COMMANDS = {
         "diff",
         "Exits with 1 where they differ. Conventions have names such as verl.rloo or trl.grpo.",
     ),
+    "lab": _Command(
+        "the exact expected update of every estimator beside the gradient of its own objective",
+        "lab",
+        "Everything that can happen in three small worlds is enumerated; nothing is sampled.",
+    ),
+    "vectors": _Command(
+        "write small cases with their advantages as JSON, for implementations in any language",
+        "vectors",
+        "The files are the same wherever they are made; docs/vectors.md shows how to use them.",
+    ),
     "train": _Command(
         "train a model by reinforcement learning; the default learns before your eyes in about a minute",
         "train",

@@ -38,13 +38,13 @@ NAN = float("nan")
 
 @pytest.mark.parametrize("module", MODULES, ids=conventions.__all__)
 def test_a_framework_says_its_version_and_whether_it_was_run(module):
-    how = "run beside it in the tests" if module.FRAMEWORK.executed else "from source, not executed"
+    said = {True: "run beside it in the tests", False: "from source, not executed"}
     first = module.__doc__.splitlines()[0]
     assert module.VERSION in first
-    assert how in first
+    assert said[module.FRAMEWORK.executed] in first
     assert set(module.DEVIATIONS) <= set(module.__all__)
     for function in map(module.__dict__.get, module.__all__):
-        assert how in function.__doc__
+        assert said[function.__convention__.executed] in function.__doc__
         for setting, (value, reason) in module.DEVIATIONS.get(function.__name__, {}).items():
             assert f"{setting} = {value!r}: {reason}." in function.__doc__
 
