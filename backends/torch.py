@@ -23,6 +23,7 @@ REORDERS = True
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
 
 
+_CPU = torch.device("cpu")
 _SMALL = 8_192
 """Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
 _FLOAT64 = ("cpu", "cuda", "meta", "xpu")
@@ -58,7 +59,7 @@ def extent(x: Any) -> tuple[float, float]:
     if not x.numel():
         return 0.0, 0.0
     low, high = torch.aminmax(x)
-    return float(low), float(high)
+    return low.item(), high.item()
 
 
 def largest(x: Any) -> float:
@@ -66,11 +67,12 @@ def largest(x: Any) -> float:
 
 
 def to_numpy(x: Any) -> Any:
-    return (x.detach() if x.requires_grad else x).cpu().numpy()
+    x = x.detach() if x.requires_grad else x
+    return (x if x.device == _CPU else x.cpu()).numpy()
 
 
 def from_numpy(x: Any, like: Any) -> Any:
-    return torch.as_tensor(x, device=like.device)
+    return torch.from_numpy(x) if like.device == _CPU and x.flags.writeable else torch.as_tensor(x, device=like.device)
 
 
 def stop_gradient(x: Any) -> Any:
@@ -82,8 +84,10 @@ def working(x: Any) -> Any:
 
 
 def wide(x: Any) -> Any:
+    if x.dtype == torch.float64:
+        return x
     device = x.device.type  # statistics of responses are small on an accelerator, whatever their number
-    if x.dtype == torch.float64 or (device in _FLOAT64 and (device != "cpu" or x.numel() <= _SMALL)):
+    if device in _FLOAT64 and (device != "cpu" or x.numel() <= _SMALL):
         return x.to(torch.float64)
     return x.to(torch.float32)
 
@@ -95,8 +99,10 @@ def result_dtype(x: Any) -> Any:
 def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
+    if bounded and dtype != torch.float16:
+        return x.to(dtype)
     most = torch.finfo(dtype).max
-    return x.to(dtype) if bounded and most > 1e30 else x.clamp(-most, most).to(dtype)
+    return x.clamp(-most, most).to(dtype)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -129,6 +135,8 @@ def rows(view: Any) -> Any:
 def reduced(reduction: str, view: Any) -> Any:
     if reduction == "norm":
         return torch.linalg.vector_norm(view, dim=-1, keepdim=True)
+    if reduction == "sum":
+        return view.sum(-1, True)
     return getattr(view, {"min": "amin", "max": "amax"}.get(reduction, reduction))(-1, keepdim=True)
 
 
