@@ -72,7 +72,7 @@ def to_numpy(x: Any) -> Any:
 
 
 def from_numpy(x: Any, like: Any) -> Any:
-    return torch.from_numpy(x) if like.device == _CPU and x.flags.writeable else torch.as_tensor(x, device=like.device)
+    return torch.as_tensor(x, device=like.device)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -14,8 +14,8 @@ _HEAD = """# Benchmarks
 This page is made by `advantages bench --page docs/benchmarks.md` (`make bench`); nothing on it is edited by hand.
 
 **Speed is a reason not to worry, not a reason to come.** An advantage is about 0.1% of a training step: at most 0.13%
-of a PPO step with GAE on an H100, by rl-triton's own account (arXiv 2608.17641), so that even an estimator that takes no
-time changes a run's duration by nothing that could be measured. What decides a run is whether the numbers are right.
+of a PPO step with GAE on an H100, by rl-triton's own account (arXiv 2608.17641), so that even an estimator that takes
+no time changes a run's duration by nothing that could be measured. What decides a run is whether the numbers are right.
 
 {machine}
 
@@ -127,7 +127,8 @@ def picture(found: Sequence[Found]) -> str:
         points = [(one.times_ours, works.index(one.work)) for one in found if one.kind == kind]
         names = {"ours": "advantages", "naive": "the naive line", "peer": "another package"}
         if points:
-            axes.scatter(*zip(*points, strict=True), c=color, marker=marker, s=34, label=names[kind], zorder=3)
+            x, y = zip(*points, strict=True)
+            axes.scatter(x, y, c=color, marker=marker, s=34, label=names[kind], zorder=3)
     axes.axvline(1, color="#4269d0", linewidth=1, alpha=0.5)
     axes.set_xscale("log")
     axes.set_yticks(range(len(works)), works)

@@ -47,6 +47,10 @@ def _tokens(rows: int, steps: int, holes: bool, rng: Any, small: bool) -> tuple[
     return rewards, values, mask
 
 
+def _words(rows: int, steps: int, which: slice, rng: Any, small: bool) -> tuple[Any, ...]:
+    return _tokens(rows, steps, True, rng, small)[which]
+
+
 def _torch(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
     def prepare(*inputs: Any) -> Callable[[], Any]:
         import torch
@@ -120,7 +124,7 @@ def _whiten() -> list[Work]:
         Work(
             "whiten",
             f"whitening, holes and padding, ({rows}, {steps})",
-            lambda rng, small, shape=(rows, steps): _tokens(*shape, True, rng, small)[1:],
+            partial(_words, rows, steps, slice(1, 3)),
             _whitened,
             tuple(entries),
         )
@@ -144,7 +148,7 @@ def _reinforce_plus_plus() -> list[Work]:
         Work(
             "reinforce_plus_plus",
             f"REINFORCE++, holes and padding, ({rows}, {steps})",
-            lambda rng, small, shape=(rows, steps): _tokens(*shape, True, rng, small)[::2],
+            partial(_words, rows, steps, slice(0, 3, 2)),
             _spec(reinforce_plus_plus, "token_rewards", "mask"),
             tuple(entries),
         )
@@ -319,7 +323,8 @@ def grid(seconds: float = 0.1) -> Iterator[Cell]:
                 words = words[: 2 if name == "lampo" else 1]
                 groups = Groups.of_size(size, rows)
                 calls = {"ours": partial(function, words[0], groups, *words[1:]), "naive": partial(naive, *words, size)}
-                if not torch.allclose(*(call().double() for call in calls.values()), rtol=1e-3, atol=1e-3):
+                ours_once, naive_once = (call().double() for call in calls.values())
+                if not torch.allclose(ours_once, naive_once, rtol=1e-3, atol=1e-3):
                     raise ArithmeticError(
                         f"bench: {name} on {rows} rewards in blocks of {size} is not the naive line's"
                     )
