@@ -195,8 +195,9 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     out = torch.empty(rewards.shape, dtype=rewards.dtype)
     kernels = _kernels(rewards)
     if kernels is None:
-        given = [None if x is None else to_numpy(x) for x in (rewards, values, mask)]
-        scan.by_tiles(*given, discount, lambda_, out.numpy(), given[0].dtype)
+        into = out.numpy()
+        value_array = None if values is None else to_numpy(values)
+        scan.by_tiles(to_numpy(rewards), value_array, to_numpy(mask), discount, lambda_, into, into.dtype)
     else:
         given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
         kernels.advantages(*given, float(discount), float(lambda_), out.numpy())
