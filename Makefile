@@ -16,7 +16,7 @@ TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workstea
 
 ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
 
-.PHONY: help demo test test-thorough test-adapters test-numpy lint types laboratory vectors study clean
+.PHONY: help bench demo test test-thorough test-adapters test-numpy lint types laboratory vectors study clean
 
 help:  ## what can be made
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -58,6 +58,9 @@ vectors: $(VENV)/test/ready  ## the golden vectors of docs/vectors anew
 study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on two cores; goes on where it was stopped
 	$(VENV)/demo/bin/python benchmarks/lampo/study.py
 	$(VENV)/demo/bin/python benchmarks/lampo/report.py
+
+bench: $(VENV)/test/ready  ## time everything on this machine, and make docs/benchmarks.md; a few minutes
+	$(VENV)/test/bin/advantages bench --page docs/benchmarks.md
 
 clean:  ## remove the environments and what was built
 	rm -rf $(VENV) build *.egg-info

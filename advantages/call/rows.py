@@ -114,7 +114,7 @@ def _estimate(
 
 
 def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
-    found = tuple(getattr(result, "shape", ()))
+    found = getattr(result, "shape", ())
     if found != expected and not (d.per_token and found == (expected[0], 1)):
         other = ' (declare unit="token" for one per token)' if not d.per_token and len(found) == 2 else ""
         raise ValueError(

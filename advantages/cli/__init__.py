@@ -50,6 +50,14 @@ _COMMANDS = {
         "vectors",
         "The files are the same wherever they are made; docs/vectors.md shows how to use them.",
     ),
+    "bench": _Command(
+        "time the estimators beside the lines that one would write, and beside other packages where installed",
+        "bench",
+        "Everything runs in one process on the same inputs; results are verified on fresh random inputs before they "
+        "are timed.",
+        extra="train",
+        modules=("torch",),
+    ),
     "train": _Command(
         "train a model by reinforcement learning; the default learns before your eyes in about a minute",
         "train",
