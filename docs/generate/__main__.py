@@ -104,7 +104,17 @@ def _relinked(page: Path, place: Path, folder: Path) -> str:
             shutil.copyfile(target, new)
         return found[1] + Path(os.path.relpath(new, place.parent)).as_posix() + found[3]
 
-    return _LINK.sub(link, page.read_text())
+    return _INLINE.sub(_inlined, _LINK.sub(link, page.read_text()))
+
+
+_INLINE = re.compile(r"!\[([^\]]*)\]\(images/([\w-]+\.svg)\)")
+
+
+def _inlined(found: re.Match[str]) -> str:
+    """A drawing as part of the page, so that it has the page's colours, whatever those of the system are."""
+    svg = (ROOT / "docs" / "images" / found[2]).read_text()
+    svg = re.sub(r"<style>.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    return f'```{{raw}} html\n<figure class="picture">{svg}</figure>\n```'
 
 
 def _link_names(page: Path) -> None:

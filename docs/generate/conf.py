@@ -7,6 +7,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from docutils import nodes  # noqa: E402
 from formulas import latex, mathml  # noqa: E402
 from prose import rst  # noqa: E402
 from sphinx.ext.napoleon import Config, GoogleDocstring  # noqa: E402
@@ -36,6 +37,7 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # which are fetched, and no browser fetches from a folder
 html_theme_options = {"navigation_with_keys": True}
 exclude_patterns = ["extra", "files"]
 
@@ -50,17 +52,23 @@ def _described(app: Any, what: str, name: str, item: Any, options: Any, lines: l
 
 
 def _block(translator: Any, node: Any) -> None:
-    from docutils import nodes
-
     translator.body.append(f'<div class="math">{mathml(node.astext(), display=True)}</div>')
     raise nodes.SkipNode
 
 
 def _inline(translator: Any, node: Any) -> None:
-    from docutils import nodes
-
     translator.body.append(mathml(node.astext(), display=False))
     raise nodes.SkipNode
+
+
+def _titled(app: Any, doctree: Any, name: str) -> None:
+    """Cells know their column's title, for screens on which a row becomes a card."""
+    for table in doctree.findall(nodes.table):
+        heads = [entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+        for row in [row for body in table.findall(nodes.tbody) for row in body.findall(nodes.row)]:
+            for title, entry in zip(heads, row.children, strict=False):
+                if title and entry.astext():
+                    entry.insert(0, nodes.paragraph("", title, classes=["cell-title"]))
 
 
 def _extra(app: Any, config: Any) -> None:
@@ -71,3 +79,4 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-docstring", _described)
     app.connect("config-inited", _extra)
+    app.connect("doctree-resolved", _titled)

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,7 +67,7 @@ def _page(name: str, function: Callable[..., Any], d: Definition, ships: list[tu
         f"# {name}",
         said.summary,
         *(f"```{{math}}\n{latex(line)}\n```" for line in said.formulas),
-        said.prose,
+        re.sub(r"docs/(\w+\.md)", r"[\1](../\1)", said.prose),
         _about(d),
         "## In code",
         f"```pycon\n>>> from advantages import {name}\n{said.example}\n```",
@@ -126,22 +127,22 @@ def _short(x: float) -> str:
 def _promises(d: Definition) -> str:
     """What it declares, with the check that keeps it."""
     names = {check.name: check for check in CHECKS}
-    rows = ["| promise | kept by | at the latest seen when it breaks |", "|---|---|---|"]
+    rows = ["| promise | kept by the test | why it matters |", "|---|---|---|"]
     for field, check in KEPT_BY.items():
         value = getattr(d.promises, field)
         if value is None or value is False:
             continue
         (words,) = promised(Promises(**{field: value}))
         test = names[check]
-        rows.append(f"| {words} | `test_{d.name}[{test.sentence}]`: [{test.sentence}](../properties.md) | {test.why} |")
+        rows.append(f"| {words} | `test_{d.name}[{test.sentence}]` | {test.why} |")
     notes = []
     if d.promises.spans_batch:
         notes.append("Its statistics span the batch: other prompts matter, and on several ranks `across` is needed.")
     if not d.promises.equals_get_zero:
         notes.append("It pushes groups of equal rewards on purpose, where others give them exactly zero.")
     beyond = "\n".join(rows) if len(rows) > 2 else "Nothing beyond what all estimators promise."
-    every = "What all promise, and the checks that keep it: [the properties](../properties.md)."
-    return "\n\n".join([beyond.replace("at the latest seen when it breaks", "why it matters"), *notes, every])
+    every = "Tests are those of `tests/estimators/test_estimators.py`. What all promise: [the properties](../properties.md)."
+    return "\n\n".join([beyond, *notes, every])
 
 
 def _exact(d: Definition, function: Callable[..., Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ _OPERATORS = {"exp", "log"}
 _SIGNS = {"!=": r"\neq", ">=": r"\geq", "<=": r"\leq", "*": r"\cdot", "||": r"\,\Vert\,", "...": r"\dots"}
 
 _BIG = r"(?:sum|mean|max) over (?:all )?[a-z](?: (?:!=|>=|<=|<) \w+| = \w+ \.\. \w+)? of(?= )".replace(" ", r"\ ")
+_CALLED = "softmax|sigmoid|zscore|whiten|clip|sign|mean|std|exp|log|max|min|KL|Beta|Bernoulli|w|p"
 _TOKEN = re.compile(
     rf"""(?P<big>{_BIG}|sum(?=_))
       | (?P<gap>[,;]\ {{2,}}|\ {{3,}})
@@ -20,7 +21,7 @@ _TOKEN = re.compile(
       | (?P<root>sqrt\()
       | (?P<choose>C\()
       | (?P<power>\^\()
-      | (?P<call>(?:softmax|sigmoid|zscore|whiten|clip|sign|mean|std|exp|log|max|min|KL|Beta|Bernoulli|w|p)'?(?:_\w+)?\()
+      | (?P<call>(?:{_CALLED})'?(?:_\w+)?\()
       | (?P<name>[A-Za-z]+'?)
       | (?P<below>_\{{[^}}]*\}}'?|_\w+'?)
       | (?P<above>\^\w+)

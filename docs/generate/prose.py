@@ -42,7 +42,14 @@ def described(function: Any) -> Described:
     start = text.find(">>>")
     if not formulas or start < 0:
         raise ValueError(f"{name}: its docstring has no {'example' if formulas else 'formula'}; add one")
-    return Described(" ".join(paragraphs[0].split()), formulas, prose, text[start:].rstrip())
+    return Described(" ".join(paragraphs[0].split()), formulas, prose, _example(text[start:]))
+
+
+def _example(text: str) -> str:
+    """What a doctest says and prints, without what is said behind it."""
+    parts = text.split("\n\n")
+    count = next((k for k, part in enumerate(parts) if not part.startswith(">>>")), len(parts))
+    return "\n\n".join(parts[:count]).rstrip()
 
 
 def rst(lines: list[str], *, from_arguments: bool, formula: Callable[[str], str]) -> list[str]:

@@ -89,8 +89,8 @@ def properties() -> str:
     parts = [
         "# The properties",
         "What `conforms` and `advantages check` ask of every estimator, and what goes wrong in training where one "
-        "fails. A check of a promise is asked of those alone that make it. Those with libraries behind them run there; the others "
-        "on whatever library the kit is pointed at.",
+        "fails. A check of a promise is asked of those alone that make it. Those with libraries behind them run there, "
+        "the others on whatever library the kit is pointed at.",
     ]
     for room, title in ROOMS.items():
         rows = ["| property | what goes wrong where it fails |", "|---|---|"]
