@@ -37,9 +37,10 @@ types: $(VENV)/test/ready  ## the type checkers mypy and pyright
 	$(VENV)/test/bin/pyright --pythonpath $(VENV)/test/bin/python
 
 # Strict: a warning, a link that leads nowhere, an undocumented public name or a formula that cannot be read fails it.
-docs: $(VENV)/docs/ready  ## the site, in build/docs/site/index.html
+docs: $(VENV)/docs/ready  ## the site, in build/docs/site, looked at in chromium where there is one
 	$(VENV)/docs/bin/python docs/generate build/docs/source
 	$(VENV)/docs/bin/python -m sphinx -W --keep-going -q -E -c docs/generate build/docs/source build/docs/site
+	$(VENV)/docs/bin/python -m pytest -q tests/docs/test_generate.py tests/docs/test_site.py
 
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
 	$(call TEST,$(VENV)/numpy) tests/estimators tests/bug_zoo

@@ -48,7 +48,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def shippers() -> dict[str, list[tuple[str, str, bool, str]]]:
-    """By estimator: a framework's function of the same arithmetic, its version, whether it was run, and what differs."""
+    """By estimator: a framework's function that it is, its version, whether it was run here, and what differs."""
     found: dict[str, list[tuple[str, str, bool, str]]] = {}
     for framework in conventions.__all__:
         module = importlib.import_module(f"advantages.conventions.{framework}")
@@ -141,7 +141,7 @@ def _promises(d: Definition) -> str:
     if not d.promises.equals_get_zero:
         notes.append("It pushes groups of equal rewards on purpose, where others give them exactly zero.")
     beyond = "\n".join(rows) if len(rows) > 2 else "Nothing beyond what all estimators promise."
-    every = "Tests are those of `tests/estimators/test_estimators.py`. What all promise: [the properties](../properties.md)."
+    every = "Tests: `tests/estimators/test_estimators.py`. What all promise: [the properties](../properties.md)."
     return "\n\n".join([beyond, *notes, every])
 
 

@@ -19,8 +19,8 @@ WHAT = (
     "Two panels: the advantage of a right and of a wrong response against its log-probability less its siblings', "
     "relative to that at equal log-probability. A right response that is likelier is paid more by LamPO, up to twice; "
     "less by LambdaPO, differential smoothing, the unlikeliness reward and the delightful gradient; and the same by "
-    "RLOO. A wrong response that is likelier is pushed harder by LamPO and LambdaPO, up to twice, and by the delightful "
-    "gradient, which leaves the panel; a little less by differential smoothing, and the same by the others."
+    "RLOO. A wrong response that is likelier is pushed harder by LamPO and LambdaPO, up to twice, and by the "
+    "delightful gradient, which leaves the panel; a little less by differential smoothing, and the same by the others."
 )
 STYLE = (
     "<style>svg{--soft:#4b525a;--line:#dfe2e6;--series-0:#3b62c0;--series-1:#d2691e;--series-2:#2c8a3d;"

@@ -47,7 +47,7 @@ function look(page) {
         wide: [...doc.querySelectorAll("article table")].filter((t) => !hidden(t))
           .filter((t) => t.getBoundingClientRect().right > 376).length,
         formulas: [...doc.querySelectorAll("div.math math")].map((m) => m.getBoundingClientRect().height),
-        unnamed: doc.querySelectorAll("article img:not([alt]), article img[alt=''], .picture svg:not([aria-label])").length,
+        unnamed: doc.querySelectorAll("article img:not([alt]), img[alt=''], .picture svg:not([aria-label])").length,
         broken: [...doc.images].filter((i) => !i.complete || !i.naturalWidth).length,
         requests: view.performance.getEntriesByType("resource").map((e) => e.name),
         modes,
