@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Estimator = Callable[..., Any]
+"""Of numbers: an estimator, or any function that takes words of the vocabulary."""
 
 _ARRAYS = {"numpy": "numpy array", "torch": "torch tensor", "jax": "JAX array"}
 _OF_THE_BATCH = {"across": "the estimator gets the whole batch, so drop it"}
