@@ -24,6 +24,7 @@ from ..tasks.chain import TASKS
 from .checkpoint import check_finite, checkpoints, read_facts, restore, save, tensor_errors
 from .distributed import Distributed
 from .loop import Training
+from .scoring import apart
 from .start import load, open_source
 from .warmup import warm_start
 
@@ -156,9 +157,8 @@ def _run_one(
     def evaluate() -> None:
         if problems and disk.evaluation(training.done) is None:
             report("evaluate", config=config, step=training.done)
-            state = torch.get_rng_state()
-            found = training.evaluate(problems)
-            torch.set_rng_state(state)
+            with apart(world.device):
+                found = training.evaluate(problems)
             if world.main:
                 disk.log_evaluation({"step": training.done, **found})
 
@@ -222,11 +222,12 @@ def _resume_point(config: Config, disk: RunFolder) -> _ResumePoint:
             reasons.append(str(error))
             continue
         if reasons:
-            notes.append(f"{'; '.join(reasons)}; going on from {checkpoint}")
+            notes.append(f"{'; '.join(dict.fromkeys(reasons))}; going on from {checkpoint}")
         return _ResumePoint(checkpoint, facts.get("records", {}), notes)
     if reasons:
         raise ValueError(
-            f"{'; '.join(reasons)}; no other checkpoint can be used: restore what was damaged, or start another run"
+            f"{'; '.join(dict.fromkeys(reasons))}; no other checkpoint can be used: restore what was damaged, or "
+            "start another run"
         )
     if disk.recorded() > config.save_every:
         raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from ..core.groups import Groups
 from ..host import estimate, resolve
 from ..ops import masked_mean, sequence_logprobs
-from ..policy.chat import render
+from ..policy.chat import render, tokenized
 from ..policy.engine import NotFiniteError, sample, token_logprobs
 from ..policy.rollout import Rollout
 from ..rewards import Rewards, Scores
@@ -21,7 +21,7 @@ from ..tasks.problem import Problem, Source
 from .batch import Batch, accuracy, concatenated, examples, informative, known, mean, of_groups, useful_groups
 from .checks import check_estimator
 from .distributed import Distributed
-from .scoring import columns_of, make_rewards
+from .scoring import apart, columns_of, make_rewards
 from .update import Updater
 
 __all__ = ["Training"]
@@ -186,7 +186,7 @@ class Training:
 
     def _room(self, model: Any) -> int:
         """The most tokens that a prompt may have."""
-        context = getattr(model.config, "max_position_embeddings", None)
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         if context is not None and self.longest >= context:
             raise ValueError(
                 f"responses of up to {self.longest} tokens leave no room for a prompt in a model that reads "
@@ -206,16 +206,16 @@ class Training:
         """
         c = self.config
         prompts = [render(self.tokenizer, p.prompt, system=c.system, thinking=c.thinking) for p in problems]
-        lengths = map(len, self.tokenizer(prompts, add_special_tokens=False).input_ids if prompts else ())
-        for problem, length in zip(problems, lengths, strict=True):
-            if length > self.room:
+        tokens = tokenized(self.tokenizer, prompts, [problem.where for problem in problems])
+        for problem, ids in zip(problems, tokens, strict=True):
+            if len(ids) > self.room:
                 advice = (
                     "raise --max-prompt-tokens"
                     if self.room == c.max_prompt_tokens
                     else f"lower --max-new-tokens, since the model reads {self.room + self.longest} in all"
                 )
                 raise ValueError(
-                    f"{problem.where}: the prompt has {length} tokens, but {self.room} are allowed; {advice}, "
+                    f"{problem.where}: the prompt has {len(ids)} tokens, but {self.room} are allowed; {advice}, "
                     "or shorten it"
                 )
         return prompts
@@ -273,17 +273,16 @@ class Training:
         prompts = [problem.prompt for problem in problems]
         template = self.tokenizer.chat_template
         reasoning = [reasoning_of(template, prompt) for prompt in self._prompts(problems)]
-        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=self.done)
+        with apart(self.world.device):
+            return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=self.done)
 
     # Estimating
 
     def _estimate(self, batch: Batch, own_old: torch.Tensor, own_reference: torch.Tensor | None) -> torch.Tensor:
         mask = batch.rollout.mask
-        dtype = torch.float32
+        dtype = batch.rewards.dtype  # float64: what rewards differ by may be less than float32 holds
         by_component = any(len(shape) == 2 for shape in self.definition.shapes.get("rewards", ()))
-        values = (
-            torch.from_numpy(batch.scores.values).to(mask.device, dtype) if by_component else batch.rewards.to(dtype)
-        )
+        values = torch.from_numpy(batch.scores.values).to(mask.device, dtype) if by_component else batch.rewards
         options = dict(self.config.options)
         if by_component:
             own = {"components": list(batch.scores.names), "weights": [float(w) for w in batch.scores.weights]}
@@ -291,9 +290,7 @@ class Training:
 
         def at_the_end() -> torch.Tensor:
             last = (mask.sum(1, keepdim=True) - 1).clamp(min=0)
-            return torch.zeros(mask.shape, dtype=dtype, device=mask.device).scatter(
-                1, last, batch.rewards.to(dtype)[:, None]
-            )
+            return torch.zeros(mask.shape, dtype=dtype, device=mask.device).scatter(1, last, batch.rewards[:, None])
 
         def everyones(x: torch.Tensor | None) -> torch.Tensor:
             assert x is not None
