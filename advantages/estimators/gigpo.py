@@ -6,8 +6,9 @@ from typing import Unpack
 import numpy as np
 
 from ..call import estimator
-from ..core.definition import Paper, Promises
+from ..core.definition import Paper
 from ..core.groups import Groups
+from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.elementwise import where

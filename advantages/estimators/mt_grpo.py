@@ -6,7 +6,8 @@ from typing import Unpack
 import numpy as np
 
 from ..call import estimator
-from ..core.definition import Paper, Promises
+from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.settings import NonNegative
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import where

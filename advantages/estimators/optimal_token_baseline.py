@@ -6,7 +6,8 @@ from typing import Literal, Unpack
 import numpy as np
 
 from ..call import estimator
-from ..core.definition import Paper, Promises
+from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import namespace, where
 from ..ops.groupwise import group_max, group_min

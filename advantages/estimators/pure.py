@@ -6,7 +6,8 @@ from typing import Unpack
 import numpy as np
 
 from ..call import estimator
-from ..core.definition import Paper, Promises
+from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.settings import Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, namespace, where

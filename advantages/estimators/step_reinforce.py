@@ -6,7 +6,8 @@ from typing import Unpack
 import numpy as np
 
 from ..call import estimator
-from ..core.definition import Paper, Promises
+from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.groupwise import group_zscore

@@ -1,5 +1,6 @@
 """Models and tokenizers: tiny ones made on the spot, true shapes with random weights, and real weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -158,15 +159,24 @@ def _pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        model, found = AutoModelForCausalLM.from_pretrained(
+            name,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
-    except (OSError, ValueError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # what a damaged folder leads transformers to is of many kinds
         reason = " ".join(str(error).split())
         raise ValueError(
             f"model {name!r} cannot be loaded ({reason[:300]}); pass a folder with config.json, tokenizer and "
             "*.safetensors, or a hub id where there is a network"
         ) from None
+    _check_whole(name, found)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ValueError(
@@ -174,7 +184,25 @@ def _pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
                 "set tokenizer.pad_token and save it again"
             )
         tokenizer.pad_token = tokenizer.eos_token  # only masks tell padding from text, so that any token does
+    known = model.get_input_embeddings().num_embeddings
+    if tokenizer.pad_token_id >= known:
+        raise ValueError(
+            f"the tokenizer of {name!r} pads with token {tokenizer.pad_token_id}, but the model knows {known} tokens; "
+            "set tokenizer.pad_token to one of them and save it again"
+        )
     return model, tokenizer
+
+
+def _check_whole(name: str, found: Mapping[str, Any]) -> None:
+    """Refuse a model of which transformers has made up weights, with no more than a warning."""
+    without = sorted(found["missing_keys"])
+    other = sorted(key for key, *_ in found["mismatched_keys"])
+    for keys, what in ((without, "has no"), (other, "has another shape than config.json says of")):
+        if keys:
+            more = f", and so of {len(keys) - 1} more" if keys[1:] else ""
+            raise ValueError(
+                f"model {name!r} {what} {keys[0]}{more}, which would start at random; pass the whole model"
+            )
 
 
 def _with_lora(model: Any, rank: int) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 
-from .chat import render
+from .chat import render, tokenized
 from .engine import ContinuousBatching, Engine, Generate
 from .rollout import Rollout
 
@@ -63,7 +63,7 @@ class Limits(NamedTuple):
         Raises:
             ValueError: the responses leave no room for a prompt.
         """
-        context = getattr(model.config, "max_position_embeddings", None)
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         if context is None or context - response >= prompt:
             return cls(prompt, response, by_model=False)
         if response >= context:
@@ -104,20 +104,21 @@ class Sampler:
         """What the model is asked.
 
         Raises:
-            ValueError: a prompt is too long.
+            ValueError: a prompt is too long, has no token, or cannot be read.
         """
         prompts = [render(self.tokenizer, problem.prompt, **self._template) for problem in problems]
-        lengths = map(len, self.tokenizer(prompts, add_special_tokens=False).input_ids if prompts else ())
+        tokens = tokenized(self.tokenizer, prompts, [problem.where for problem in problems])
         most = self.limits.prompt
-        for problem, length in zip(problems, lengths, strict=True):
-            if length > most:
+        for problem, ids in zip(problems, tokens, strict=True):
+            if len(ids) > most:
                 advice = (
                     f"lower --max-new-tokens, since the model reads {most + self.limits.response} in all"
                     if self.limits.by_model
                     else "raise --max-prompt-tokens"
                 )
                 raise ValueError(
-                    f"{problem.where}: the prompt has {length} tokens, but {most} are allowed; {advice}, or shorten it"
+                    f"{problem.where}: the prompt has {len(ids)} tokens, but {most} are allowed; {advice}, or "
+                    "shorten it"
                 )
         return prompts
 

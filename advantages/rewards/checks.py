@@ -87,6 +87,8 @@ def _score(who: str, row: int, score: Any) -> float:
         if isinstance(score, (str, bytes)):
             raise TypeError
         return float(score)
+    except OverflowError:  # an integer beyond what a float holds
+        return math.inf if score > 0 else -math.inf
     except (TypeError, ValueError):
         raise WrongTypeError(
             f"{who}: returned a {type(score).__name__} for response {row}; return a number, or None for no score"

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import inspect
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Real
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +217,7 @@ class Rewards:
     def _results(self, batch: dict[str, list[Any]], extras: dict[str, Any]) -> dict[str, Any]:
         """What each function returned, or the exception that it raised."""
         results: dict[str, Any] = {}
-        with _interrupts() as interrupts:
+        with _staying(), _interrupts() as interrupts:
             for name, function in self._functions.items():
                 try:
                     given = taken(function, {**{key: list(entries) for key, entries in batch.items()}, **extras})
@@ -315,6 +316,32 @@ def _interrupts() -> Iterator[list[BaseException]]:
         for number, handler in ours.items():
             if signal.getsignal(number) is handler:  # a function may have set one of its own
                 signal.signal(number, before[number])
+
+
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Within, `os._exit` raises SystemExit, which ends a row: the run would end here, with exit status 0 and no word.
+
+    A child that a function forks, and lets go on, ends with the block: it would train, and write, beside its parent.
+    In the child, `os._exit` is what it is; as it is in threads beside the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    process, leave = os.getpid(), os._exit
+
+    def stay(status: int) -> NoReturn:
+        if os.getpid() != process:
+            leave(status)
+        raise SystemExit(status)
+
+    os._exit = stay
+    try:
+        yield
+    finally:
+        os._exit = leave
+        if os.getpid() != process:
+            leave(0)
 
 
 def _known(function: Function) -> int:

@@ -65,13 +65,15 @@ class Files:
                     f"evaluation is {held_out}, but --eval-data holds {len(evaluation)} problems; pass at most so many"
                 )
             self._train, self._held_out = list(problems), list(evaluation[:held_out])
-        self.remarks = self._remarks(own)
+        self.remarks = self._remarks(own, least)
         self._seed, self._position = seed, 0
 
-    def _remarks(self, own: bool) -> list[str]:
+    def _remarks(self, own: bool, least: int) -> list[str]:
         count, aside = len(self._train), len(self._held_out)
         where = f"of the {count + aside} problems" if own else "of --eval-data"
         remarks = [f"{count} problems to train on; {aside} {where} are held out to measure accuracy on"]
+        if count < least:
+            remarks.append(f"warning: a step asks {least} problems, so that it asks some of them more than once")
         if aside and (both := shared(self._held_out, self._train)):
             remarks.append(
                 f"warning: {both} of the {aside} held-out problems are asked in the training, too, so that accuracy "
@@ -177,8 +179,8 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
                 f"{where} is not in UTF-8 (byte 0x{line[error.start]:02x}, which is {chr(line[error.start])!r} in "
                 "Latin-1); save the file as UTF-8"
             ) from None
-        except (json.JSONDecodeError, RecursionError) as error:
-            said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError
+            said = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
             said = "NUL bytes, as of UTF-16 without a byte order mark" if b"\0" in line else said
             raise ValueError(f"{where} is no JSON ({said}); write one object a line") from None
 

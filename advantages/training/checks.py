@@ -49,7 +49,7 @@ def try_estimator(config: Config, components: int = 1) -> None:
     estimator = resolve(config.estimator)
     definition = check_estimator(config)
     rows = _PROMPTS * config.group_size
-    rewards = torch.arange(rows).remainder(2).float()
+    rewards = torch.arange(rows).remainder(2).double()
     mask = torch.arange(_TOKENS) < 1 + torch.arange(rows).remainder(_TOKENS)[:, None]
     logprobs = torch.where(mask, -0.5, 0.0)
     by_component = any(len(shape) == 2 for shape in definition.shapes.get("rewards", ()))
@@ -63,7 +63,9 @@ def try_estimator(config: Config, components: int = 1) -> None:
         "groups": Groups.of_size(config.group_size, rows),
         "logprobs": logprobs.sum(1),
         "mask": mask,
-        "token_rewards": torch.zeros(mask.shape).scatter(1, mask.sum(1, keepdim=True) - 1, rewards[:, None]),
+        "token_rewards": torch.zeros(mask.shape, dtype=rewards.dtype).scatter(
+            1, mask.sum(1, keepdim=True) - 1, rewards[:, None]
+        ),
         "token_logprobs": logprobs,
         "ref_token_logprobs": logprobs,
         "lengths": mask.sum(1),

@@ -16,7 +16,7 @@ from ..tasks.problem import Problem, Source
 from .batch import Batch, concatenated, of_groups, useful_groups
 from .clock import Clock
 from .distributed import Distributed
-from .scoring import columns_of
+from .scoring import apart, columns_of
 
 __all__ = ["Collector", "check_policy"]
 
@@ -82,7 +82,8 @@ class Collector:
         prompts = [problem.prompt for problem in problems]
         template = self.sampler.tokenizer.chat_template
         reasoning = [reasoning_of(template, prompt) for prompt in self.sampler.prompts(problems)]
-        return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=done)
+        with apart(self.world.device):
+            return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=done)
 
     def _groups(self, count: int, model: Any, done: int, clock: Clock) -> Batch:
         problems = [problem for problem in self.source.draw(count) for _ in range(self.config.group_size)]

@@ -37,8 +37,8 @@ def advantages_of(
     Raises:
         ValueError: they are not finite.
     """
-    mask, dtype = batch.rollout.mask, torch.float32
-    rewards = batch.rewards.to(dtype)
+    mask, rewards = batch.rollout.mask, batch.rewards
+    dtype = rewards.dtype  # float64: what rewards differ by may be less than float32 holds
     options = dict(config.options)
     values = rewards
     if any(len(shape) == 2 for shape in definition.shapes.get("rewards", ())):

@@ -25,6 +25,7 @@ from .checkpoint import check_finite, checkpoints, read_facts, restore, save, te
 from .distributed import Distributed
 from .events import Done, Evaluating, Note, Outcome, Report, Step, WarmStart
 from .loop import Training
+from .scoring import apart
 from .start import load, open_source
 from .warmup import warm_start
 
@@ -131,9 +132,8 @@ def _run_one(
     def evaluate() -> None:
         if problems and disk.evaluation(training.done) is None:
             report(Evaluating(config, training.done, len(problems)))
-            state = torch.get_rng_state()
-            found = training.evaluate(problems)
-            torch.set_rng_state(state)
+            with apart(world.device):
+                found = training.evaluate(problems)
             if world.main:
                 disk.log_evaluation({"step": training.done, **found})
 
@@ -197,11 +197,12 @@ def _resume_point(config: Config, disk: RunFolder) -> _ResumePoint:
             reasons.append(str(error))
             continue
         if reasons:
-            notes.append(f"{'; '.join(reasons)}; going on from {checkpoint}")
+            notes.append(f"{'; '.join(dict.fromkeys(reasons))}; going on from {checkpoint}")
         return _ResumePoint(checkpoint, facts.get("records", {}), notes)
     if reasons:
         raise ValueError(
-            f"{'; '.join(reasons)}; no other checkpoint can be used: restore what was damaged, or start another run"
+            f"{'; '.join(dict.fromkeys(reasons))}; no other checkpoint can be used: restore what was damaged, or "
+            "start another run"
         )
     if disk.recorded() > config.save_every:
         raise ValueError(

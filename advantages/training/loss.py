@@ -95,30 +95,33 @@ def surrogate(
         log_ratio = (log_ratio.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)).expand_as(mask)
         log_ratio = torch.where(mask, log_ratio, 0.0)
 
-    slope = gain = _scaled_exp(paid, log_ratio, limit)
+    loss = slope = _Power(-paid, log_ratio)
     rho = _scaled_exp(torch.ones_like(paid), log_ratio, limit)
     within = rho.clamp(1 - clip_low, 1 + clip_high)
-    bound = (within * paid).clamp(-limit, limit)
-    clipped = (within != rho) & (bound < gain)
-    gain, slope = torch.where(clipped, bound, gain), torch.where(clipped, 0.0, slope)
+    bound = -within * paid
+    clipped = (within != rho) & (bound.clamp(-limit, limit) > loss.within(limit))
+    loss, slope = loss.but(clipped, bound), slope.but(clipped, 0.0)
     if dual_clip is not None:
-        floor = (dual_clip * paid).clamp(-limit, limit)
-        floored = (paid < 0) & (gain < floor)
-        gain, slope = torch.where(floored, floor, gain), torch.where(floored, 0.0, slope)
-    loss, slope = -gain, -slope
+        ceiling = -dual_clip * paid
+        cut = (paid < 0) & (loss.within(limit) > ceiling.clamp(-limit, limit))
+        loss, slope = loss.but(cut, ceiling), slope.but(cut, 0.0)
+    total, derivative = loss.within(limit), slope.within(limit)
     kl_reference = torch.zeros((), device=logprobs.device)
     if kl:
         assert reference_logprobs is not None
         d = _gap(reference_logprobs.detach(), logprobs, mask)
         factor = torch.where(mask, kl * share, 0.0)
         if unbiased_kl:  # the derivative of rho * (exp(d) - d - 1) is -rho * d
-            moved, k3_slope = token_log_ratio, -_scaled_exp(factor * d, token_log_ratio, limit)
+            moved, k3_slope = token_log_ratio, _Power(-factor * d, token_log_ratio)
         else:
-            moved, k3_slope = torch.zeros_like(d), -_scaled_expm1(factor, d, limit)
-        loss, slope = loss + _k3(factor, d, moved, limit), slope + k3_slope
-        kl_reference = masked_mean(_k3(torch.ones_like(d), d, moved, limit), mask)
-    kl_step = masked_mean(_k3(torch.ones_like(paid), log_ratio, torch.zeros_like(paid), limit), mask)
-    return Surrogate((loss + slope * move).sum(), masked_mean(clipped.to(paid.dtype), mask), kl_step, kl_reference)
+            moved, k3_slope = torch.zeros_like(d), _expm1(-factor, d)
+        total = _sum(loss, _k3(factor, d, moved), limit)
+        derivative = _sum(slope, k3_slope, limit)
+        kl_reference = masked_mean(_k3(torch.ones_like(d), d, moved).within(limit), mask)
+    kl_step = masked_mean(_k3(torch.ones_like(paid), log_ratio, torch.zeros_like(paid)).within(limit), mask)
+    return Surrogate(
+        (total + derivative * move).sum(), masked_mean(clipped.to(paid.dtype), mask), kl_step, kl_reference
+    )
 
 
 def importance_weights(
@@ -164,18 +167,41 @@ def _scaled_exp(factor: torch.Tensor, x: torch.Tensor, limit: float) -> torch.Te
     return (factor.clamp(info.min, info.max) * x.clamp(max=top).exp() * beyond).clamp(-limit, limit)
 
 
-def _scaled_expm1(factor: torch.Tensor, x: torch.Tensor, limit: float) -> torch.Tensor:
-    """factor * (exp(x) - 1), exact near zero and bounded by `limit`."""
-    return torch.where(x > _FAR, _scaled_exp(factor, x, limit), factor * x.clamp(max=_FAR).expm1())
+class _Power(NamedTuple):
+    """factor * exp(x), which may be more than the dtype holds."""
+
+    factor: torch.Tensor
+    x: torch.Tensor
+
+    def within(self, limit: float) -> torch.Tensor:
+        return _scaled_exp(self.factor, self.x, limit)
+
+    def but(self, where: torch.Tensor, value: torch.Tensor | float) -> "_Power":
+        """With another value at some places."""
+        return _Power(torch.where(where, value, self.factor), torch.where(where, 0.0, self.x))
 
 
-def _k3(factor: torch.Tensor, d: torch.Tensor, moved: torch.Tensor, limit: float) -> torch.Tensor:
-    """factor * exp(moved) * (exp(d) - d - 1), exact near zero and bounded by `limit`."""
-    near = d.clamp(max=_FAR)
+def _sum(one: _Power, other: _Power, limit: float) -> torch.Tensor:
+    """Their sum; where they are of different sign, and one is at the limit, the larger one: both may be at it."""
+    x, y = one.within(limit), other.within(limit)
+    beyond = (x * y.sign() < 0) & (torch.maximum(x.abs(), y.abs()) >= torch.full_like(x, limit))
+    larger = one.factor.abs().log() + one.x >= other.factor.abs().log() + other.x
+    return torch.where(beyond, torch.where(larger, x, y), x + y)
+
+
+def _expm1(factor: torch.Tensor, x: torch.Tensor) -> _Power:
+    """factor * (exp(x) - 1), exact near zero."""
+    far = x > _FAR
+    return _Power(torch.where(far, factor, factor * x.clamp(max=_FAR).expm1()), torch.where(far, x, 0.0))
+
+
+def _k3(factor: torch.Tensor, d: torch.Tensor, moved: torch.Tensor) -> _Power:
+    """factor * exp(moved) * (exp(d) - d - 1), exact near zero."""
+    near, far = d.clamp(max=_FAR), d > _FAR
     tiny = near.clamp(-_NEAR, _NEAR)
     series = 0.5 * tiny**2 * (1 + tiny / 3 * (1 + tiny / 4 * (1 + tiny / 5 * (1 + tiny / 6 * (1 + tiny / 7)))))
     k3 = torch.where(near.abs() < _NEAR, series, near.expm1() - near)
-    return torch.where(d > _FAR, _scaled_exp(factor, moved + d, limit), _scaled_exp(factor * k3, moved, limit))
+    return _Power(torch.where(far, factor, factor * k3), torch.where(far, moved + d, moved))
 
 
 _NEAR = 0.1

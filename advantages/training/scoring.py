@@ -1,6 +1,7 @@
 """What a response earns: the reward components that a configuration names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..rewards import Rewards, Weight
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from ..policy.rollout import Rollout
     from ..rewards.answers import Reasoning
 
-__all__ = ["columns_of", "make_rewards"]
+__all__ = ["apart", "columns_of", "make_rewards"]
 
 
 def make_rewards(config: Config, source: Source) -> Rewards:
@@ -62,3 +63,19 @@ def columns_of(
         **({} if reasoning is None else {"reasoning_tags": list(reasoning)}),
         "completion_ids": [ids[on].tolist() for ids, on in zip(rollout.tokens[:, -steps:], rollout.mask, strict=True)],
     }
+
+
+@contextmanager
+def apart(device: Any) -> Iterator[None]:
+    """Within, random numbers may be drawn or seeded, and gradients be turned off: at the end all is as it was.
+
+    A judge that seeds itself would have every step sample with the same random numbers.
+
+    Args:
+        device: that the run samples on.
+    """
+    import torch
+
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.no_grad():
+        yield

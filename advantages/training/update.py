@@ -36,6 +36,7 @@ class Updater:
         """The learning rate of a step, the first being 1."""
         return self.config.learning_rate * min(1.0, step / max(1, self.config.warmup))
 
+    @torch.enable_grad()  # an own function may have turned gradients off as it was imported
     def __call__(
         self,
         step: int,

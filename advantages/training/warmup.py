@@ -13,6 +13,7 @@ from ..tasks.problem import Problem
 __all__ = ["imitate", "warm_start"]
 
 
+@torch.enable_grad()
 def imitate(model: Any, tokenizer: Any, optimizer: Any, prompts: Sequence[str], texts: Sequence[str]) -> float:
     """One supervised step on texts that follow their prompts; the loss per token, in nats."""
     full = [prompt + text + tokenizer.eos_token for prompt, text in zip(prompts, texts, strict=True)]

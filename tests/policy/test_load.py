@@ -1,6 +1,7 @@
 """Models of every kind: presets, folders, and the rollouts of any engine."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from advantages.policy.chat import render
+from safetensors.torch import load_file, save_file
+
+from advantages.policy.chat import render, tokenized
 from advantages.policy.engine import ContinuousBatching, end_tokens, sample, token_logprobs
 from advantages.policy.load import byte_tokenizer, load, shape_of
 from advantages.policy.rollout import joined, make_rollout
+from advantages.policy.tiny import character_tokenizer
 from advantages.tasks.chain import TASKS
 from advantages.training.scoring import columns_of
 
@@ -43,8 +47,6 @@ def test_a_local_model_is_loaded_with_its_template(pretrained):
 
 
 def test_a_tokenizer_without_a_pad_token_pads_with_its_end(pretrained, tmp_path):
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(pretrained, folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
@@ -69,14 +71,77 @@ def test_a_missing_folder_is_said(name):
 
 
 def test_weights_that_could_run_code_are_not_loaded(pretrained, tmp_path):
-    import shutil
-
     folder = tmp_path / "pickled"
     shutil.copytree(pretrained, folder)
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"cannot be loaded .*pass a folder with config.json, tokenizer and"):
         load(model=str(folder), device="cpu")
+
+
+def without(folder, key):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[key]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def wrong_shape(folder, key):
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, key: torch.ones(3)}, folder / "model.safetensors", {"format": "pt"})
+
+
+def set_in(folder, file, **settings):
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | settings))
+
+
+DAMAGES = {
+    "no norm": (lambda f: without(f, "model.norm.weight"), "has no model.norm.weight, which would start at random"),
+    "no layer": (lambda f: without(f, "model.layers.1.mlp.up_proj.weight"), "has no model.layers.1.mlp.up_proj"),
+    "other shape": (lambda f: wrong_shape(f, "model.norm.weight"), "another shape than config.json says of model.norm"),
+    "another model": (lambda f: set_in(f, "config.json", model_type="gpt2"), "has no .*, and so of [0-9]+ more"),
+    "other size": (lambda f: set_in(f, "config.json", vocab_size=5), "has another shape than config.json says"),
+    "no number": (lambda f: set_in(f, "config.json", hidden_size="a"), "cannot be loaded .*hidden_size"),
+    "no layers": (lambda f: set_in(f, "config.json", num_hidden_layers=0), "cannot be loaded .*num_hidden_layers"),
+    "cut": (lambda f: (f / "model.safetensors").write_bytes(b"cut"), "cannot be loaded"),
+    "empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "cannot be loaded"),
+    "padding": (
+        lambda f: set_in(f, "tokenizer_config.json", pad_token="<none>"),
+        "pads with token 258, but the model kn",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_model_that_is_not_whole_is_refused(damage, pretrained, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(pretrained, folder)
+    change, said = DAMAGES[damage]
+    change(folder)
+    with pytest.raises(ValueError, match=rf"of? '{folder}' .*{said}|model '{folder}' .*{said}"):
+        load(model=str(folder), device="cpu")
+
+
+# Prompts
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('no system') }}", "{% for %}", "{{ messages[7].content }}"])
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_a_template_that_refuses_is_a_sentence(template, system):
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = template
+    with pytest.raises(ValueError, match="chat template refuses these messages") as said:
+        render(tokenizer, "Hi", system=system)
+    assert ("drop the system prompt" in str(said.value)) == (system is not None)
+
+
+def test_a_prompt_that_cannot_be_read_is_named():
+    tokenizer = character_tokenizer("0123")
+    assert [len(ids) for ids in tokenized(tokenizer, ["01", "2"], ["a", "b"])] == [2, 1]
+    assert tokenized(tokenizer, [], []) == []
+    with pytest.raises(ValueError, match=r"b: the tokenizer cannot read the prompt .*; change it"):
+        tokenized(tokenizer, ["01", "2x", "y"], ["a", "b", "c"])
+    with pytest.raises(ValueError, match="b: the prompt has no token"):
+        tokenized(tokenizer, ["01", ""], ["a", "b"])
 
 
 # Rollouts of any engine

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import importlib
 import math
+import os
 import pickle
 import signal
 import sys
@@ -438,7 +439,7 @@ def test_a_run_can_be_stopped_inside_a_function(number, late, monkeypatch):
         signal.signal(number, before)
 
 
-@pytest.mark.parametrize("leave", [exit, sys.exit, lambda: sys.exit("bye"), lambda: quit(3)])
+@pytest.mark.parametrize("leave", [exit, sys.exit, lambda: sys.exit("bye"), lambda: quit(3), lambda: os._exit(0)])
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_a_function_that_leaves_has_failed_and_the_run_goes_on(leave, error):
     def judge(completions):
@@ -459,6 +460,29 @@ def test_a_function_that_leaves_has_failed_and_the_run_goes_on(leave, error):
     np.testing.assert_array_equal(scores.total(), [1.0, 2.0])
     assert rewards.failures["judge"] == {"SystemExit": 2}
     assert rewards.failures["raises"] == rewards.failures["later"] == {error.__name__: 2}
+
+
+@pytest.mark.parametrize("how", ["returns", "raises", "leaves"])
+def test_a_child_that_a_function_forks_never_comes_back(how, tmp_path):
+    def judge(completions):
+        child = os.fork()
+        if child:
+            return [float(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))]
+        if how == "leaves":
+            os._exit(7)
+        if how == "raises":
+            raise KeyboardInterrupt
+        return [0.0]
+
+    process = os.getpid()
+    try:
+        scores = Rewards({"judge": 1.0}, {"judge": judge})(["p"], ["7"])
+    finally:
+        if os.getpid() != process:
+            (tmp_path / "came back").touch()
+            os._exit(1)
+    assert scores.total() == [7.0 if how == "leaves" else 0.0]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

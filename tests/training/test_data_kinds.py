@@ -74,6 +74,7 @@ def test_parquet_is_told_by_its_content_in_training_and_in_evaluation(tmp_path):
         (gzip.compress(ROW * 99, mtime=0)[:-12], "cannot be read .*; restore it"),
         (gzip.compress(b"x", mtime=0)[:9] + b"nonsense", "cannot be read .*; restore it"),
         (b'{"prompt": "a", "answer": ' + b"[" * 100_000, "line 1 is no JSON .nested too deeply"),
+        (b'{"prompt": "a", "answer": ' + b"1" * 5000 + b"}", "line 1 is no JSON .*4300 digits"),
         (b"PAR1nonsense", "is no Parquet file"),
         (b'\n\n{"prompt": "a", "answer": ""}', "line 3 has no answer: it is ''; give it one, or remove the row"),
         (b'{"prompt": "a", "answer": " \\n"}', "line 1 has no answer: it is"),
@@ -179,7 +180,9 @@ def test_training_and_evaluation_share_the_file_or_the_file_is_refused(count, he
     assert source.remarks[0].startswith(
         f"{count - aside} problems to train on; {aside} of the {count} problems are held"
     )
-    assert len(source.remarks) == 1
+    few = count - aside < least
+    assert len(source.remarks) == 1 + few
+    assert not few or source.remarks[1].startswith(f"warning: a step asks {least} problems, so that it asks some")
 
 
 @pytest.mark.parametrize("count", [2, 16, 100, 257, 300, 5000])

@@ -122,7 +122,7 @@ def test_the_loss_is_true_wherever_a_float_can_say_it(dtype, batch, settings):
         for ours, slope in zip(row, truth, strict=True):
             if abs(slope) < most:
                 assert abs(ours - slope) <= tolerance * abs(slope) + 1e-5 * math.sqrt(eps)
-            elif "kl" not in settings:  # the two parts saturate apart
+            else:
                 assert ours * slope > 0
                 assert abs(ours) > most / 1e3
 
@@ -145,6 +145,23 @@ def test_exponents_that_overflow_by_value(dtype, log_ratio, advantage, settings,
     found.loss.backward()
     assert found.loss.item() == pytest.approx(loss, rel=1e-5)
     assert leaf.grad.item() == pytest.approx(gradient, rel=1e-2, abs=1e-30)
+
+
+@pytest.mark.parametrize("size", [80.0, 88.0, 90.0, 99.0])
+@pytest.mark.parametrize(("gap", "advantage", "sign"), [(5.0, -0.1, -1), (5.0, -10.0, 1), (-5.0, -1.0, 1)])
+def test_a_surrogate_and_a_divergence_that_both_saturate_leave_the_sign_of_the_larger(size, gap, advantage, sign):
+    leaf = torch.full((1, 1), size, requires_grad=True)
+    found = surrogate(
+        leaf,
+        torch.zeros(1, 1),
+        torch.tensor([advantage]),
+        torch.tensor([[True]]),
+        kl=1.0,
+        reference_logprobs=torch.tensor([[size + gap]]),
+    )
+    found.loss.backward()
+    assert found.loss.item() > 1e30
+    assert sign * leaf.grad.item() > 1e30  # rho * (-A - kl * d)
 
 
 @pytest.mark.parametrize("unbiased", [True, False])
