@@ -250,14 +250,12 @@ def _kernels(x: Any, groups: Groups) -> Any:
 def _by_kernel(kernels: Any, x: Any, groups: Groups, ddof: int = -1, epsilon: float = 0.0) -> Any:
     backend = backend_of(x)
     numbers, edges, size = np.ascontiguousarray(backend.to_numpy(x)), _NONE, groups.size or 0
-    if not size:
-        members = groups.members
+    members = None if size else groups.members
+    if members is not None:
         numbers, edges, size = numbers[members.order], members.edges, members.size or 0
     out = np.empty_like(numbers)
     kernels.centered(numbers, edges, size, ddof, float(epsilon), out)
-    if groups.size is None:
-        out = out[members.place]
-    return backend.from_numpy(out, x)
+    return backend.from_numpy(out if members is None else out[members.place], x)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:

@@ -83,16 +83,16 @@ def scores_of(who: str, result: Any, rows: int) -> list[float]:
 def _score(who: str, row: int, score: Any) -> float:
     if score is None:
         return math.nan
-    try:
-        if isinstance(score, (str, bytes)):
-            raise TypeError
-        return float(score)
-    except OverflowError:  # an integer beyond what a float holds
-        return math.inf if score > 0 else -math.inf
-    except (TypeError, ValueError):
-        raise WrongTypeError(
-            f"{who}: returned a {type(score).__name__} for response {row}; return a number, or None for no score"
-        ) from None
+    if not isinstance(score, (str, bytes)):
+        try:
+            return float(score)
+        except OverflowError:  # an integer beyond what a float holds
+            return math.inf if score > 0 else -math.inf
+        except (TypeError, ValueError):
+            pass
+    raise WrongTypeError(
+        f"{who}: returned a {type(score).__name__} for response {row}; return a number, or None for no score"
+    )
 
 
 def name_of(function: Callable[..., Any]) -> str:
