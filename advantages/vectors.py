@@ -33,7 +33,7 @@ def names() -> list[str]:
     """Every estimator, and every convention as framework.function.
 
     >>> [name for name in names() if name.endswith("maxrl")]
-    ['maxrl']
+    ['maxrl', 'skyrl.maxrl']
     """
     modules = [importlib.import_module(f"{conventions.__name__}.{name}") for name in conventions.__all__]
     return [*estimators.__all__, *(f"{m.FRAMEWORK.name}.{name}" for m in modules for name in m.__all__)]

@@ -92,7 +92,7 @@ def _relinked(page: Path, place: Path, folder: Path) -> str:
         if not target.exists():
             raise SystemExit(f"docs: {page.relative_to(ROOT)} links to {found[2]}, which does not exist; mend the link")
         name = target.relative_to(ROOT).as_posix()
-        if name.startswith("docs/") or name in RENAMED:
+        if name in RENAMED or (name.startswith("docs/") and target.suffix in (".md", ".svg", ".png")):
             new = folder / _place(target)
         elif made := MADE.get(name, _estimator(name)):
             new = folder / made

@@ -10,6 +10,7 @@ pytest.importorskip("transformers")
 
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PretrainedConfig
 
 from advantages.policy.engine import ContinuousBatching, Engine, Generate, NotFiniteError
 from advantages.policy.rollout import make_rollout
@@ -32,7 +33,7 @@ class Model:
     """As much of one as limits are read off."""
 
     def __init__(self, context):
-        self.config = type("Config", (), {} if context is None else {"max_position_embeddings": context})()
+        self.config = PretrainedConfig(**({} if context is None else {"max_position_embeddings": context}))
 
 
 @given(context=st.integers(1, 60) | st.none(), prompt=st.integers(1, 60), response=st.integers(1, 60))

@@ -462,6 +462,7 @@ def test_a_function_that_leaves_has_failed_and_the_run_goes_on(leave, error):
     assert rewards.failures["raises"] == rewards.failures["later"] == {error.__name__: 2}
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore:.*fork:DeprecationWarning")  # jax, elsewhere
 @pytest.mark.parametrize("how", ["returns", "raises", "leaves"])
 def test_a_child_that_a_function_forks_never_comes_back(how, tmp_path):
     def judge(completions):
