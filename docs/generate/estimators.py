@@ -132,7 +132,8 @@ def _promises(d: Definition) -> str:
         value = getattr(d.promises, field)
         if value is None or value is False:
             continue
-        (words,) = promised(Promises(**{field: value}))
+        objective = {"objective": d.promises.objective} if field == "unbiased" else {}
+        (words,) = promised(Promises(**{field: value}, **objective))
         test = names[check]
         rows.append(f"| {words} | `test_{d.name}[{test.sentence}]` | {test.why} |")
     notes = []
