@@ -88,3 +88,13 @@ def test_masks_are_read_and_rewards_moved_without_a_look_at_a_device():
     mask = torch.ones(3, 70, dtype=torch.bool, device="meta")
     for discount in (1.0, 0.5, 0.01, 0.0):
         assert gae(*words, mask, discount=discount).shape == (3, 70)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_plain_torch_waits_for_its_threads_a_few_times_not_once_an_operation(name, monkeypatch):
+    """Each operation on the whole batch, or on a tile, would wait for all of torch's threads: a scheduler's round on a
+    busy machine, for each of them.
+    """
+    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    small, large = (counted(CALLS[name], (rows, 4096), True, "cpu").operations for rows in (8, 1024))
+    assert large == small <= 20
