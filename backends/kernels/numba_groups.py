@@ -28,16 +28,16 @@ def centered(x: Any, edges: Any, size: int, others: bool, ddof: int, epsilon: fl
     in_parts(_centered, count, x, edges, size, others, ddof, epsilon, out, least=least)
 
 
-def _gaps(x: Any, begin: int, end: int, first: float) -> float:
+def _gaps(x: Any, first: float) -> float:
     total = 0.0
-    for row in range(begin, end):
+    for row in range(len(x)):
         total += np.float64(x[row]) - first
     return total
 
 
-def _squares(x: Any, begin: int, end: int, first: float, mean: float) -> float:
+def _squares(x: Any, first: float, mean: float) -> float:
     total = 0.0
-    for row in range(begin, end):
+    for row in range(len(x)):
         gap = np.float64(x[row]) - first - mean
         total += gap * gap
     return total
@@ -54,12 +54,13 @@ def _centered(
         begin, end = (group * size, group * size + size) if size else (edges[group], edges[group + 1])
         if begin == end:
             continue
+        here, into = x[begin:end], out[begin:end]  # indices from 0 up, which a compiler knows how to do side by side
         count, first = end - begin, np.float64(x[begin])
-        mean, factor = _sum_of_gaps(x, begin, end, first) / count, 1.0
+        mean, factor = _sum_of_gaps(here, first) / count, 1.0
         if others:
             factor = count / max(count - 1, 1)
         if ddof >= 0:
-            std = np.sqrt(_sum_of_squares(x, begin, end, first, mean) / max(count - ddof, 1))
+            std = np.sqrt(_sum_of_squares(here, first, mean) / max(count - ddof, 1))
             factor = factor / (std + epsilon) if std > 0.0 else 1.0
-        for row in range(begin, end):
-            out[row] = (np.float64(x[row]) - first - mean) * factor
+        for row in range(len(here)):
+            into[row] = (np.float64(here[row]) - first - mean) * factor
