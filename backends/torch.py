@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import numpy as numpy_backend
@@ -58,6 +59,8 @@ def on_host(x: Any) -> bool:
 def extent(x: Any) -> tuple[float, float]:
     if not x.numel():
         return 0.0, 0.0
+    if x.numel() > _SMALL and x.dtype in (torch.float32, torch.float64):  # by numpy, which does not wait for threads
+        return numpy_backend.extent(to_numpy(x))
     low, high = torch.aminmax(x)
     return low.item(), high.item()
 
@@ -192,16 +195,15 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     words = [x for x in (rewards, values, mask) if x is not None]
     if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
         return scan.advantages(backend, rewards, values, mask, discount, lambda_)
-    out = torch.empty(rewards.shape, dtype=rewards.dtype)
     kernels = _kernels(rewards)
+    out = np.empty(rewards.shape, f"f{rewards.itemsize}")  # numpy asks for large pages, which are faulted in sooner
     if kernels is None:
-        into = out.numpy()
         value_array = None if values is None else to_numpy(values)
-        scan.by_tiles(to_numpy(rewards), value_array, to_numpy(mask), discount, lambda_, into, into.dtype)
+        scan.by_tiles(to_numpy(rewards), value_array, to_numpy(mask), discount, lambda_, out, out.dtype)
     else:
         given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
-        kernels.advantages(*given, float(discount), float(lambda_), out.numpy())
-    return out
+        kernels.advantages(*given, float(discount), float(lambda_), out)
+    return torch.from_numpy(out)
 
 
 def _kernels(x: Any) -> Any:

@@ -51,11 +51,12 @@ def _words(rows: int, steps: int, which: slice, rng: Any, small: bool) -> tuple[
     return _tokens(rows, steps, True, rng, small)[which]
 
 
-def _torch(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
+def _torch(function: Callable[..., Any], float_mask: bool = False) -> Callable[..., Callable[[], Any]]:
     def prepare(*inputs: Any) -> Callable[[], Any]:
         import torch
 
-        return partial(function, *map(torch.from_numpy, inputs))
+        tensors = map(torch.from_numpy, inputs)
+        return partial(function, *(x.float() if float_mask and x.dtype == torch.bool else x for x in tensors))
 
     return prepare
 
@@ -84,7 +85,7 @@ def _gae() -> list[Work]:
                 ours = _jax(lambda r, v, m, jitted=jitted: jitted(r, v, m).block_until_ready())
                 entries.append(Entry("advantages, jax.jit", "ours", ours))
             for name, function in peers.torch_gae(holes).items():
-                entries.append(Entry(name, "peer", _torch(function), "whitens" in name))
+                entries.append(Entry(name, "peer", _torch(function, "verl" in name), "whitens" in name))
             for name, function in peers.jax_gae(holes).items():
                 entries.append(Entry(name, "peer", _jax(function), "," in name and ("whitens" in name or holes)))
             title = f"GAE, {'holes and padding' if holes else 'dense'}, ({rows}, {steps})"
@@ -118,7 +119,7 @@ def _whiten() -> list[Work]:
         Entry("naive line, torch", "naive", _torch(_naive_whiten)),
     ]
     if verl := peers.loaded("verl.utils.torch_functional"):
-        whitening = _torch(lambda x, mask: verl.masked_whiten(x, mask))
+        whitening = _torch(lambda x, mask: verl.masked_whiten(x, mask), True)
         entries.append(Entry("verl (also outside the mask)", "peer", whitening, True))
     return [
         Work(
@@ -143,7 +144,7 @@ def _reinforce_plus_plus() -> list[Work]:
             config = type("Config", (), {"gamma": 1.0})()
             return verl.compute_reinforce_plus_plus_outcome_advantage(rewards, mask, config)[0]
 
-        entries.append(Entry("verl (resets at holes)", "peer", _torch(theirs), True))
+        entries.append(Entry("verl (resets at holes)", "peer", _torch(theirs, True), True))
     return [
         Work(
             "reinforce_plus_plus",

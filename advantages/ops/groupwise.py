@@ -17,6 +17,7 @@ __all__ = [
     "crossed",
     "few",
     "fits_a_group",
+    "group_above_others",
     "group_centered",
     "group_count",
     "group_lead",
@@ -220,6 +221,20 @@ def group_centered(x: A, groups: Ids) -> A:
     return g.rows(g.centered(g.view))
 
 
+def group_above_others(x: A, groups: Ids) -> A:
+    """(N,) distance of `x` from the mean of the others in its group; exactly zero in a group of equals, and alone.
+
+    >>> import numpy as np
+    >>> group_above_others(np.array([1.0, 0.0, 0.0]), ["a", "a", "a"])
+    array([ 1. , -0.5, -0.5])
+    """
+    groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
+    if (kernels := _kernels(x, groups)) is not None:
+        return _by_kernel(kernels, x, groups, others=True)
+    n = group_count(x, groups)
+    return group_centered(x, groups) * (n / at_least(n - 1, 1))
+
+
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
     """(N,) standard deviation of `x` in each row's group; exactly zero in a group of equals, and for a lone member."""
     g = Grouped(x, groups)
@@ -230,7 +245,7 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     """(N,) `x` centred in its group and divided by the group's deviation plus `epsilon`; exactly zero for equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
     if isinstance(epsilon, (int, float)) and (kernels := _kernels(x, groups)) is not None:
-        return _by_kernel(kernels, x, groups, ddof, epsilon)
+        return _by_kernel(kernels, x, groups, ddof=ddof, epsilon=epsilon)
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     centered /= g.std(centered, ddof, epsilon)
@@ -247,14 +262,16 @@ def _kernels(x: Any, groups: Groups) -> Any:
     return None if getattr(x, "requires_grad", False) else compiled("groups")
 
 
-def _by_kernel(kernels: Any, x: Any, groups: Groups, ddof: int = -1, epsilon: float = 0.0) -> Any:
+def _by_kernel(
+    kernels: Any, x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0
+) -> Any:
     backend = backend_of(x)
     numbers, edges, size = np.ascontiguousarray(backend.to_numpy(x)), _NONE, groups.size or 0
     members = None if size else groups.members
     if members is not None:
         numbers, edges, size = numbers[members.order], members.edges, members.size or 0
     out = np.empty_like(numbers)
-    kernels.centered(numbers, edges, size, ddof, float(epsilon), out)
+    kernels.centered(numbers, edges, size, others, ddof, float(epsilon), out)
     return backend.from_numpy(out if members is None else out[members.place], x)
 
 
