@@ -78,7 +78,7 @@ def test_show_says_who_ships_an_estimator_under_which_name(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("verl.rloo(rewards, groups, *")
     assert "singleton = 'raw': a lone response keeps its reward" in printed
-    with pytest.raises(SystemExit, match=r"advantages show: verl.rlo: verl has .* \(did you mean 'rloo'"):
+    with pytest.raises(SystemExit, match=r"advantages show: verl.rlo: verl has .*; did you mean 'rloo'"):
         main(["show", "verl.rlo"])
 
 
