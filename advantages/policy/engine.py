@@ -5,6 +5,7 @@ biases, forced tokens and more, which would make the sampled tokens those of ano
 log-probabilities are read; of it, the end tokens alone are used.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -110,8 +111,11 @@ class Engine(Protocol):
         ...
 
 
-class Generate:
-    """The `Engine` that is the model's own `generate`."""
+class _InPlace(ABC):
+    """What the engines share that have the model itself answer: it is told how, and its logits are watched."""
+
+    _warms_up = False
+    """Whether logits are computed of memory that nobody has written, so that what was noted is looked at again."""
 
     @torch.no_grad()
     def sample(
@@ -127,54 +131,54 @@ class Generate:
         version: int = 0,
     ) -> Rollout:
         """One response to each prompt; see `Engine`."""
-        how = generation_settings(
-            model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
+        how = GenerationConfig(
+            **generation_settings(
+                model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
+            )
         )
         ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
-        padded = tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(model.device)
         watch = _Watch(model.device)
         model.eval()
         with _bare(model):
-            tokens = model.generate(
-                **padded, generation_config=GenerationConfig(**how), logits_processor=LogitsProcessorList([watch])
-            )
-        if watch.broken:
+            responses = self._responses(model, tokenizer, ids, how, watch)
+        rollout = make_rollout(ids, responses, tokenizer, how.eos_token_id, max_new_tokens, model.device)
+        if watch.broken and not (self._warms_up and _is_finite(model, rollout)):
             raise NotFiniteError
-        responses = tokens[:, padded.input_ids.shape[1] :].tolist()
-        return make_rollout(ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
+        return rollout
+
+    @abstractmethod
+    def _responses(
+        self, model: Any, tokenizer: Any, ids: list[list[int]], how: GenerationConfig, watch: _Watch
+    ) -> list[list[int]]:
+        """The tokens that the model answers to each prompt's tokens."""
+
+
+class Generate(_InPlace):
+    """The `Engine` that is the model's own `generate`."""
+
+    def _responses(
+        self, model: Any, tokenizer: Any, ids: list[list[int]], how: GenerationConfig, watch: _Watch
+    ) -> list[list[int]]:
+        padded = tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(model.device)
+        tokens = model.generate(**padded, generation_config=how, logits_processor=LogitsProcessorList([watch]))
+        responses: list[list[int]] = tokens[:, padded.input_ids.shape[1] :].tolist()
+        return responses
 
 
 sample = Generate().sample
 
 
-class ContinuousBatching:
+class ContinuousBatching(_InPlace):
     """The `Engine` that is the model's continuous batching, which an accelerator may be faster with."""
 
-    @torch.no_grad()
-    def sample(
-        self,
-        model: Any,
-        tokenizer: Any,
-        prompts: Sequence[str],
-        *,
-        max_new_tokens: int,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        greedy: bool = False,
-        version: int = 0,
-    ) -> Rollout:
-        """One response to each prompt; see `Engine`."""
-        how = generation_settings(
-            model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
-        )
-        ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
-        watch = _Watch(model.device)
-        model.eval()
+    _warms_up = True
+
+    def _responses(
+        self, model: Any, tokenizer: Any, ids: list[list[int]], how: GenerationConfig, watch: _Watch
+    ) -> list[list[int]]:
         watched = model.get_output_embeddings().register_forward_hook(lambda module, inputs, x: watch(None, x))
         try:
-            with _bare(model):
-                room = _room(ids, max_new_tokens, model.device)
-                answers = model.generate_batch(ids, generation_config=GenerationConfig(**how), **room)
+            answers = model.generate_batch(ids, generation_config=how, **_room(ids, how.max_new_tokens, model.device))
         finally:
             watched.remove()
         if failed := sorted({answer.error for answer in answers.values() if answer.error}):
@@ -184,11 +188,7 @@ class ContinuousBatching:
                 f"continuous batching answered {len(answers)} of {len(ids)} prompts; sample with engine generate"
             )
         keys = sorted(answers, key=lambda key: int(key.split("_")[-1]))
-        responses = [answers[key].generated_tokens for key in keys]
-        rollout = make_rollout(ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
-        if watch.broken and not _is_finite(model, rollout):  # it warms up on memory that nobody has written
-            raise NotFiniteError
-        return rollout
+        return [answers[key].generated_tokens for key in keys]
 
 
 def _room(ids: Sequence[Sequence[int]], max_new_tokens: int, device: Any) -> dict[str, Any]:
