@@ -100,13 +100,21 @@ class Sampler:
         self._drawn = {"temperature": temperature, "top_p": top_p}
         self._template: dict[str, Any] = {"system": system, "thinking": thinking}
 
+    def rendered(self, problems: Sequence[Asked]) -> list[str]:
+        """Problems in the chat template, whatever their length.
+
+        Raises:
+            ValueError: the template refuses one.
+        """
+        return [render(self.tokenizer, problem.prompt, **self._template) for problem in problems]
+
     def prompts(self, problems: Sequence[Asked]) -> list[str]:
         """What the model is asked.
 
         Raises:
             ValueError: a prompt is too long, has no token, or cannot be read.
         """
-        prompts = [render(self.tokenizer, problem.prompt, **self._template) for problem in problems]
+        prompts = self.rendered(problems)
         tokens = tokenized(self.tokenizer, prompts, [problem.where for problem in problems])
         most = self.limits.prompt
         for problem, ids in zip(problems, tokens, strict=True):

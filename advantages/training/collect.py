@@ -81,7 +81,7 @@ class Collector:
         """What this process's responses earn."""
         prompts = [problem.prompt for problem in problems]
         template = self.sampler.tokenizer.chat_template
-        reasoning = [reasoning_of(template, prompt) for prompt in self.sampler.prompts(problems)]
+        reasoning = [reasoning_of(template, prompt) for prompt in self.sampler.rendered(problems)]
         with apart(self.world.device):
             return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=done)
 
