@@ -1,5 +1,6 @@
 """What cannot serve a run is refused before anything heavy is loaded."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ from ..core.groups import Groups
 from ..host import Host, check, check_group_size, estimate, resolve
 from ..runs.config import Config
 
-__all__ = ["HOST", "check_estimator", "try_estimator", "words_of"]
+__all__ = ["HOST", "at_the_end", "check_estimator", "options_of", "try_estimator", "words_of"]
 
 _WORDS = {"rewards", "groups", "logprobs", "mask", "token_rewards", "token_logprobs", "lengths", "valid"}
 HOST = Host("advantages train", "rl-advantages", ">=0", frozenset(_WORDS), real=True, samples="--group-size")
@@ -33,6 +34,20 @@ def check_estimator(config: Config) -> Definition:
     return definition
 
 
+def options_of(
+    config: Config, definition: Definition, components: Sequence[str], weights: Sequence[float]
+) -> dict[str, Any]:
+    """The estimator's settings; one that takes rewards by component is told their names and weights, if it asks."""
+    own = {"components": list(components), "weights": list(weights)} if definition.by_component else {}
+    return {**{name: x for name, x in own.items() if name in definition.settings}, **config.options}
+
+
+def at_the_end(rewards: Any, mask: Any) -> Any:
+    """(N, T) each response's reward on its last token, which is the last of its row of `mask`, and 0 elsewhere."""
+    last = (mask.sum(1, keepdim=True) - 1).clamp(min=0)
+    return rewards.new_zeros(mask.shape).scatter(1, last, rewards[:, None])
+
+
 def try_estimator(config: Config, components: int = 1) -> None:
     """Refuse an estimator that fails on a small made-up batch: there is no model yet, and no time lost.
 
@@ -52,20 +67,15 @@ def try_estimator(config: Config, components: int = 1) -> None:
     rewards = torch.arange(rows).remainder(2).double()
     mask = torch.arange(_TOKENS) < 1 + torch.arange(rows).remainder(_TOKENS)[:, None]
     logprobs = torch.where(mask, -0.5, 0.0)
-    by_component = any(len(shape) == 2 for shape in definition.shapes.get("rewards", ()))
-    options: dict[str, Any] = dict(config.options)
-    if by_component and "weights" in definition.settings:
-        options = {"weights": [1.0] * components, **options}
-    if by_component and "components" in definition.settings:
-        options = {"components": [f"component {k}" for k in range(components)], **options}
+    by_component = definition.by_component
+    names = [f"component {k}" for k in range(components)]
+    options = options_of(config, definition, names, [1.0] * components)
     batch = {
         "rewards": rewards[:, None].expand(-1, components).contiguous() if by_component else rewards,
         "groups": Groups.of_size(config.group_size, rows),
         "logprobs": logprobs.sum(1),
         "mask": mask,
-        "token_rewards": torch.zeros(mask.shape, dtype=rewards.dtype).scatter(
-            1, mask.sum(1, keepdim=True) - 1, rewards[:, None]
-        ),
+        "token_rewards": at_the_end(rewards, mask),
         "token_logprobs": logprobs,
         "ref_token_logprobs": logprobs,
         "lengths": mask.sum(1),

@@ -10,6 +10,7 @@ from ..host import estimate
 from ..ops import sequence_logprobs
 from ..runs.config import Config
 from .batch import Batch
+from .checks import at_the_end, options_of
 from .distributed import Distributed
 
 __all__ = ["advantages_of"]
@@ -37,18 +38,10 @@ def advantages_of(
     Raises:
         ValueError: they are not finite.
     """
-    mask, rewards = batch.rollout.mask, batch.rewards
-    dtype = rewards.dtype  # float64: what rewards differ by may be less than float32 holds
-    options = dict(config.options)
-    values = rewards
-    if any(len(shape) == 2 for shape in definition.shapes.get("rewards", ())):
-        values = torch.from_numpy(batch.scores.values).to(mask.device, dtype)
-        own = {"components": list(batch.scores.names), "weights": [float(w) for w in batch.scores.weights]}
-        options = {**{name: x for name, x in own.items() if name in definition.settings}, **options}
-
-    def at_the_end() -> torch.Tensor:
-        last = (mask.sum(1, keepdim=True) - 1).clamp(min=0)
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).scatter(1, last, rewards[:, None])
+    mask, scores = batch.rollout.mask, batch.scores
+    rewards = values = batch.rewards  # in float64: what rewards differ by may be less than float32 holds
+    if definition.by_component:
+        values = torch.from_numpy(scores.values).to(mask.device, rewards.dtype)
 
     def everyones(x: torch.Tensor | None) -> torch.Tensor:
         assert x is not None
@@ -59,13 +52,12 @@ def advantages_of(
         "groups": lambda: batch.groups,
         "logprobs": lambda: sequence_logprobs(everyones(own_old), mask),
         "mask": lambda: mask,
-        "token_rewards": at_the_end,
+        "token_rewards": lambda: at_the_end(rewards, mask),
         "token_logprobs": lambda: everyones(own_old),
         "ref_token_logprobs": lambda: everyones(own_reference),
         "lengths": lambda: mask.sum(1),
         "valid": lambda: ~batch.rollout.truncated if config.truncated == "drop" else None,
     }
+    options = options_of(config, definition, scores.names, [float(weight) for weight in scores.weights])
     advantages: torch.Tensor = estimate(estimator, supply, options)
-    if not bool(advantages.isfinite().all()):
-        raise ValueError(f"{config.estimator} returned advantages that are not finite; see `advantages check`")
     return advantages
