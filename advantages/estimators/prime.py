@@ -11,7 +11,7 @@ from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, where
-from ..ops.groupwise import group_centered, group_count, group_sum
+from ..ops.groupwise import group_above_others, group_count, group_sum
 from ..ops.statistics import Weight, whiten
 from ..ops.tokens import discounted_returns, ones_where
 from ..spec import per_responses, whitened
@@ -102,5 +102,5 @@ def prime(
     others = group_sum(means, groups) / at_least(n - 1, 1.0)
     centered = where(mask & (n[:, None] > 1), factor[:, None] * process - others[:, None], 0.0)
     returns = discounted_returns(centered, mask, discount=discount)
-    outcome = (factor * group_centered(rewards, groups))[:, None]
+    outcome = group_above_others(rewards, groups)[:, None]
     return whiten(process_weight * returns + outcome, mask, weight=weight, epsilon=epsilon)

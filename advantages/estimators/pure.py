@@ -11,7 +11,7 @@ from ..core.promises import Promises
 from ..core.settings import Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, namespace, where
-from ..ops.groupwise import group_centered, group_count
+from ..ops.groupwise import group_above_others
 from ..ops.turns import Turns
 from ..spec import per_responses
 
@@ -92,5 +92,4 @@ def pure(
     low = (xp.amin(least, 1) if least.shape[1] else least.sum(1))[:, None]
     weight = where(turn.first, xp.exp(xp.clip(where(turn.first, low - step, 0.0) / temperature, -80.0, None)), 0.0)
     softest = (weight * step).sum(1) / at_least(weight.sum(1), 1.0)
-    n = group_count(rewards, groups)
-    return (group_centered(rewards + softest, groups) * (n / at_least(n - 1, 1)))[:, None]
+    return group_above_others(rewards + softest, groups)[:, None]
