@@ -7,9 +7,9 @@ import numpy as np
 
 from . import estimators
 from .core.definition import definition_of
-from .lab.tree import Tree, updates
+from .lab.tree import Tree, Updates, updates
 
-__all__ = ["SETTINGS", "SIZE", "WORLDS", "Measures", "Row", "markdown", "rows", "table"]
+__all__ = ["SETTINGS", "SIZE", "WORLDS", "Measures", "Row", "markdown", "measured", "number", "rows", "table"]
 
 SIZE = 4
 """Responses in a group."""
@@ -65,16 +65,15 @@ def rows(names: Iterable[str] | None = None) -> Iterator[Row]:
         function, settings = getattr(estimators, name), SETTINGS.get(name, {})
         d = definition_of(function)
         allowed = d.ranges.get("rewards")
-        measured = {}
+        found = {}
         for world, tree in WORLDS.items():
             means = allowed is None or not allowed.whole or set(tree.rewards.values()) <= {0.0, 1.0}
-            measured[world] = (
-                _measured(updates(function, tree, SIZE, d.promises.objective, **settings)) if means else None
-            )
-        yield Row(name, settings, d.promises.objective.formula, measured)
+            found[world] = measured(updates(function, tree, SIZE, d.promises.objective, **settings)) if means else None
+        yield Row(name, settings, d.promises.objective.formula, found)
 
 
-def _measured(found: Any) -> Measures:
+def measured(found: Updates) -> Measures:
+    """An expected update beside the gradient that it was enumerated with."""
     update, gradient = (float(np.linalg.norm(x)) for x in (found.mean, found.gradient))
     along = float((found.mean * found.gradient).sum())
     return Measures(
@@ -93,7 +92,7 @@ def table(found: Iterable[Row]) -> str:
     named = f"{'estimator':28} {'objective':26}" + " cos. len. s/n " * len(WORLDS)
     lines = [head.rstrip(), named.rstrip()]
     for row in found:
-        cells = " ".join(f"{_number(x, 2):>4}" for measures in row.measures.values() for x in measures or [None] * 3)
+        cells = " ".join(f"{number(x, 2):>4}" for measures in row.measures.values() for x in measures or [None] * 3)
         lines.append(f"{_named(row):28} {row.objective:26} {cells}")
     return "\n".join(lines)
 
@@ -103,8 +102,7 @@ def markdown(found: Iterable[Row]) -> str:
     lines = ["| estimator | objective | " + " | ".join(WORLDS) + " |", "|---|---|" + "---|" * len(WORLDS)]
     for row in found:
         cells = (
-            "-" if measures is None else ", ".join(_number(x, 3) for x in measures)
-            for measures in row.measures.values()
+            "-" if measures is None else ", ".join(number(x, 3) for x in measures) for measures in row.measures.values()
         )
         lines.append(f"| `{_named(row)}` | {row.objective} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -114,5 +112,6 @@ def _named(row: Row) -> str:
     return " ".join([row.estimator, *(f"{key}={x:g}" for key, x in row.settings.items())])
 
 
-def _number(x: float | None, digits: int) -> str:
+def number(x: float | None, digits: int) -> str:
+    """A measure in print; a dash where there is none."""
     return "-" if x is None else f"{x:.{digits}f}"

@@ -1,6 +1,5 @@
 """Golden vectors: small cases with their advantages as JSON, for implementations in any language to test themselves."""
 
-import importlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import conventions, estimators
+from .conventions.table import functions
 from .core.definition import Definition, definition_of
 from .core.settings import Setting
 from .core.vocabulary import INPUTS
@@ -35,13 +35,13 @@ def names() -> list[str]:
     >>> [name for name in names() if name.endswith("maxrl")]
     ['maxrl', 'skyrl.maxrl']
     """
-    modules = [importlib.import_module(f"{conventions.__name__}.{name}") for name in conventions.__all__]
-    return [*estimators.__all__, *(f"{m.FRAMEWORK.name}.{name}" for m in modules for name in m.__all__)]
+    return [*estimators.__all__, *functions()]
 
 
 def document(name: str) -> dict[str, Any]:
     """What the file of one estimator or convention says; see `schema`. It is the same wherever it is made."""
-    function, d = _function(name), definition_of(_function(name))
+    function = _function(name)
+    d = definition_of(function)
     kind = "convention" if "." in name else "estimator"
     about: dict[str, Any] = {"version": VERSION, "name": name, "kind": kind, "unit": d.unit, "tolerance": TOLERANCE}
     if kind == "convention":

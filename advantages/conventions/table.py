@@ -1,12 +1,31 @@
 """The page of all conventions, made from what each one declares."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from ..core.definition import definition_of
 from . import __all__ as frameworks
+from .convention import Convention
 
-__all__ = ["markdown", "shipped"]
+__all__ = ["functions", "markdown", "shipped", "ships"]
+
+
+def functions() -> dict[str, Callable[..., Any]]:
+    """Every convention by its name, framework.function."""
+    return {
+        f"{module.FRAMEWORK.name}.{name}": getattr(module, name) for module in _modules() for name in module.__all__
+    }
+
+
+def ships(name: str) -> dict[str, Convention]:
+    """What the frameworks have that is an estimator of ours, by their names for it.
+
+    >>> list(ships("maxrl"))
+    ['prime_rl.max_rl', 'skyrl.maxrl']
+    """
+    made = {function: found.__convention__ for function, found in functions().items()}  # type: ignore[attr-defined]
+    return {function: one for function, one in made.items() if definition_of(one.base).name == name}
 
 
 def shipped(name: str) -> list[str]:
@@ -16,12 +35,9 @@ def shipped(name: str) -> list[str]:
     "skyrl.maxrl, 0.3.0: epsilon = 1e-06, singleton = 'raw'"
     """
     lines = []
-    for module in _modules():
-        for function in module.__all__:
-            made = getattr(module, function).__convention__
-            if definition_of(made.base).name == name:
-                differs = ", ".join(f"{key} = {value!r}" for key, (value, _) in made.deviations.items())
-                lines.append(f"{made.framework}.{function}, {made.version}" + (f": {differs}" if differs else ""))
+    for function, made in ships(name).items():
+        differs = ", ".join(f"{key} = {value!r}" for key, (value, _) in made.deviations.items())
+        lines.append(f"{function}, {made.version}" + (f": {differs}" if differs else ""))
     return lines
 
 

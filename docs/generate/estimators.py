@@ -1,6 +1,5 @@
 """A page per estimator, made from its file: formula, picture, promises, who ships it, paper, bias and variance."""
 
-import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -11,14 +10,16 @@ from formulas import latex
 from pictures import GROUPS, Shown, picture, shown
 from prose import described
 
-from advantages import conventions, estimators
+from advantages import estimators
 from advantages.catalogue import bibtex, promised
+from advantages.conventions.table import ships
 from advantages.core.definition import Definition, definition_of
 from advantages.core.promises import Promises
 from advantages.lab.bandit import updates
+from advantages.laboratory import measured, number
 from advantages.testing import CHECKS
 
-__all__ = ["KEPT_BY", "pages", "shippers"]
+__all__ = ["KEPT_BY", "pages"]
 
 KEPT_BY = {
     "zero_sum": "sums_to_zero_in_a_group",
@@ -41,26 +42,12 @@ STARTS = {
 
 def pages() -> Iterator[tuple[str, str]]:
     """The name and the text of each page."""
-    ships = shippers()
     for name in estimators.__all__:
         function = getattr(estimators, name)
-        yield name, _page(name, function, definition_of(function), ships.get(name, []))
+        yield name, _page(name, function, definition_of(function))
 
 
-def shippers() -> dict[str, list[tuple[str, str, bool, str]]]:
-    """By estimator: a framework's function that it is, its version, whether it was run here, and what differs."""
-    found: dict[str, list[tuple[str, str, bool, str]]] = {}
-    for framework in conventions.__all__:
-        module = importlib.import_module(f"advantages.conventions.{framework}")
-        for name in module.__all__:
-            made = getattr(module, name).__convention__
-            differs = "; ".join(f"`{key}` = `{x!r}`: {why}" for key, (x, why) in made.deviations.items())
-            row = (f"{framework}.{name}", made.version, made.executed, differs or "nothing")
-            found.setdefault(definition_of(made.base).name, []).append(row)
-    return found
-
-
-def _page(name: str, function: Callable[..., Any], d: Definition, ships: list[tuple[str, str, bool, str]]) -> str:
+def _page(name: str, function: Callable[..., Any], d: Definition) -> str:
     said = described(function)
     groups = shown(d, function)
     parts = [
@@ -77,7 +64,7 @@ def _page(name: str, function: Callable[..., Any], d: Definition, ships: list[tu
         _promises(d),
         *_exact(d, function),
         "## Who ships it",
-        _ships(ships),
+        _ships(name),
         "## Paper",
         _paper(name, d),
         "## Arguments",
@@ -152,10 +139,8 @@ def _exact(d: Definition, function: Callable[..., Any]) -> Iterator[str]:
         return
     rows = ["| policy | cosine with the gradient | length, to the gradient's | signal to noise |", "|---|---|---|---|"]
     for start, (policy, rewards) in STARTS.items():
-        found = updates(function, policy, rewards, 8)
-        length, true = np.linalg.norm(found.mean), np.linalg.norm(found.gradient)
-        cosine = found.mean @ found.gradient / length / true if length > 0 else float("nan")
-        rows.append(f"| {start} | {cosine:.3f} | {length / true:.3f} | {length / found.deviation:.2f} |")
+        cosine, length, signal = measured(updates(function, policy, rewards, 8))
+        rows.append(f"| {start} | {number(cosine, 3)} | {number(length, 3)} | {number(signal, 2)} |")
     yield "## Bias and variance, exactly"
     yield (
         "A softmax policy over four answers, groups of eight, every group that can be drawn, weighed by its "
@@ -165,16 +150,18 @@ def _exact(d: Definition, function: Callable[..., Any]) -> Iterator[str]:
     yield "\n".join(rows)
 
 
-def _ships(ships: list[tuple[str, str, bool, str]]) -> str:
-    if not ships:
+def _ships(name: str) -> str:
+    found = ships(name)
+    if not found:
         return "None of the frameworks whose [conventions](../conventions.md) are stated here."
     rows = [
         "| in `advantages.conventions` | version | how it is known | differs from our default in |",
         "|---|---|---|---|",
     ]
-    for function, version, executed, differs in ships:
-        how = "run beside it in the tests" if executed else "from source"
-        rows.append(f"| `{function}` | {version} | {how} | {differs} |")
+    for function, made in found.items():
+        how = "run beside it in the tests" if made.executed else "from source"
+        differs = "; ".join(f"`{key}` = `{x!r}`: {why}" for key, (x, why) in made.deviations.items()) or "nothing"
+        rows.append(f"| `{function}` | {made.version} | {how} | {differs} |")
     return "\n".join(rows)
 
 

@@ -70,5 +70,5 @@ def test_the_command(capsys, monkeypatch, tmp_path):
 
 def test_what_cannot_be_measured_is_null():
     flat = laboratory.WORLDS["graded"]._replace(rewards=dict.fromkeys(laboratory.WORLDS["graded"].rewards, 0.5))
-    found = laboratory._measured(laboratory.updates(advantages.rloo, flat, 3))
+    found = laboratory.measured(laboratory.updates(advantages.rloo, flat, 3))
     assert found == (None, None, None)
