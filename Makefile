@@ -51,9 +51,10 @@ test-thorough: $(VENV)/test/ready  ## the whole test suite, with ten times as ma
 test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package
 
 # tests/adapters/trl-1.8 has requirements alone: another version of TRL, for those tests of tests/adapters/trl that its
-# tests.txt names.
+# tests.txt names. The environments of all of them take some 12 GB; with ONCE=1 each goes when its tests have passed.
 test-adapter-%: $(VENV)/adapter-%/ready
 	$(VENV)/adapter-$*/bin/python -m pytest -o filterwarnings=default $(or $(patsubst %,@%,$(wildcard tests/adapters/$*/tests.txt)),tests/adapters/$*)
+	$(if $(ONCE),rm -rf $(VENV)/adapter-$*)
 
 laboratory: $(VENV)/test/ready  ## the table of docs/laboratory.md anew, whole
 	$(VENV)/test/bin/advantages lab --into docs/laboratory.md
@@ -71,8 +72,8 @@ bench: $(VENV)/test/ready  ## time everything on this machine, and make docs/ben
 clean:  ## remove the environments and what was built
 	rm -rf $(VENV) build *.egg-info
 
-# torch comes first and pinned: where a CPU build lies on the machine, pip takes that. It is installed once: copying the
-# files takes a second, where pip takes half a minute.
+# torch comes first and pinned: where a CPU build lies on the machine, pip takes that. It is installed once: linking the
+# files takes a second and no room, where pip takes half a minute and a gigabyte for each environment.
 $(VENV)/torch/ready:
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP) --upgrade pip
@@ -81,7 +82,7 @@ $(VENV)/torch/ready:
 
 $(VENV)/%/python: $(VENV)/torch/ready
 	$(PYTHON) -m venv --clear --without-pip $(@D)
-	cp -a $(VENV)/torch/lib/. $(@D)/lib/
+	cp -al $(VENV)/torch/lib/. $(@D)/lib/ || cp -a $(VENV)/torch/lib/. $(@D)/lib/
 	touch $@
 
 $(VENV)/demo/ready: $(VENV)/demo/python $(INPUTS) $(SOURCES)
