@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import warnings
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+_ATTEMPTS = 100
+"""Times that a folder is made whose parents others remove meanwhile."""
 _OF_THE_DISK = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG),
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ESTALE),
@@ -74,21 +77,42 @@ def claim(folder: Path) -> Iterator[Path]:
 @contextmanager
 def claim_free(root: Path, stem: str) -> Iterator[Path]:
     """Hold the first of `root/stem-1`, `root/stem-2` ... that does not exist; as `claim` in all else."""
-    missing, number = _missing(root), 1
-    while True:
+    missing = _missing(root)
+    for number in itertools.count(1):
         folder = root / f"{stem}-{number}"
-        try:
-            with disk_errors(folder):
-                folder.mkdir(parents=True)
+        with suppress(FileExistsError):
+            _make(folder, new=True)
             break
-        except FileExistsError:
-            number += 1
     with _held(folder, [folder, *missing]):
         yield folder
 
 
 def _missing(folder: Path) -> list[Path]:
-    return [path for path in (folder, *folder.parents) if not path.exists()]
+    with disk_errors(folder):
+        return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _make(folder: Path, *, new: bool = False) -> None:
+    """Make a folder, with its parents.
+
+    Args:
+        new: it must not be there yet.
+
+    Raises:
+        FileExistsError: it is.
+        ValueError: it cannot be made.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with disk_errors(folder):
+                return folder.mkdir(parents=True, exist_ok=not new)
+        except FileNotFoundError:  # another process has just removed a parent
+            continue
+        except FileExistsError:
+            if new and os.path.lexists(folder):
+                raise
+            break
+    raise ValueError(f"{folder} cannot be made, as in a link to nowhere; write elsewhere")
 
 
 @contextmanager
@@ -110,8 +134,8 @@ def _locked(folder: Path) -> int:
 
     file = folder / LOCK
     while True:
+        _make(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:  # its last holder has just removed the folder
             continue
