@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 
-def again(function: Callable[[], Any]) -> Any:
-    """What a command returns, or says as it ends; accelerate keeps the processes' state for one command."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
+def end(function: Callable[[], Any]) -> Any:
+    """What a command returns, or says as it ends."""
     try:
         return function()
     except SystemExit as error:
@@ -24,6 +21,9 @@ def main(root: str, *options: str) -> None:
     from advantages.cli import main
     from advantages.files import claim
     from advantages.training import experiment
+    from advantages.training.distributed import Distributed
+
+    leave, Distributed.__exit__ = Distributed.__exit__, lambda *_: None  # type: ignore[method-assign,assignment]
 
     class Stopping(experiment.Training):
         def step(self) -> dict[str, float | None]:
@@ -33,7 +33,7 @@ def main(root: str, *options: str) -> None:
             return metrics
 
     def train(*more: str) -> Any:
-        return again(lambda: main(["train", "--runs", root, *more]))
+        return end(lambda: main(["train", "--runs", root, *more]))
 
     def held() -> str:
         """What is said by a process that would hold a folder that the main one holds."""
@@ -48,12 +48,13 @@ def main(root: str, *options: str) -> None:
             world.accelerator.wait_for_everyone()
             return f"{said}: {(Path(root) / 'held').exists()}"
 
-    found = {"held": again(held), "whole": train(*options, "--name", "whole")}
+    found = {"held": end(held), "whole": train(*options, "--name", "whole")}
     whole, experiment.Training = experiment.Training, Stopping  # type: ignore[misc]
     found["stopped"] = train(*options, "--name", "parts")
     experiment.Training = whole  # type: ignore[misc]
-    found["resumed"] = again(lambda: main(["train", "--resume", f"{root}/parts"]))
+    found["resumed"] = end(lambda: main(["train", "--resume", f"{root}/parts"]))
     found["named"] = train(*options, "--name", "parts")
+    leave(experiment.processes(experiment.Config(device="cpu")))  # one group of processes serves all commands
     Path(root, f"rank-{os.environ['RANK']}.json").write_text(json.dumps(found))
 
 
