@@ -16,7 +16,7 @@ TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workstea
 
 ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
 
-.PHONY: help demo test test-thorough test-adapters test-numpy lint types study clean
+.PHONY: help bench demo test test-thorough test-adapters test-numpy lint types laboratory vectors docs study clean
 
 help:  ## what can be made
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -36,6 +36,12 @@ types: $(VENV)/test/ready  ## the type checkers mypy and pyright
 	$(VENV)/test/bin/mypy
 	$(VENV)/test/bin/pyright --pythonpath $(VENV)/test/bin/python
 
+# Strict: a warning, a link that leads nowhere, an undocumented public name or a formula that cannot be read fails it.
+docs: $(VENV)/docs/ready  ## the site, in build/docs/site, looked at in chromium where there is one
+	$(VENV)/docs/bin/python docs/generate build/docs/source
+	$(VENV)/docs/bin/python -m sphinx -W --keep-going -q -E -c docs/generate build/docs/source build/docs/site
+	$(VENV)/docs/bin/python -m pytest -q tests/docs/test_generate.py tests/docs/test_site.py
+
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
 	$(call TEST,$(VENV)/numpy) tests/estimators tests/bug_zoo
 
@@ -49,9 +55,18 @@ test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment o
 test-adapter-%: $(VENV)/adapter-%/ready
 	$(VENV)/adapter-$*/bin/python -m pytest -o filterwarnings=default $(or $(patsubst %,@%,$(wildcard tests/adapters/$*/tests.txt)),tests/adapters/$*)
 
+laboratory: $(VENV)/test/ready  ## the table of docs/laboratory.md anew, whole
+	$(VENV)/test/bin/advantages lab --into docs/laboratory.md
+
+vectors: $(VENV)/test/ready  ## the golden vectors of docs/vectors anew
+	$(VENV)/test/bin/advantages vectors --out docs/vectors
+
 study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on two cores; goes on where it was stopped
 	$(VENV)/demo/bin/python benchmarks/lampo/study.py
 	$(VENV)/demo/bin/python benchmarks/lampo/report.py
+
+bench: $(VENV)/test/ready  ## time everything on this machine, and make docs/benchmarks.md; a few minutes
+	$(VENV)/test/bin/advantages bench --page docs/benchmarks.md
 
 clean:  ## remove the environments and what was built
 	rm -rf $(VENV) build *.egg-info
@@ -87,6 +102,11 @@ $(VENV)/adapter-%/ready: $(VENV)/adapter-%/python tests/adapters/%/requirements.
 $(VENV)/numpy/ready: $(INPUTS)
 	$(PYTHON) -m venv $(VENV)/numpy
 	PYTHONWARNINGS=ignore $(VENV)/numpy/bin/python $(PIP) pytest-xdist --editable '.[testing]'
+	touch $@
+
+$(VENV)/docs/ready: $(INPUTS)
+	$(PYTHON) -m venv --clear $(VENV)/docs
+	PYTHONWARNINGS=ignore $(VENV)/docs/bin/python $(PIP) --editable '.[docs]'
 	touch $@
 
 .PRECIOUS: $(VENV)/torch/ready $(VENV)/%/python $(VENV)/adapter-%/ready

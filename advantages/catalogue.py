@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from . import estimators
 from .core.definition import Paper, Unit, definition_of
+from .core.objectives import MEAN
 from .core.promises import Bound, Promises
 from .core.vocabulary import INPUTS
 
@@ -53,7 +54,9 @@ def promised(promises: Promises) -> tuple[str, ...]:
     said += ["monotone"] if p.monotone else []
     said += [f"at most {_formula(p.bound)}"] if p.bound else []
     said += [f"at most {_times(p.gap_bound, ' of ')}the largest gap"] if p.gap_bound else []
-    said += [f"unbiased{_times(p.unbiased, '', ' times ')}"] if p.unbiased else []
+    climbs = "" if p.objective is MEAN else f" for {p.objective}"
+    said += [f"unbiased{_times(p.unbiased, '', ' times ')}{climbs}"] if p.unbiased else []
+    said += [f"made{climbs}"] if climbs and not p.unbiased else []
     said += [] if p.equals_get_zero else ["pushes groups of equals"]
     said += ["statistics of the batch"] if p.spans_batch else []
     return tuple(said)

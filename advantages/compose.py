@@ -116,7 +116,9 @@ def compose(*parts: Any) -> Callable[..., Any]:
     return estimator(
         unit="token" if per_token else "response",
         shapes=inner.shapes,
-        promises=Promises(spans_batch=inner.promises.spans_batch, bound=_bound(after)),
+        promises=Promises(
+            spans_batch=inner.promises.spans_batch, bound=_bound(after), objective=inner.promises.objective
+        ),
         paper=inner.paper,
     )(composed)
 

@@ -284,7 +284,7 @@ def words_of_columns(pairs: Mapping[str, str]) -> dict[str, str]:
             names[right] = word
         else:
             guess = did_you_mean(right, INPUTS) or did_you_mean(left, INPUTS)
-            raise ValueError(f"--map {left}={right}: neither is a word of the vocabulary{guess}; write OWN=NAME")
+            raise ValueError(f"--map {left}={right}: neither is a word of the vocabulary; write OWN=NAME{guess}")
     return names
 
 

@@ -15,6 +15,7 @@ from .version import __version__
 
 __all__ = [
     "LOCK",
+    "MAP",
     "append_lines",
     "claim",
     "claim_free",
@@ -33,6 +34,8 @@ __all__ = [
 LOCK = ".lock"
 _ATTEMPTS = 100
 """Times that a folder is made whose parents others remove meanwhile."""
+MAP = "own=name, such as question=prompt"
+"""How a column of a file is given its name here."""
 _OF_THE_DISK = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG),
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ESTALE),

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Estimator = Callable[..., Any]
+"""Of numbers: an estimator, or any function that takes words of the vocabulary."""
 
 _ARRAYS = {"numpy": "numpy array", "torch": "torch tensor", "jax": "JAX array"}
 _OF_THE_BATCH = {"across": "the estimator gets the whole batch, so drop it"}
@@ -149,10 +150,9 @@ def check(
         if name in d.settings and name in elsewhere:
             raise TypeError(f"{d.name}: takes no option {name!r} under {host.name}; {elsewhere[name]}")
         if name not in taken:
-            guess = naming.nearest(str(name), taken)
             raise TypeError(
                 f"{d.name}: takes no option {name!r}; options are {', '.join(taken) or 'none'}"
-                + (f"; did you mean {guess!r}?" if guess else "")
+                f"{naming.did_you_mean(str(name), taken)}"
             )
         if name in d.checks:
             d.checks[name].check(d.name, name, value)

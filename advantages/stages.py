@@ -14,7 +14,7 @@ from .core.naming import did_you_mean
 from .core.settings import Fraction, NonNegative, Positive, Setting
 from .core.vocabulary import INPUTS
 from .ops import groupwise
-from .ops.elementwise import at_least, namespace, where
+from .ops.elementwise import at_least, namespace, raised_by_entropy, where
 
 __all__ = [
     "STAGES",
@@ -229,8 +229,7 @@ def entropy_shaped(
 
     With kappa above 1 no sign flips. It raises the sum: a group's advantages no longer sum to zero.
     """
-    xp = namespace(advantages)
-    return advantages + where(mask, xp.minimum(alpha * token_entropies, xp.abs(advantages) / kappa), 0.0)
+    return where(mask, raised_by_entropy(advantages, token_entropies, alpha=alpha, kappa=kappa), advantages)
 
 
 @stage

@@ -1,6 +1,6 @@
 """Primitives on numpy arrays; statistics run in float64."""
 
-import sys
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -151,12 +151,12 @@ def reverse_scan(decay: Any, x: Any) -> Any:
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     kernels = compiled("tokens") if rewards.size >= COMPILED else None
     dtype = rewards.dtype if rewards.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    if kernels is None:
-        wide_values = None if values is None else working(values)
-        return cast(scan.by_tiles(sys.modules[__name__], working(rewards), wide_values, mask, discount, lambda_), dtype)
-    words = [None if x is None else _contiguous(x) for x in (rewards, values, mask)]
     out = np.empty(rewards.shape, dtype)
-    kernels.advantages(*words, discount, lambda_, out)
+    if kernels is None:
+        return scan.by_tiles(rewards, values, mask, discount, lambda_, out, np.float64)
+    kernels.advantages(
+        *(None if x is None else _contiguous(x) for x in (rewards, values, mask)), discount, lambda_, out
+    )
     return out
 
 
@@ -164,14 +164,13 @@ def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     kernels = compiled("tokens") if x.size >= COMPILED else None
     if kernels is not None:
         return tuple(kernels.row_moments(_contiguous(x), _contiguous(mask)))
-    return tuple(scan.in_tiles(_row_moments, sys.modules[__name__], x, mask).T)
+    return tuple(scan.in_tiles(_row_moments, np.empty((len(x), 4)), x, mask).T)
 
 
-def _row_moments(backend: Any, x: Any, mask: Any) -> Any:
-    count = mask.sum(1)
-    low = np.where(count > 0, np.where(mask, x, np.inf).min(1, initial=np.inf), 0.0)
-    above = np.where(mask, x, low[:, None])
-    above -= low[:, None]
+def _row_moments(x: Any, mask: Any) -> Any:
+    count = np.count_nonzero(mask, 1)
+    low = np.where(count > 0, np.where(mask, x, x.dtype.type(np.inf)).min(1, initial=np.inf), 0.0)
+    above = np.subtract(np.where(mask, x, low[:, None]), low[:, None], dtype=np.float64)
     total, squares = above.sum(1), np.einsum("ij,ij->i", above, above)
     mean = total / count.clip(1)
     return np.stack([count, low, mean, (squares - total * mean).clip(0.0)], 1)
@@ -184,7 +183,10 @@ def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
         kernels.whitened(_contiguous(x), _contiguous(mask), float(origin), float(mean), float(scale), out)
         return out
     return scan.in_tiles(
-        lambda _, x, mask: np.where(mask, (x - origin - mean) * scale, 0.0), sys.modules[__name__], x, mask
+        lambda x, mask: np.where(mask, (x - float(origin) - float(mean)) * float(scale), x.dtype.type(0)),
+        np.empty(x.shape, x.dtype),
+        x,
+        mask,
     )
 
 
@@ -193,12 +195,15 @@ def _contiguous(x: Any) -> Any:
     return np.ascontiguousarray(x, x.dtype if x.dtype in (np.float32, np.float64, np.bool_) else np.float64)
 
 
-def empty(shape: tuple[int, ...], like: Any) -> Any:
-    return np.empty(shape, like.dtype)
-
-
 def powers(base: float, most: int, like: Any) -> Any:
-    return np.power(base, np.arange(most + 1.0))
+    return _powers(base, most)
+
+
+@functools.lru_cache(maxsize=4)
+def _powers(base: float, most: int) -> Any:
+    table = np.power(base, np.arange(most + 1.0))
+    table.flags.writeable = False
+    return table
 
 
 def sum_of(x: Any, factor: float, y: Any) -> Any:
@@ -206,7 +211,9 @@ def sum_of(x: Any, factor: float, y: Any) -> Any:
 
 
 def sums_after(x: Any) -> Any:
-    return x @ np.tril(np.ones((x.shape[-1], x.shape[-1])), -1)
+    later = np.zeros_like(x)
+    np.cumsum(x[..., :0:-1], -1, out=later[..., -2::-1])
+    return later
 
 
 def add_at(x: Any, columns: Any, numbers: Any) -> Any:

@@ -11,52 +11,69 @@ from typing import Any
 
 import numpy as np
 
+from .kernels import in_parts
+
 __all__ = ["advantages", "by_tiles", "in_tiles"]
 
 _BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (benchmarks/scan.py)
 _BLOCKS = 32  # blocks whose decays make one square
 _LEAST = 8  # steps, below which blocks do not pay
 _RANGE = {4: 20.0, 8: 200.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
-_TILE = 2**20  # numbers: few, large operations, whose temporaries are not faulted in anew
+_TILE = 2**18  # numbers: temporaries that stay in a core's cache and are not faulted in anew (benchmarks/scan.py)
 
 
-def in_tiles(function: Callable[..., Any], backend: Any, *words: Any) -> Any:
-    """`function(backend, *words)` on some rows of (N, T) words on the host at a time, its (N, ...) results joined."""
+def in_tiles(function: Callable[..., Any], out: Any, *words: Any) -> Any:
+    """Into `out`, (N, ...): `function` of some rows of (N, T) words of numpy at a time, tiles side by side in threads.
+
+    A thread waits for the others once, at its end; a library that shares each operation among threads waits at each
+    operation, as long as a busy machine takes to let the last of them run.
+    """
     rows, steps = words[0].shape
     tile = max(1, _TILE // max(1, steps))
-    if rows <= tile:
-        return function(backend, *words)
-    result: Any = None
-    for start in range(0, rows, tile):
-        part = slice(start, start + tile)
-        some = function(backend, *(None if x is None else x[part] for x in words))
-        if result is None:
-            result = backend.empty((rows, *some.shape[1:]), some)
-        result[part] = some
-    return result
+
+    def part(start: int, stop: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first in range(start, stop, tile):
+                some = slice(first, min(first + tile, stop))
+                out[some] = function(*(None if x is None else x[some] for x in words))
+
+    in_parts(part, rows, least=tile)
+    return out
 
 
-def by_tiles(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    """(N, T) `advantages` of arrays on the host; looks at masks, and at rewards outside them."""
+def by_tiles(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any, out: Any, dtype: Any) -> Any:
+    """Into `out`, (N, T): `advantages` of arrays of numpy, worked on in `dtype`.
 
-    def tile(backend: Any, rewards: Any, values: Any, mask: Any) -> Any:
-        return _tile(backend, rewards, values, mask, discount, lambda_)
+    Looks at masks, and at rewards outside them.
+    """
+    from . import numpy as backend
 
-    return in_tiles(tile, backend, rewards, values, mask)
+    def tile(rewards: Any, values: Any, mask: Any) -> Any:
+        rewards = rewards.astype(dtype, copy=False)
+        values = None if values is None else values.astype(dtype, copy=False)
+        return backend.cast(_tile(backend, rewards, values, mask, discount, lambda_), out.dtype)
+
+    return in_tiles(tile, out, rewards, values, mask)
 
 
 def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    on = backend.to_numpy(mask)
-    if on.all():
-        return advantages(backend, rewards, values, None, discount, lambda_, host=True)
-    xp = backend.xp
-    inside = xp.where(mask, rewards, 0.0)
-    if xp.count_nonzero(inside) == xp.count_nonzero(rewards):  # none outside, nor anything that is not finite
-        holes = bool(((on[:, 1:] & ~on[:, :-1]).sum(1) + on[:, :1].sum(1) > 1).any())
+    if mask.all():
+        return advantages(backend, rewards, values, None, discount, lambda_)
+    inside = np.where(mask, rewards, rewards.dtype.type(0))
+    if np.count_nonzero(inside) == np.count_nonzero(rewards):  # none outside, nor anything that is not finite
+        starts = np.count_nonzero(mask[:, 1:] > mask[:, :-1], 1) + mask[:, 0]
         return advantages(
-            backend, rewards, values, mask, discount, lambda_, clean=inside, holes=holes, ahead=False, host=True
+            backend,
+            rewards,
+            values,
+            mask,
+            discount,
+            lambda_,
+            clean=inside,
+            holes=bool((starts > 1).any()),
+            ahead=False,
         )
-    return advantages(backend, rewards, values, mask, discount, lambda_, ahead=bool((~on[:, 0]).any()), host=True)
+    return advantages(backend, rewards, values, mask, discount, lambda_, ahead=not mask[:, 0].all())
 
 
 def advantages(
@@ -70,13 +87,12 @@ def advantages(
     clean: Any = None,
     holes: bool = True,
     ahead: bool = True,
-    host: bool = False,
 ) -> Any:
     """(N, T) see `Backend.advantages`.
 
     A mask of None holds everywhere. What is known of the batch saves work: `clean` are the rewards that count,
     `holes` says whether a masked token may lie between trained ones or have a reward, and `ahead` whether one that lies
-    before a first trained token may have one. On the `host`, what is small is worked on in numpy.
+    before a first trained token may have one.
     """
     xp = backend.xp
     if 0 in rewards.shape:
@@ -92,7 +108,7 @@ def advantages(
         to_come = _by_steps(backend, clean, known, mask, discount, lambda_)
     else:
         on = None if mask is None or not holes else mask
-        to_come = _by_blocks(backend, clean, known, on, decay, lambda_, block, host)
+        to_come = _by_blocks(backend, clean, known, on, decay, lambda_, block)
     to_come += rewards
     result = to_come if known is None else to_come - known
     if mask is None:
@@ -120,45 +136,27 @@ def _by_steps(backend: Any, clean: Any, known: Any, mask: Any, discount: Any, la
     return xp.concatenate([received[:, 1:], xp.zeros_like(received[:, :1])], 1)
 
 
-def _by_blocks(
-    backend: Any, clean: Any, known: Any, on: Any, decay: float, lambda_: float, block: int, host: bool
-) -> Any:
+def _by_blocks(backend: Any, clean: Any, known: Any, on: Any, decay: float, lambda_: float, block: int) -> Any:
     xp = backend.xp
     rows, steps = clean.shape
     # A trained token hands on discount * ((1 - lambda) V_t + lambda r_t): this in units of the decay, which n_t counts.
     is_own = known is not None and lambda_ != 1
     x = _cut(backend, backend.sum_of(clean, (1 - lambda_) / lambda_, known) if is_own else clean, block)
-    few = _numpy() if host else backend
-    powers = few.powers(decay, x.shape[1] * block, clean)
+    powers = backend.powers(decay, x.shape[1] * block, clean)  # numpy's are float64, and so is what it carries
+    table = backend.cast(powers, clean.dtype, True)
     if on is None:
         counts: Any = np.broadcast_to(np.arange(1, block + 1), (1, x.shape[1], block))
-        weights = _as(backend, powers[counts], clean)
         ends = counts[:, :, -1]
     else:
         counts = xp.cumsum(_cut(backend, on, block), -1)
-        weights = (_as(backend, powers, clean) if host else powers)[counts]
-        ends = backend.to_numpy(counts[:, :, -1]) if host else counts[:, :, -1]
-    if is_own:
-        x *= weights
-    scaled = x if is_own else x * weights
-    sums = scaled.sum(-1)
-    later = _later(few, _received(few, powers, ends, backend.to_numpy(sums) if host else sums))
-    later = _as(backend, powers[ends] * later, clean) if host else powers[ends] * later
-    to_come = backend.sums_after(scaled)
+        ends = counts[:, :, -1]
+    weights = table[counts]
+    x = x * weights
+    later = powers[ends] * _later(backend, _received(backend, powers, ends, x.sum(-1)))
+    to_come = backend.sums_after(x)
     to_come += later[:, :, None]
     to_come /= weights
     return to_come.reshape(rows, -1)[:, :steps]
-
-
-def _numpy() -> Any:
-    from . import numpy as numpy_backend
-
-    return numpy_backend
-
-
-def _as(backend: Any, x: Any, like: Any) -> Any:
-    """Few numbers of numpy in the library and the precision of `like`."""
-    return backend.from_numpy(x.astype(f"f{like.dtype.itemsize}"), like)
 
 
 def _received(backend: Any, powers: Any, counts: Any, x: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import numpy as numpy_backend
 from . import scan
 from .kernels import COMPILED, compiled
 
@@ -23,6 +24,7 @@ REORDERS = True
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
 
 
+_CPU = torch.device("cpu")
 _SMALL = 8_192
 """Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
 _FLOAT64 = ("cpu", "cuda", "meta", "xpu")
@@ -57,8 +59,10 @@ def on_host(x: Any) -> bool:
 def extent(x: Any) -> tuple[float, float]:
     if not x.numel():
         return 0.0, 0.0
+    if x.numel() > _SMALL and x.dtype in (torch.float32, torch.float64):  # by numpy, which does not wait for threads
+        return numpy_backend.extent(to_numpy(x))
     low, high = torch.aminmax(x)
-    return float(low), float(high)
+    return low.item(), high.item()
 
 
 def largest(x: Any) -> float:
@@ -66,7 +70,8 @@ def largest(x: Any) -> float:
 
 
 def to_numpy(x: Any) -> Any:
-    return (x.detach() if x.requires_grad else x).cpu().numpy()
+    x = x.detach() if x.requires_grad else x
+    return (x if x.device == _CPU else x.cpu()).numpy()
 
 
 def from_numpy(x: Any, like: Any) -> Any:
@@ -82,8 +87,10 @@ def working(x: Any) -> Any:
 
 
 def wide(x: Any) -> Any:
+    if x.dtype == torch.float64:
+        return x
     device = x.device.type  # statistics of responses are small on an accelerator, whatever their number
-    if x.dtype == torch.float64 or (device in _FLOAT64 and (device != "cpu" or x.numel() <= _SMALL)):
+    if device in _FLOAT64 and (device != "cpu" or x.numel() <= _SMALL):
         return x.to(torch.float64)
     return x.to(torch.float32)
 
@@ -95,8 +102,10 @@ def result_dtype(x: Any) -> Any:
 def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if x.dtype == dtype:
         return x
+    if bounded and dtype != torch.float16:
+        return x.to(dtype)
     most = torch.finfo(dtype).max
-    return x.to(dtype) if bounded and most > 1e30 else x.clamp(-most, most).to(dtype)
+    return x.clamp(-most, most).to(dtype)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -129,6 +138,8 @@ def rows(view: Any) -> Any:
 def reduced(reduction: str, view: Any) -> Any:
     if reduction == "norm":
         return torch.linalg.vector_norm(view, dim=-1, keepdim=True)
+    if reduction == "sum":
+        return view.sum(-1, True)
     return getattr(view, {"min": "amin", "max": "amax"}.get(reduction, reduction))(-1, keepdim=True)
 
 
@@ -185,12 +196,14 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
         return scan.advantages(backend, rewards, values, mask, discount, lambda_)
     kernels = _kernels(rewards)
+    out = np.empty(rewards.shape, f"f{rewards.itemsize}")  # numpy asks for large pages, which are faulted in sooner
     if kernels is None:
-        return scan.by_tiles(backend, rewards, values, mask, discount, lambda_)
-    out = torch.empty(rewards.shape, dtype=rewards.dtype)
-    given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
-    kernels.advantages(*given, float(discount), float(lambda_), out.numpy())
-    return out
+        value_array = None if values is None else to_numpy(values)
+        scan.by_tiles(to_numpy(rewards), value_array, to_numpy(mask), discount, lambda_, out, out.dtype)
+    else:
+        given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
+        kernels.advantages(*given, float(discount), float(lambda_), out)
+    return torch.from_numpy(out)
 
 
 def _kernels(x: Any) -> Any:
@@ -203,40 +216,23 @@ def _memory(x: Any) -> Any:
 
 
 def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
-    kernels = _kernels(x)
-    if kernels is not None and on_host(mask):
-        return tuple(kernels.row_moments(_memory(x), _memory(mask)))
     if on_host(x) and on_host(mask):
-        return tuple(scan.in_tiles(_row_moments, sys.modules[__name__], x.detach(), mask).numpy().T)
-    return _row_moments(None, x, mask).unbind(1)
-
-
-def _row_moments(_: Any, x: Any, mask: Any) -> Any:
+        return numpy_backend.row_moments(to_numpy(x), to_numpy(mask))
     dtype = torch.float64 if x.device.type in _FLOAT64 else torch.float32
     count = mask.sum(1, dtype=dtype)
     if not x.shape[1]:
-        return torch.stack([count] * 4, 1)
+        return count, count, count, count
     low = torch.where(mask, x, torch.inf).amin(1).nan_to_num(posinf=0.0)[:, None]
     above = torch.where(mask, x, low)
     above -= low
     total, norm = above.sum(1, dtype=dtype), torch.linalg.vector_norm(above, dim=1, dtype=dtype)
     mean = total / count.clip(1.0)
-    return torch.stack([count, low[:, 0].to(dtype), mean, (norm * norm - total * mean).clip(0.0)], 1)
+    return count, low[:, 0].to(dtype), mean, (norm * norm - total * mean).clip(0.0)
 
 
 def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
-    kernels = _kernels(x)
-    if kernels is not None and on_host(mask):
-        out = torch.empty(x.shape, dtype=x.dtype)
-        kernels.whitened(_memory(x), _memory(mask), float(origin), float(mean), float(scale), out.numpy())
-        return out
     if on_host(x) and on_host(mask):
-        numbers = float(origin), float(mean), float(scale)
-        return scan.in_tiles(lambda _, x, mask: _whitened(x, mask, *numbers), sys.modules[__name__], x, mask)
-    return _whitened(x, mask, origin, mean, scale)
-
-
-def _whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+        return torch.from_numpy(numpy_backend.whitened(to_numpy(x), to_numpy(mask), origin, mean, scale))
     white = torch.where(mask, x, origin)
     white -= origin
     white -= mean
@@ -244,13 +240,7 @@ def _whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
     return torch.where(mask, white, 0.0)
 
 
-def empty(shape: tuple[int, ...], like: Any) -> Any:
-    return torch.empty(shape, dtype=like.dtype, device=like.device)
-
-
 def powers(base: float, most: int, like: Any) -> Any:
-    if on_host(like):
-        return torch.from_numpy(np.power(base, np.arange(most + 1.0))).to(like.dtype)
     dtype = torch.float64 if like.device.type in _FLOAT64 else torch.float32
     return (base ** torch.arange(most + 1, dtype=dtype, device=like.device)).to(like.dtype)
 
@@ -260,8 +250,6 @@ def sum_of(x: Any, factor: float, y: Any) -> Any:
 
 
 def sums_after(x: Any) -> Any:
-    if on_host(x) and torch.get_float32_matmul_precision() == "highest" and not torch.is_autocast_enabled("cpu"):
-        return x @ torch.from_numpy(np.tri(x.shape[-1], k=-1)).to(x.dtype)
     later = x.flip(-1).cumsum(-1).flip(-1)
     return torch.cat([later[..., 1:], torch.zeros_like(later[..., :1])], -1)
 

@@ -1,11 +1,17 @@
 """Times functions in turn, in one process, and prints each as a ratio to a floor measured beside it."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 
+SECONDS = float(os.environ.get("BENCHMARK_SECONDS", "1"))
+"""What each call is measured for, where a benchmark does not say."""
 
-def medians(calls: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, warmup: int = 3) -> dict[str, float]:
+
+def medians(
+    calls: Mapping[str, Callable[[], object]], *, seconds: float = SECONDS, warmup: int = 3
+) -> dict[str, float]:
     """Median seconds of each call; the calls take turns, so that a drift of the machine meets all alike."""
     for call in calls.values():
         for _ in range(warmup):

@@ -16,6 +16,7 @@ import torch
 
 import advantages
 from advantages import gae, ops, reinforce_plus_plus
+from advantages.backends import backend_of
 from benchmarks.harness import medians, show
 
 FLOOR = "one pass (torch.add, output reused)"
@@ -42,6 +43,12 @@ def peers() -> dict[str, Callable[..., Any]]:
     return {"gae": core_algos.compute_gae_advantage_return, "whiten": torch_functional.masked_whiten}
 
 
+def kernels_for(x: torch.Tensor) -> Any:
+    """The compiled kernels of a tensor's backend; None where there are none, or in a tree from before them."""
+    backend = backend_of(x)
+    return backend._kernels(x) if hasattr(backend, "_kernels") else None
+
+
 def measured(rows: int, steps: int, seconds: float) -> None:
     rng = np.random.default_rng(0)
     rewards, values = (torch.tensor(rng.normal(size=(rows, steps)), dtype=torch.float32) for _ in range(2))
@@ -61,8 +68,7 @@ def measured(rows: int, steps: int, seconds: float) -> None:
         "whiten, naive line": lambda: naive_whiten(values, holes),
         "reinforce_plus_plus": lambda: reinforce_plus_plus(rewards, holes),
     }
-    if ops.tokens.backend_of(rewards)._kernels(rewards) is not None:
-        kernels = ops.tokens.backend_of(rewards)._kernels(rewards)
+    if (kernels := kernels_for(rewards)) is not None:
         buffer = np.zeros_like(arrays[0])
         calls["gae, holes, kernel, output reused"] = lambda: kernels.advantages(*arrays[:3], 1.0, 0.95, buffer)
         calls["gae, dense, kernel, output reused"] = lambda: kernels.advantages(

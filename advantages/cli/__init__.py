@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..version import __version__
+from .fields import no_such_option, options_in
 
 __all__ = ["main"]
 
@@ -17,8 +18,6 @@ class _Command(NamedTuple):
     help: str
     module: str
     description: str = ""
-    add: str = "add_arguments"
-    run: str = "run"
     extra: str = ""
     """Of this package, that brings the modules."""
     modules: tuple[str, ...] = ()
@@ -41,21 +40,36 @@ _COMMANDS = {
         "diff",
         "Exits with 1 where they differ. Conventions have names such as verl.rloo or trl.grpo.",
     ),
+    "lab": _Command(
+        "the exact expected update of every estimator beside the gradient of its own objective",
+        "lab",
+        "Everything that can happen in three small worlds is enumerated; nothing is sampled.",
+    ),
+    "vectors": _Command(
+        "write small cases with their advantages as JSON, for implementations in any language",
+        "vectors",
+        "The files are the same wherever they are made; docs/vectors.md shows how to use them.",
+    ),
+    "bench": _Command(
+        "time the estimators beside the lines that one would write, and beside other packages where installed",
+        "bench",
+        "Everything runs in one process on the same inputs; results are verified on fresh random inputs before they "
+        "are timed.",
+        extra="train",
+        modules=("torch",),
+    ),
     "train": _Command(
         "train a model by reinforcement learning; the default learns before your eyes in about a minute",
         "train",
         "The embedded default: a tiny model, from scratch, on a CPU. Writes config, metrics, results, a plot and a "
         "report into the folder of the run.",
-        run="train",
         extra="train",
         modules=("torch", "transformers", "matplotlib", "rich", "scipy"),
     ),
     "compare-runs": _Command(
         "compare recorded runs: means with 95%% intervals, and differences paired by seed",
-        "train",
+        "compare_runs",
         "Runs that differ in the seed alone are one variant. Prints tables, and writes compare.html and compare.json.",
-        add="add_compare_arguments",
-        run="compare_runs",
         extra="train",
         modules=("matplotlib", "rich", "scipy"),
     ),
@@ -77,18 +91,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"advantages {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {}
     for name, command in _COMMANDS.items():
-        options_of = commands.add_parser(name, help=command.help, description=command.description or None)
-        _of(command, command.add)(options_of)
+        parsers[name] = commands.add_parser(name, help=command.help, description=command.description or None)
+        _of(command, "add_arguments")(parsers[name])
 
     options, more = parser.parse_known_args(arguments)
     if more and options.command != "train":  # which has settings of estimators, --estimator.temperature
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+        known = options_in(parsers[options.command])
+        raise SystemExit(f"advantages {options.command}: {no_such_option(more[0], known, options.command)}")
     command = _COMMANDS[options.command]
     missing = [module for module in command.modules if not importlib.util.find_spec(module)]
     if missing:
         raise SystemExit(f"this command needs {', '.join(missing)}; pip install 'rl-advantages[{command.extra}]'")
-    run = _of(command, command.run)
+    run = _of(command, "run")
     status: int = run(options, more) if options.command == "train" else run(options)
     return status
 

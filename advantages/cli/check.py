@@ -5,8 +5,9 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..compose import among, stages_of
 from ..core.naming import resolve
-from ..host import resolve as estimator_named
+from ..diff import named
 
 if TYPE_CHECKING:
     from ..testing.conforms import Verdict
@@ -24,7 +25,16 @@ _MARKS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `advantages check`."""
     libraries = ("numpy", "torch", "jax")
-    parser.add_argument("estimator", help="a name in `advantages`, package.module:function or path/file.py:function")
+    parser.add_argument(
+        "estimator", help="a name in `advantages`, verl.grpo, package.module:function or path/file.py:function"
+    )
+    parser.add_argument(
+        "--then",
+        action="append",
+        default=[],
+        metavar="STAGE.SETTING=VALUE",
+        help="a stage around the estimator, such as entropy_shaped.alpha=0.4; may be given several times",
+    )
     parser.add_argument("--spec", help="an oracle to compare with, package.module:function")
     parser.add_argument(
         "--library",
@@ -67,14 +77,14 @@ def run(options: argparse.Namespace) -> int:
             raise SystemExit(f"--library {library}: not installed; pip install 'rl-advantages[{library}]'")
     try:
         subject = Subject(
-            estimator_named(options.estimator),
+            among(named(options.estimator), stages_of(options.then)),
             spec=resolve(options.spec, what="spec") if options.spec else None,
             library=options.library,
             libraries=options.libraries,
             singleton=options.singleton,
         )
     except (TypeError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"advantages check: {error}") from None
 
     console.print(f"\n[bold]{subject.definition.name}[/]{subject.definition.signature}", markup=True, style=None)
     also = f"; must agree, compile and vectorise on {', '.join(subject.libraries)}" if subject.libraries else ""
@@ -93,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
                     _show(console, Text, verdict)
                 status.update(f"{sum(counts.values()) + sum(map(len, silent.values()))} checked")
         except ValueError as error:
-            raise SystemExit(str(error)) from None
+            raise SystemExit(f"advantages check: {error}") from None
     if silent:
         reasons = "; ".join(
             f"{reason}: {sentences[0]}" + (f" and {len(sentences) - 1} more" if len(sentences) > 1 else "")

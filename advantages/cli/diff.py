@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from ..diff import diff, named, read_batch, sentences, words_of_columns
-from .fields import MAP, pairs
+from ..files import MAP
+from .fields import pairs
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
         first, second = named(options.first), named(options.second)
         found = diff(first, second, read_batch(options.file, names), tolerance=options.tolerance)
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"diff: {error}") from None
+        raise SystemExit(f"advantages diff: {error}") from None
     if options.json:
         content = found._asdict()
         content["advantages"] = [a.tolist() for a in found.advantages]

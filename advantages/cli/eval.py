@@ -10,7 +10,7 @@ from typing import Any
 
 from ..evaluation.settings import Settings
 from ..version import __version__
-from .fields import MAP, pairs
+from .fields import add_options, read_options
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,20 +20,7 @@ FREE = ("batch_size", "k")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `advantages eval`: one for each field of `Settings`, and the folder."""
-    for field in dataclasses.fields(Settings):
-        meaning = field.metadata["meaning"]
-        if field.default not in (dataclasses.MISSING, None, ()):
-            meaning += f" (default: {field.default})"
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": meaning.replace("%", "%%")}
-        if isinstance(field.default, bool):
-            options["action"] = argparse.BooleanOptionalAction
-        elif isinstance(field.default, (int, float)):
-            options["type"] = type(field.default)
-        elif field.name == "map":
-            options["metavar"] = "OWN=NAME,..."
-        elif field.name == "k":
-            options["type"] = _whole_numbers
-        parser.add_argument("--" + field.name.replace("_", "-"), **options)
+    add_options(parser, Settings)
     parser.add_argument(
         "--output",
         type=Path,
@@ -50,13 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _whole_numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers; write 1,4,8") from None
-
-
 class _Terminated(BaseException):
     """Somebody asked for an end; not an Exception, so that nothing in between takes it for a failure."""
 
@@ -71,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     folder, settings = Path(), None
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
+        given |= read_options(Settings, given)
         folder, settings = (_resumed if "resume" in given else _started)(given)
         return _evaluate(settings, folder)
     except (KeyboardInterrupt, _Terminated) as stopped:
@@ -103,8 +84,6 @@ def _started(given: dict[str, Any]) -> tuple[Path, Settings]:
         given["data"] = str(Path(given["data"]).resolve())  # for a resumption from elsewhere
     if Path(given["model"]).expanduser().is_dir():
         given["model"] = str(Path(given["model"]).expanduser().resolve())
-    if "map" in given:
-        given["map"] = pairs(given["map"], option="--map", form=MAP)
     settings = Settings(**given)
     model = [part for part in Path(settings.model).parts if part != "model"][-1]
     return output or Path("evaluations") / f"{model}-{settings.benchmark}", settings
@@ -121,12 +100,13 @@ def _resumed(given: dict[str, Any]) -> tuple[Path, Settings]:
         )
     written = Record.settings(folder)
     try:
-        return folder, Settings(**{**written, "k": tuple(written["k"]), **given})
+        settings = Settings(**{**written, "k": tuple(written["k"])})
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{folder} was written by {Record.version(folder)} of rl-advantages, but this is {__version__} ({error}); "
             "use that version"
         ) from None
+    return folder, dataclasses.replace(settings, **given)
 
 
 def _evaluate(settings: Settings, folder: Path) -> int:

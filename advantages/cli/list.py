@@ -5,7 +5,7 @@ from typing import get_args
 
 from ..catalogue import markdown, rows, table
 from ..core.definition import Unit
-from ..core.naming import nearest
+from ..core.naming import did_you_mean
 from ..core.vocabulary import INPUTS
 
 __all__ = ["add_arguments", "run"]
@@ -24,9 +24,9 @@ def _words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     for word in words:
         if word not in INPUTS:
-            guess = nearest(word, INPUTS)
-            meant = f"; did you mean {guess!r}?" if guess else ""
-            raise argparse.ArgumentTypeError(f"{word!r} is no input; inputs are {', '.join(INPUTS)}{meant}")
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is no input; inputs are {', '.join(INPUTS)}{did_you_mean(word, INPUTS)}"
+            )
     return words
 
 

@@ -1,26 +1,28 @@
-"""`advantages show`: one estimator's formula, arguments, promises and paper."""
+"""`advantages show`: one estimator's formula, arguments, promises and paper, and which frameworks ship it."""
 
 import argparse
 import inspect
 
 from .. import estimators
 from ..catalogue import bibtex, row
+from ..conventions.table import shipped
 from ..core.definition import definition_of
-from ..core.naming import resolve
+from ..diff import named
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `advantages show`."""
-    parser.add_argument("estimator", help="a name in `advantages`, package.module:function or path/file.py:function")
+    parser.add_argument(
+        "estimator", help="a name in `advantages`, verl.grpo, package.module:function or path/file.py:function"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what is known of one estimator."""
-    built_in = {name: f"advantages.estimators:{name}" for name in estimators.__all__}
     try:
-        function = resolve(options.estimator, what="estimator", built_in=built_in)
+        function = named(options.estimator)
         d, said = definition_of(function), row(function)
     except (TypeError, ValueError) as error:
         raise SystemExit(f"advantages show: {error}") from None
@@ -34,6 +36,9 @@ def run(options: argparse.Namespace) -> int:
         f"Gives one advantage per {said.unit}, and needs {', '.join(said.needs)}.",
         "\n".join(["Promises, beyond what all do:", *(f"    {promise}" for promise in said.promises or ["nothing"])]),
     ]
+    ships = shipped(d.name) if function is getattr(estimators, d.name, None) else []
+    if ships:
+        parts.append("\n".join(["Shipped, in `advantages.conventions`, as:", *(f"    {line}" for line in ships)]))
     if said.paper is not None:
         parts += [f"Paper: {said.paper.title} ({said.paper})", bibtex(said.name, said.paper)]
     print("\n\n".join(parts))

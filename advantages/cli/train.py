@@ -1,4 +1,4 @@
-"""`advantages train` and `advantages compare-runs`: options, live progress, tables, and the record on disk."""
+"""`advantages train`: options, live progress, and the record on disk."""
 
 import argparse
 import ast
@@ -6,38 +6,24 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from ..compose import stages_of
-from ..core.naming import nearest
 from ..runs.config import GROUPS, RENAMED, Config
-from .fields import MAP, pairs
+from .fields import add_options, literal, no_such_option, option_of, read_options
 
-__all__ = ["add_arguments", "add_compare_arguments", "compare_runs", "parse_estimator", "train"]
+__all__ = ["add_arguments", "parse_estimator", "run"]
+
+_OF_ESTIMATOR = "--estimator."
+_BESIDE = ("then", "seeds", "runs", "name", "resume")
+"""Options beside the fields of `Config`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `advantages train`: one for each field of `Config`, and those of the whole experiment."""
-    groups = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
-    for field in dataclasses.fields(Config):
-        facts = field.metadata
-        if field.name in ("estimator", "map", "options", "rewards"):
-            continue
-        default = "none" if field.default is None else field.default
-        meaning = facts["meaning"] if "(default: " in facts["meaning"] else f"{facts['meaning']} (default: {default})"
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": meaning}
-        if isinstance(field.default, bool):
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options["type"] = facts["kind"]
-            options["metavar"] = "|".join(facts["choices"]) if facts["choices"] else field.name.upper().split("_")[-1]
-        groups[facts["group"]].add_argument("--" + field.name.replace("_", "-"), **options)
-    groups["data"].add_argument("--map", default=argparse.SUPPRESS, metavar="OWN=NAME,...", help=_meaning("map"))
-    groups["reward"].add_argument(
-        "--rewards", default=argparse.SUPPRESS, metavar="NAME=WEIGHT,...", help=_meaning("rewards")
-    )
+    groups = add_options(parser, Config, groups=GROUPS, skip=("estimator", "options"))
     groups["learning"].add_argument(
         "--estimator",
         default=argparse.SUPPRESS,
@@ -45,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "in parentheses: grpo,lampo(temperature=3) (default: grpo)",
     )
     groups["learning"].add_argument(
-        "--estimator.SETTING",
+        f"{_OF_ESTIMATOR}SETTING",
         dest=argparse.SUPPRESS,
         metavar="VALUE",
         default=argparse.SUPPRESS,
@@ -65,10 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--resume", type=Path, default=argparse.SUPPRESS, metavar="FOLDER", help="go on with a run that was stopped"
     )
-
-
-def _meaning(name: str) -> str:
-    return next(str(f.metadata["meaning"]) for f in dataclasses.fields(Config) if f.name == name)
 
 
 def parse_estimator(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -98,17 +80,6 @@ def _parse_one(part: str) -> tuple[str, dict[str, Any]]:
     raise ValueError(f"--estimator {part}: write a name, or name(setting=value, ...)")
 
 
-def _parse_rewards(text: str) -> dict[str, float]:
-    weights = {}
-    form = "name=weight, such as exact=1"
-    for name, weight in pairs(text, option="--rewards", form=form).items():
-        try:
-            weights[name] = float(weight)
-        except ValueError:
-            raise ValueError(f"--rewards {name}={weight}: write {form}") from None
-    return weights
-
-
 def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
     """`--estimator.temperature 3` as {"temperature": 3}."""
     settings: dict[str, Any] = {}
@@ -116,17 +87,12 @@ def _more_settings(arguments: Sequence[str]) -> dict[str, Any]:
     while rest:
         option = rest.pop(0)
         name, equals, value = option.partition("=")
-        if not name.startswith("--estimator.") or not (equals or rest):
-            key = name.removeprefix("--").replace("-", "_")
-            guess = RENAMED.get(key) or nearest(key, (f.name for f in dataclasses.fields(Config)))
-            meant = f"; did you mean --{guess.replace('_', '-')}?" if guess else ""
-            raise ValueError(f"{name}: there is no such option; see advantages train --help{meant}")
+        if not name.startswith(_OF_ESTIMATOR) or not (equals or rest):
+            known = map(option_of, [*(field.name for field in dataclasses.fields(Config)), *_BESIDE])
+            renamed = {option_of(old): option_of(new) for old, new in RENAMED.items()}
+            raise ValueError(no_such_option(option, known, "train", renamed))
         value = value if equals else rest.pop(0)
-        key = name.removeprefix("--estimator.").replace("-", "_")
-        try:
-            settings[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            settings[key] = value
+        settings[name.removeprefix(_OF_ESTIMATOR).replace("-", "_")] = literal(value)
     return settings
 
 
@@ -140,22 +106,15 @@ def _new_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, li
 
     if "data" in given and "task" in given:
         raise ValueError(f"got both --data {given['data']} and --task {given['task']}; pass one of them")
-    fields = {f.name: given[f.name] for f in dataclasses.fields(Config) if f.name in given}
-    if "map" in fields:
-        fields["map"] = pairs(fields["map"], option="--map", form=MAP)
+    fields = read_options(Config, given)
     estimators = parse_estimator(fields.pop("estimator", "grpo"))
-    if "rewards" in fields:
-        fields["rewards"] = _parse_rewards(fields["rewards"])
     stages_of(given.get("then", []))
     then = "".join(f"+{text}" for text in given.get("then", []))
-    first, count = fields.pop("seed", 0), given.get("seeds", 1)
+    count = given.get("seeds", 1)
     if count < 1:
         raise ValueError(f"--seeds {count}: pass a number of at least 1")
-    configs = [
-        Config(**fields, estimator=name + then, options={**own, **settings}, seed=first + k)
-        for k in range(count)
-        for name, own in estimators
-    ]
+    firsts = [Config(**fields, estimator=name + then, options={**own, **settings}) for name, own in estimators]
+    configs = [dataclasses.replace(first, seed=first.seed + k) for k in range(count) for first in firsts]
     if twice := [c.label for n, c in enumerate(configs) if c in configs[:n]]:
         raise ValueError(f"--estimator: {twice[0]} is named twice; name it once")
     names = [f"{c.label}-seed{c.seed}".replace("/", "_") for c in configs] if len(configs) > 1 else ["."]
@@ -178,7 +137,7 @@ def _old_runs(given: dict[str, Any], settings: dict[str, Any]) -> tuple[Hold, li
     return lambda: claim(folder), read_experiment(folder)
 
 
-def train(options: argparse.Namespace, more: Sequence[str]) -> int:
+def run(options: argparse.Namespace, more: Sequence[str]) -> int:
     """Run what the options say; the exit status."""
     given = vars(options)
     try:
@@ -234,7 +193,7 @@ def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
     with processes(named[0][1]) as world, world.held(hold) as folder, disk_errors(folder):
         runs = [(folder / name, config) for name, config in named]
         try:
-            with Display([config for _, config in runs]) as display:
+            with Display() as display:
                 outcomes = run(runs, folder, display, world)
         except Stopped as stopped:
             if world.main:
@@ -251,56 +210,4 @@ def _train(hold: Hold, named: Sequence[tuple[str, Config]]) -> int:
             metrics = folder / ("metrics.jsonl" if len(runs) == 1 else "*/metrics.jsonl")
             paths = {"report": report, "plot": folder / "curves.png", "results": folder / "results.json"}
             display.paths({**paths, "metrics": metrics})
-    return 0
-
-
-def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `advantages compare-runs`."""
-    parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, of an experiment, or one that holds several"
-    )
-    parser.add_argument("--baseline", metavar="NAME", help="what the others are compared with (default: the first)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where compare.html and compare.json go (default: the folder, where one is given; else the first free "
-        "one of runs/compare-1, runs/compare-2 ...)",
-    )
-    parser.add_argument("--finished-only", action="store_true", help="leave out runs that are not finished")
-    parser.add_argument(
-        "--different-tasks", action="store_true", help="compare runs of different tasks or models all the same"
-    )
-
-
-def compare_runs(options: argparse.Namespace) -> int:
-    """Compare recorded runs; the exit status."""
-    from rich.console import Console
-
-    from ..files import claim_free
-    from ..reports.comparison import write_comparison
-    from ..reports.tables import tables
-    from ..runs.select import compare_records, read_records
-
-    try:
-        records, unfinished = read_records(options.folders, finished_only=options.finished_only)
-        compared = compare_records(
-            records, baseline=options.baseline, different_tasks=options.different_tasks, unfinished=unfinished
-        )
-    except ValueError as error:
-        raise SystemExit(f"advantages compare-runs: {error}") from None
-    alone = options.folders[0] if len(options.folders) == 1 else None
-    chosen = options.out or alone
-    with nullcontext(chosen) if chosen else claim_free(Path("runs"), "compare") as folder:
-        paths = write_comparison(compared, folder)
-    console = Console(highlight=False)
-    for table in tables(compared.comparison):
-        console.print(table)
-        console.print()
-    for name, whole in compared.legend.items():
-        console.print(f"{name} is {whole}", markup=False, soft_wrap=True)
-    for note in compared.notes:
-        console.print(note, markup=False, soft_wrap=True)
-    for name, path in paths.items():
-        console.print(f"{name:<8} {path}", markup=False, soft_wrap=True)
     return 0

@@ -19,6 +19,7 @@ __all__ = [
     "slime",
     "tinker",
     "torchrl",
+    "trinity",
     "trl",
     "tunix",
     "verl",

@@ -119,6 +119,7 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
         spec=None if d.spec is None or "whitening" in stages else _spec(d.spec, settings, stages),
         promises=Promises(spans_batch=True) if "whitening" in stages else _promises(d, settings),
         shapes=d.shapes,
+        ranges=d.ranges,
         paper=d.paper,
     )(function)
 
@@ -152,7 +153,9 @@ def _promises(d: Definition, settings: Mapping[str, Any]) -> Promises:
     if settings.get("singleton") != "raw":
         return p
     scale = "equivariant" if p.scale == "equivariant" else None
-    return Promises(spans_batch=p.spans_batch, scale=scale, monotone=p.monotone, unbiased=p.unbiased)
+    return Promises(
+        spans_batch=p.spans_batch, scale=scale, monotone=p.monotone, unbiased=p.unbiased, objective=p.objective
+    )
 
 
 def _spec(spec: Callable[..., Any], settings: Mapping[str, Any], stages: Mapping[str, Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ have 0, and are not divided by it.
 from .. import estimators
 from .convention import Deviations, Framework
 
-__all__ = ["dr_grpo", "group_grpo", "grpo", "raw_reward", "rloo"]
+__all__ = ["dr_grpo", "group_grpo", "grpo", "opd", "raw_reward", "rloo"]
 
 VERSION = "7ea279ab (2026-08-22)"
 
@@ -26,3 +26,4 @@ group_grpo = FRAMEWORK("group_grpo", estimators.grpo)
 rloo = FRAMEWORK("rloo", estimators.rloo)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)
 raw_reward = FRAMEWORK("raw_reward", estimators.reinforce)
+opd = FRAMEWORK("opd", estimators.on_policy_distillation)

@@ -7,7 +7,7 @@
 from .. import estimators
 from .convention import Deviations, Framework
 
-__all__ = ["batch", "dr_grpo", "grpo", "lite_ppo", "reinforce"]
+__all__ = ["agentic_reinforce", "batch", "dr_grpo", "grpo", "lite_ppo", "reinforce"]
 
 VERSION = "8eb27cc2 (2026-08-19)"
 
@@ -34,3 +34,4 @@ dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)
 lite_ppo = FRAMEWORK("lite_ppo", estimators.normalized)
 batch = FRAMEWORK("batch", estimators.normalized)
 reinforce = FRAMEWORK("reinforce", estimators.reinforce_plus_plus)
+agentic_reinforce = FRAMEWORK("agentic_reinforce", estimators.turn_returns)

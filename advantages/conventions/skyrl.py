@@ -2,13 +2,14 @@
 
 `skyrl/backends/skyrl_train/utils/ppo_utils.py`. A NaN reward makes its whole group NaN there; here its row is left
 out. Its `reinforce++` starts anew behind a masked token (fault B15, not reproduced: its own trainer never masks an
-observation there); the convention is for masks without holes.
+observation there); the convention is for masks without holes. Its maxrl divides by a mean of either sign (fault B14,
+not reproduced: rewards below 0 are refused here).
 """
 
 from .. import estimators
 from .convention import Deviations, Framework
 
-__all__ = ["dr_grpo", "gae", "grpo", "reinforce_plus_plus", "rloo"]
+__all__ = ["dr_grpo", "gae", "grpo", "maxrl", "reinforce_plus_plus", "rloo"]
 
 VERSION = "0.3.0"
 
@@ -17,6 +18,10 @@ DEVIATIONS: Deviations = {
         "singleton": ("raw", "a lone response keeps its reward: its group is taken to have mean 0"),
     },
     "dr_grpo": {
+        "singleton": ("raw", "a lone response keeps its reward: its group is taken to have mean 0"),
+    },
+    "maxrl": {
+        "epsilon": (1e-06, "added to the mean"),
         "singleton": ("raw", "a lone response keeps its reward: its group is taken to have mean 0"),
     },
     "reinforce_plus_plus": {
@@ -39,3 +44,4 @@ dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)
 rloo = FRAMEWORK("rloo", estimators.rloo)
 reinforce_plus_plus = FRAMEWORK("reinforce_plus_plus", estimators.reinforce_plus_plus)
 gae = FRAMEWORK("gae", estimators.gae)
+maxrl = FRAMEWORK("maxrl", estimators.maxrl)

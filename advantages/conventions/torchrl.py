@@ -1,14 +1,15 @@
-"""torchrl ae9719f1 (2026-08-22): from source, not executed.
+"""torchrl 0.14.1: run beside it in the tests, but for grpo.
 
-`torchrl/objectives/llm/grpo.py` and `objectives/value/functional.py`.
+`torchrl/objectives/value/functional.py`, over rows without holes, and `objectives/llm/grpo.py`, from source. Until
+August 2026 its V-trace looked across the end of a truncated episode (fault B29, mended since).
 """
 
 from .. import estimators
 from .convention import Deviations, Framework
 
-__all__ = ["gae", "grpo"]
+__all__ = ["gae", "grpo", "reward_to_go", "td_lambda", "v_trace"]
 
-VERSION = "ae9719f1 (2026-08-22)"
+VERSION = "0.14.1"
 
 DEVIATIONS: Deviations = {
     "grpo": {
@@ -16,7 +17,12 @@ DEVIATIONS: Deviations = {
     },
 }
 
-FRAMEWORK = Framework("torchrl", VERSION, DEVIATIONS, executed=False)
+FRAMEWORK = Framework("torchrl", VERSION, DEVIATIONS, executed=True)
 
-grpo = FRAMEWORK("grpo", estimators.grpo)
+_READ = Framework("torchrl", VERSION, DEVIATIONS, executed=False)
+
+grpo = _READ("grpo", estimators.grpo)
 gae = FRAMEWORK("gae", estimators.gae)
+td_lambda = FRAMEWORK("td_lambda", estimators.td_lambda)
+v_trace = FRAMEWORK("v_trace", estimators.v_trace)
+reward_to_go = FRAMEWORK("reward_to_go", estimators.reward_to_go)

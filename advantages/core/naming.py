@@ -39,7 +39,8 @@ mean 'root'?
         wanted = "package.module:name or path/file.py:name"
         if not built_in:
             raise ValueError(f"{who}: names no function in a module; write {wanted}")
-        raise ValueError(f"{who}: there is none; pass one of {', '.join([*built_in, wanted])}{_guess(text, built_in)}")
+        ways = ", ".join([*built_in, wanted])
+        raise ValueError(f"{who}: there is none; pass one of {ways}{did_you_mean(text, built_in)}")
     try:
         found: Any = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
     except ImportError as error:
@@ -53,7 +54,7 @@ mean 'root'?
             known = [key for key in dir(found) if not key.startswith("_")]
             raise ValueError(
                 f"{who}: cannot be imported since {place} has no {name!r}; it has {', '.join(known) or 'nothing'}"
-                f"{_guess(part, known)}"
+                f"{did_you_mean(part, known)}"
             )
         found = getattr(found, part)
     if not callable(found):
@@ -74,12 +75,11 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The known name that is spelt most alike, as " (did you mean 'x'?)"; nothing where none is."""
-    guess = nearest(name, known)
-    return f" (did you mean {guess!r}?)" if guess else ""
+    """The end of a sentence: the known name that is spelt most alike, as "; did you mean 'x'?"; nothing where none is.
 
-
-def _guess(name: str, known: Iterable[str]) -> str:
+    >>> did_you_mean("temprature", ["temperature", "reduction"])
+    "; did you mean 'temperature'?"
+    """
     guess = nearest(name, known)
     return f"; did you mean {guess!r}?" if guess else ""
 

@@ -6,6 +6,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .naming import nearest
+from .objectives import MEAN, Objective
 
 __all__ = ["Bound", "Promises"]
 
@@ -46,7 +47,9 @@ class _Fields(NamedTuple):
     gap_bound: Callable[[int], float] | None = None
     """The same, in units of the gap between the group's highest and lowest reward."""
     unbiased: Callable[[int], float] | None = None
-    """The mean of A * grad log pi over groups of n is this factor times the gradient of the expected reward."""
+    """The mean of A * grad log pi over groups of n is this factor times the gradient of the objective."""
+    objective: Objective = MEAN
+    """What it is made to climb, whether or not it does so without bias."""
     equals_get_zero: bool = True
     """A group of equal rewards gets exactly zero; what all estimators promise, but those that push such groups."""
 
@@ -75,6 +78,11 @@ class Promises(_Fields):
             if name == "scale":
                 if value is not None and value not in _SCALES:
                     raise ValueError(f"Promises: scale is {value!r}; {_nearest(value, _SCALES)}")
+            elif name == "objective":
+                if not isinstance(value, Objective):
+                    raise TypeError(
+                        f"Promises: objective is {value!r}; pass an Objective, such as Objective(formula, worth)"
+                    )
             elif isinstance(_Fields._field_defaults[name], bool):
                 if not isinstance(value, bool):
                     raise TypeError(f"Promises: {name} is {value!r}; pass True or False")

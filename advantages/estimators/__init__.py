@@ -63,6 +63,7 @@ from .rlsd import rlsd
 from .rs_grpo import rs_grpo
 from .step_reinforce import step_reinforce
 from .td_lambda import td_lambda
+from .treerl import treerl
 from .turn_gae import turn_gae
 from .turn_returns import turn_returns
 from .unlikeliness import unlikeliness
@@ -136,6 +137,7 @@ __all__ = [
     "rs_grpo",
     "step_reinforce",
     "td_lambda",
+    "treerl",
     "turn_gae",
     "turn_returns",
     "unlikeliness",

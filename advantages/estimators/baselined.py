@@ -4,7 +4,7 @@ from typing import Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.types import A, Array, RowOptions, Vector
 from ..spec import per_batch
 
@@ -22,7 +22,7 @@ def spec(r: Vector, b: Vector) -> Vector:
         1992,
         venue="Machine Learning 8:229-256",
     ),
-    promises=Promises(scale="equivariant"),
+    promises=Promises(scale="equivariant", unbiased=Bound("1", lambda n: 1.0)),
 )
 def baselined(rewards: A, baselines: Array, **options: Unpack[RowOptions]) -> A:
     """Reward above a baseline that comes from elsewhere: a greedy rollout, a reference policy, a running mean.

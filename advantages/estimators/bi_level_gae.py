@@ -86,9 +86,8 @@ def bi_level_gae(
     array([[0.25, 0.25, 0.5 ]])
     """
     turn = Turns(turns, mask, token_rewards)
-    rewards, value = turn.sum(token_rewards), turn.at(turn.last, values)
-    step = (1 - turn_lambda) * value + turn_lambda * rewards
-    ends = rewards + turn_discount * turn.to_come(turn_discount * turn_lambda, step, bootstrap_values) - value
+    value = turn.at(turn.last, values)
+    ends = turn.gae(turn.sum(token_rewards), value, turn_discount, turn_lambda, bootstrap_values)
     inside = mask & ~turn.last
     step = where(turn.last, values + lambda_ * ends, where(mask, (1 - lambda_) * values, 0.0))
     decay = where(inside, 0.0 * values + discount * lambda_, where(turn.last, 0.0 * values, 1.0))

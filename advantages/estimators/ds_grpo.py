@@ -29,7 +29,7 @@ def spec(
         "2602.02710",
         note="differential smoothing as in its code",
     ),
-    promises=Promises(equals_get_zero=False),
+    promises=Promises(scale="invariant", equals_get_zero=False),
 )
 def ds_grpo(
     rewards: A,

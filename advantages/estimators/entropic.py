@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import ENTROPIC
 from ..core.promises import Promises
 from ..core.settings import Fraction, Positive, Range
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -55,7 +56,7 @@ def spec(
         "2601.16175",
         note="read in the authors' code; the arXiv number is to be checked",
     ),
-    promises=Promises(shift_invariant=True, scale="invariant", monotone=True),
+    promises=Promises(shift_invariant=True, scale="invariant", monotone=True, objective=ENTROPIC),
 )
 def entropic(
     rewards: A,

@@ -9,7 +9,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import namespace
+from ..ops.elementwise import raised_by_entropy
 from ..ops.groupwise import group_zscore
 from ..spec import per_tokens_of_group
 
@@ -44,7 +44,8 @@ def entropy_shaped_grpo(
         A_it = z_i + min(alpha * H_it, |z_i| / kappa)
 
     z is GRPO's advantage, H the policy's entropy at the token, through which no gradient flows. The bonus never flips
-    a sign, and vanishes where rewards are equal; it raises the sum over a group.
+    a sign, and vanishes where rewards are equal; it raises the sum over a group. It is `grpo` with the stage
+    `entropy_shaped` behind it, which any other estimator may have instead.
 
     Args:
         rewards: (N,) outcome reward of each response.
@@ -64,6 +65,5 @@ def entropy_shaped_grpo(
     array([[ 0.907,  1.061],
            [-0.507, -0.354]])
     """
-    xp = namespace(rewards)
-    z: Any = group_zscore(rewards, groups, epsilon=epsilon)[:, None]
-    return z + xp.minimum(alpha * token_entropies, xp.abs(z) / kappa)
+    z: Any = group_zscore(rewards, groups, epsilon=epsilon)
+    return raised_by_entropy(z[:, None], token_entropies, alpha=alpha, kappa=kappa)

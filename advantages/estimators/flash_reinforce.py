@@ -20,7 +20,7 @@ def spec(r: Vector) -> Any:
 @estimator(
     spec=spec,
     paper=Paper("OpenRLHF", "Hu et al.", 2026, venue="OpenRLHF 0.11.2", note="no paper"),
-    promises=Promises(spans_batch=True, scale="equivariant", monotone=True),
+    promises=Promises(spans_batch=True, shift_invariant=True, scale="equivariant", monotone=True),
 )
 def flash_reinforce(rewards: A, valid: Array | None = None, *, across: Any = None, **options: Any) -> A:
     """Reward above the batch's mean; for one response per prompt, where there is no group.

@@ -8,6 +8,7 @@ import numpy as np
 from ..call import estimator
 from ..core.definition import Paper
 from ..core.groups import Groups
+from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.elementwise import where
@@ -63,6 +64,7 @@ def spec(
 @estimator(
     spec=spec,
     paper=Paper("Group-in-group policy optimization for LLM agent training", "Feng et al.", 2025, "2505.10978"),
+    promises=Promises(scale="equivariant"),
 )
 def gigpo(
     rewards: A,

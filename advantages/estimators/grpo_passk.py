@@ -6,6 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import BEST_OF_GROUP
 from ..core.promises import Bound, Promises
 from ..core.settings import NonNegative
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -29,7 +30,14 @@ def spec(r: Vector, *, scale: bool = False, epsilon: float = 1e-6) -> Vector:
         2025,
         "2503.19595",
     ),
-    promises=Promises(shift_invariant=True, scale="equivariant", monotone=True, gap_bound=Bound("1", lambda n: 1.0)),
+    promises=Promises(
+        shift_invariant=True,
+        scale="equivariant",
+        monotone=True,
+        gap_bound=Bound("1", lambda n: 1.0),
+        unbiased=Bound("1/n", lambda n: 1 / n),
+        objective=BEST_OF_GROUP,
+    ),
 )
 def grpo_passk(
     rewards: A, groups: Ids, *, scale: bool = False, epsilon: NonNegative = 1e-6, **options: Unpack[GroupOptions]

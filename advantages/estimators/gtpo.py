@@ -58,7 +58,7 @@ def spec(
         "2508.04349",
         note="equations 3, 5 and 6 as third-party code has them",
     ),
-    promises=Promises(),
+    promises=Promises(zero_sum=True),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},
 )
 def gtpo(

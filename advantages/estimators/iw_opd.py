@@ -6,6 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import DISTILLED
 from ..core.promises import Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, RowOptions, Vector
@@ -32,7 +33,7 @@ def spec(
     unit="token",
     spec=spec,
     paper=Paper("TRL", "Hugging Face", 2026, venue="TRL 1.16.0, experimental", note="transcribed, not executed"),
-    promises=Promises(),
+    promises=Promises(objective=DISTILLED),
 )
 def iw_opd(
     rewards: A,

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import MIXED
 from ..core.promises import Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, Array, RowOptions, Vector
@@ -39,7 +40,7 @@ def spec(
         "2306.13649",
         note="the advantage is Trinity-RFT's",
     ),
-    promises=Promises(),
+    promises=Promises(objective=MIXED),
 )
 def jsd(
     rewards: A,

@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import LIKELIHOOD
 from ..core.promises import Bound, Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -22,7 +23,9 @@ def spec(r: Vector, *, epsilon: float = 0.0) -> Vector:
 @estimator(
     spec=spec,
     paper=Paper("Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710"),
-    promises=Promises(zero_sum=True, scale="invariant", monotone=True, bound=Bound("n - 1", lambda n: n - 1.0)),
+    promises=Promises(
+        zero_sum=True, scale="invariant", monotone=True, bound=Bound("n - 1", lambda n: n - 1.0), objective=LIKELIHOOD
+    ),
     ranges={"rewards": Range(0.0, float("inf"))},
 )
 def maxrl(rewards: A, groups: Ids, *, epsilon: NonNegative = 0.0, **options: Unpack[GroupOptions]) -> A:

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.objectives import LIKELIHOOD_OF_ORDER
+from ..core.promises import Bound, Promises
 from ..core.settings import Range
 from ..core.types import A, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least
@@ -32,7 +33,7 @@ def spec(r: Vector, *, order: int = 2, baseline: str = "others") -> Vector:
 @estimator(
     spec=spec,
     paper=Paper("Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710"),
-    promises=Promises(monotone=True),
+    promises=Promises(monotone=True, unbiased=Bound("1/n", lambda n: 1 / n), objective=LIKELIHOOD_OF_ORDER),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},
 )
 def maxrl_of_order(

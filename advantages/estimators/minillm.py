@@ -6,7 +6,8 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.objectives import DISTILLED
+from ..core.promises import Bound, Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, RowOptions, Vector
 from ..ops.elementwise import where
@@ -37,7 +38,7 @@ def spec(
     unit="token",
     spec=spec,
     paper=Paper("MiniLLM: knowledge distillation of large language models", "Gu et al.", 2023, "2306.08543"),
-    promises=Promises(),
+    promises=Promises(unbiased=Bound("1", lambda n: 1.0), objective=DISTILLED),
 )
 def minillm(
     rewards: A,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.settings import NonNegative
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import where
@@ -50,6 +51,7 @@ def spec(
     paper=Paper(
         "Reinforcing multi-turn reasoning in LLM agents via turn-level reward design", "Zeng et al.", 2025, "2505.11821"
     ),
+    promises=Promises(shift_invariant=True, scale="invariant"),
 )
 def mt_grpo(
     rewards: A,

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.settings import Range
 from ..core.types import A, RowOptions, Vector
 from ..spec import per_batch
@@ -20,7 +20,7 @@ def spec(r: Vector) -> Any:
     paper=Paper(
         "The surprising effectiveness of negative reinforcement in LLM reasoning", "Zhu et al.", 2025, "2506.01347"
     ),
-    promises=Promises(monotone=True),
+    promises=Promises(monotone=True, unbiased=Bound("1", lambda n: 1.0)),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},
 )
 def nsr(rewards: A, **options: Unpack[RowOptions]) -> A:

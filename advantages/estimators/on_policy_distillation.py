@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import DISTILLED
 from ..core.promises import Promises
 from ..core.settings import NonNegative
 from ..core.types import A, Array, RowOptions, Vector
@@ -25,7 +26,7 @@ def spec(
     unit="token",
     spec=spec,
     paper=Paper("MiMo-V2-Flash technical report", "Xiaomi LLM-Core Team", 2026, "2601.02780"),
-    promises=Promises(),
+    promises=Promises(objective=DISTILLED),
 )
 def on_policy_distillation(
     rewards: A,

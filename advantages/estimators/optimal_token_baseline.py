@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import namespace, where
 from ..ops.groupwise import group_max, group_min
@@ -52,6 +53,7 @@ def spec(
     unit="token",
     spec=spec,
     paper=Paper("verl", "verl-project", 2026, venue="github.com/verl-project/verl", note="the source names no paper"),
+    promises=Promises(shift_invariant=True, scale="equivariant"),
 )
 def optimal_token_baseline(
     rewards: A,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import BEST_OF_K
 from ..core.promises import Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -34,7 +35,7 @@ def spec(r: Vector, *, k: int = 2, epsilon: float = 1e-6) -> Vector:
         2025,
         "2508.10751",
     ),
-    promises=Promises(zero_sum=True, monotone=True),
+    promises=Promises(zero_sum=True, monotone=True, objective=BEST_OF_K),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},
 )
 def pass_at_k(

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import BEST_OF_K
 from ..core.promises import Bound, Promises
 from ..core.settings import Range
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -46,7 +47,12 @@ def spec(r: Vector, *, k: int = 2, baseline: str = "sloo-1") -> Vector:
         "2505.15201",
     ),
     promises=Promises(
-        shift_invariant=True, scale="equivariant", monotone=True, gap_bound=Bound("2/n for k = 2", lambda n: 2 / n)
+        shift_invariant=True,
+        scale="equivariant",
+        monotone=True,
+        gap_bound=Bound("2/n for k = 2", lambda n: 2 / n),
+        unbiased=Bound("1/n", lambda n: 1 / n),
+        objective=BEST_OF_K,
     ),
 )
 def pkpo(

@@ -54,7 +54,7 @@ def spec(
     unit="token",
     spec=spec,
     paper=Paper("Process reinforcement through implicit rewards", "Cui et al.", 2025, "2502.01456"),
-    promises=Promises(spans_batch=True),
+    promises=Promises(spans_batch=True, shift_invariant=True, scale="invariant"),
 )
 def prime(
     rewards: A,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.settings import Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, namespace, where
@@ -49,6 +50,7 @@ def spec(
         2025,
         "2504.15275",
     ),
+    promises=Promises(shift_invariant=True),
 )
 def pure(
     rewards: A,

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, RowOptions, Vector
 from ..ops.tokens import discounted_returns
@@ -28,7 +28,7 @@ def spec(r: Vector, b: float, *, discount: float = 1.0) -> Vector:
         2023,
         "2310.10505",
     ),
-    promises=Promises(scale="equivariant"),
+    promises=Promises(scale="equivariant", unbiased=Bound("1", lambda n: 1.0)),
 )
 def remax(
     token_rewards: A, baselines: Array, mask: Array, *, discount: Fraction = 1.0, **options: Unpack[RowOptions]

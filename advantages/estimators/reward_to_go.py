@@ -4,7 +4,7 @@ from typing import Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, RowOptions, Vector
 from ..ops.tokens import discounted_returns
@@ -23,7 +23,7 @@ def spec(r: Vector, *, discount: float = 1.0) -> Vector:
     unit="token",
     spec=spec,
     paper=Paper("Infinite-horizon policy-gradient estimation", "Baxter & Bartlett", 2001, "1106.0665"),
-    promises=Promises(scale="equivariant"),
+    promises=Promises(scale="equivariant", unbiased=Bound("1", lambda n: 1.0)),
 )
 def reward_to_go(token_rewards: A, mask: Array, *, discount: Fraction = 1.0, **options: Unpack[RowOptions]) -> A:
     """Discounted sum of the rewards from each token on, without a baseline.

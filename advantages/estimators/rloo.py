@@ -6,8 +6,7 @@ from ..call import estimator
 from ..core.definition import Paper
 from ..core.promises import Bound, Promises
 from ..core.types import A, GroupOptions, Ids, Vector
-from ..ops.elementwise import at_least
-from ..ops.groupwise import group_centered, group_count
+from ..ops.groupwise import group_above_others
 from ..spec import per_group
 
 
@@ -49,5 +48,4 @@ def rloo(rewards: A, groups: Ids, **options: Unpack[GroupOptions]) -> A:
     >>> rloo(np.array([1.0, 0.0, 0.0, 7.0]), ["a", "a", "a", "b"])
     array([ 1. , -0.5, -0.5,  0. ])
     """
-    n = group_count(rewards, groups)
-    return group_centered(rewards, groups) * (n / at_least(n - 1, 1))
+    return group_above_others(rewards, groups)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import ENTROPIC
 from ..core.promises import Promises
 from ..core.settings import Positive
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -30,7 +31,7 @@ def spec(r: Vector, *, beta: float = 2.0) -> Vector:
         "2509.24261",
         note="formula read in an indexed copy of its code; the arXiv number is to be checked",
     ),
-    promises=Promises(zero_sum=True, shift_invariant=True, monotone=True),
+    promises=Promises(zero_sum=True, shift_invariant=True, monotone=True, objective=ENTROPIC),
 )
 def rs_grpo(rewards: A, groups: Ids, *, beta: Positive = 2.0, **options: Unpack[GroupOptions]) -> A:
     """Risk-seeking advantage: it climbs 1/beta log E[exp(beta r)], which lies between the mean and the best reward.

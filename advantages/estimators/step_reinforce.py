@@ -7,6 +7,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.groupwise import group_zscore
@@ -47,6 +48,7 @@ def spec(
 @estimator(
     spec=spec,
     paper=Paper("ROLL", "Alibaba", 2026, venue="github.com/alibaba/ROLL", note="step_reinforce, not a paper"),
+    promises=Promises(zero_sum=True, scale="invariant"),
 )
 def step_reinforce(
     rewards: A,

@@ -1,6 +1,6 @@
 """Turn-level GAE (VAGEN, github.com/RAGEN-AI/VAGEN, `no_concat_gae`)."""
 
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -80,6 +80,6 @@ def turn_gae(
     array([[0.5, 0.5, 0.5]])
     """
     turn = Turns(turns, mask, token_rewards)
-    rewards, value = turn.sum(token_rewards), turn.at(getattr(turn, values_at), values)
-    step = (1 - lambda_) * value + lambda_ * rewards
-    return rewards + discount * turn.to_come(discount * lambda_, step, bootstrap_values) - value
+    value = turn.at(getattr(turn, values_at), values)
+    advantages: Any = turn.gae(turn.sum(token_rewards), value, discount, lambda_, bootstrap_values)
+    return advantages

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.settings import Fraction
 from ..core.types import A, Array, Ids, RowOptions, Vector
 from ..ops.turns import Turns
@@ -27,7 +27,7 @@ def spec(r: Vector, turns: Vector, *, discount: float = 1.0) -> Vector:
     unit="token",
     spec=spec,
     paper=Paper("ROLL", "Alibaba", 2026, venue="github.com/alibaba/ROLL", note="agentic_reinforce, not a paper"),
-    promises=Promises(scale="equivariant"),
+    promises=Promises(scale="equivariant", unbiased=Bound("1", lambda n: 1.0)),
 )
 def turn_returns(
     token_rewards: A, mask: Array, turns: Ids, *, discount: Fraction = 1.0, **options: Unpack[RowOptions]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.types import A, Array, Ids, RowOptions, Vector
 from ..ops.turns import Turns
 from ..spec import per_response
@@ -27,7 +27,7 @@ def spec(r: Vector, v: Vector, turns: Vector) -> Vector:
     unit="token",
     spec=spec,
     paper=Paper("VinePPO: refining credit assignment in RL training of LLMs", "Kazemnejad et al.", 2024, "2410.01679"),
-    promises=Promises(scale="equivariant"),
+    promises=Promises(scale="equivariant", unbiased=Bound("1", lambda n: 1.0)),
 )
 def vineppo(token_rewards: A, values: Array, mask: Array, turns: Ids, **options: Unpack[RowOptions]) -> A:
     """What a step gained: the value after it, by Monte Carlo, above the value before it.

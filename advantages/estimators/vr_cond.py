@@ -6,6 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.objectives import LIKELIHOOD_OF_GROUP
 from ..core.promises import Bound, Promises
 from ..core.settings import Range
 from ..core.types import A, GroupOptions, Ids, Vector
@@ -23,7 +24,13 @@ def spec(r: Vector) -> Vector:
 @estimator(
     spec=spec,
     paper=Paper("Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710"),
-    promises=Promises(equals_get_zero=False, monotone=True, bound=Bound("1", lambda n: 1.0)),
+    promises=Promises(
+        equals_get_zero=False,
+        monotone=True,
+        bound=Bound("1", lambda n: 1.0),
+        unbiased=Bound("1/n", lambda n: 1 / n),
+        objective=LIKELIHOOD_OF_GROUP,
+    ),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},
 )
 def vr_cond(rewards: A, groups: Ids, **options: Unpack[GroupOptions]) -> A:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..call import estimator
 from ..core.definition import Paper
-from ..core.promises import Promises
+from ..core.promises import Bound, Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, RowOptions, Vector
 from ..spec import per_batch
@@ -22,7 +22,7 @@ def spec(r: Vector, *, positive: float = 0.1) -> Any:
     paper=Paper(
         "The surprising effectiveness of negative reinforcement in LLM reasoning", "Zhu et al.", 2025, "2506.01347"
     ),
-    promises=Promises(monotone=True),
+    promises=Promises(monotone=True, unbiased=Bound("1.1", lambda n: 1.1)),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},
 )
 def w_reinforce(

@@ -4,7 +4,16 @@ from typing import Any
 
 from ..backends import backend_of
 
-__all__ = ["at_least", "log_gamma", "log_sigmoid", "namespace", "sigmoid", "where", "with_finite_squares"]
+__all__ = [
+    "at_least",
+    "log_gamma",
+    "log_sigmoid",
+    "namespace",
+    "raised_by_entropy",
+    "sigmoid",
+    "where",
+    "with_finite_squares",
+]
 
 
 def namespace(x: Any) -> Any:
@@ -31,6 +40,12 @@ def log_sigmoid(x: Any) -> Any:
 def at_least(count: Any, least: float) -> Any:
     """`count`, or `least` where it is smaller: a denominator that is never zero."""
     return max(count, least) if isinstance(count, (int, float)) else count.clip(least)
+
+
+def raised_by_entropy(advantages: Any, token_entropies: Any, *, alpha: float, kappa: float) -> Any:
+    """Advantages with a bonus where the policy hesitated: A + min(alpha * H, |A| / kappa)."""
+    xp = namespace(advantages)
+    return advantages + xp.minimum(alpha * token_entropies, xp.abs(advantages) / kappa)
 
 
 def with_finite_squares(x: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import backend_of
+from ..backends.kernels import compiled
 from ..core.groups import Groups
 from ..core.types import A, Ids
 from .elementwise import at_least, where
@@ -16,6 +17,7 @@ __all__ = [
     "crossed",
     "few",
     "fits_a_group",
+    "group_above_others",
     "group_centered",
     "group_count",
     "group_lead",
@@ -30,6 +32,10 @@ __all__ = [
     "made_groups",
     "small_groups",
 ]
+
+_COMPILED = 512
+"""Rows from which a kernel is faster than a library's own operations (benchmarks/groups.py)."""
+_NONE = np.empty(0, np.intp)
 
 
 class Grouped:
@@ -74,7 +80,7 @@ class Grouped:
             view = self.backend.rows(view)
         if self.scattered:
             view = view[self.groups.like("place", self.groups.members.place, view)]
-        return view.reshape(self.shape)
+        return view if view.shape == self.shape else view.reshape(self.shape)
 
     def each(self, reduced: Any) -> Any:
         """One number a group, for each member, or broadcastable to the members."""
@@ -134,7 +140,7 @@ class Grouped:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
         wherever they are not in float64."""
         centered = self.gap(view)
-        for _ in range(1 if "64" in str(centered.dtype) else 2):
+        for _ in range(1 if centered.dtype.itemsize == 8 else 2):
             centered -= self.mean(centered)  # in the memory that the gaps were given
             centered = where(self.scored, centered, 0.0)
         return centered
@@ -208,8 +214,25 @@ def group_mean(x: A, groups: Ids) -> A:
 
 def group_centered(x: A, groups: Ids) -> A:
     """(N,) distance of `x` from its group's mean; exactly zero in a group of equals."""
+    groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
+    if (kernels := _kernels(x, groups)) is not None:
+        return _by_kernel(kernels, x, groups)
     g = Grouped(x, groups)
     return g.rows(g.centered(g.view))
+
+
+def group_above_others(x: A, groups: Ids) -> A:
+    """(N,) distance of `x` from the mean of the others in its group; exactly zero in a group of equals, and alone.
+
+    >>> import numpy as np
+    >>> group_above_others(np.array([1.0, 0.0, 0.0]), ["a", "a", "a"])
+    array([ 1. , -0.5, -0.5])
+    """
+    groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
+    if (kernels := _kernels(x, groups)) is not None:
+        return _by_kernel(kernels, x, groups, others=True)
+    n = group_count(x, groups)
+    return group_centered(x, groups) * (n / at_least(n - 1, 1))
 
 
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
@@ -220,10 +243,36 @@ def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
 
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
     """(N,) `x` centred in its group and divided by the group's deviation plus `epsilon`; exactly zero for equals."""
+    groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
+    if isinstance(epsilon, (int, float)) and (kernels := _kernels(x, groups)) is not None:
+        return _by_kernel(kernels, x, groups, ddof=ddof, epsilon=epsilon)
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     centered /= g.std(centered, ddof, epsilon)
     return g.rows(centered)
+
+
+def _kernels(x: Any, groups: Groups) -> Any:
+    """The compiled loops over groups, where there are any and they can read what is given."""
+    if groups.scored is not None or not groups.on_host or x.shape[0] < _COMPILED or len(x.shape) != 1:
+        return None
+    backend = backend_of(x)
+    if backend.STATIC or not backend.on_host(x) or backend.kind(x) != "f" or x.dtype.itemsize < 4:
+        return None
+    return None if getattr(x, "requires_grad", False) else compiled("groups")
+
+
+def _by_kernel(
+    kernels: Any, x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0
+) -> Any:
+    backend = backend_of(x)
+    numbers, edges, size = np.ascontiguousarray(backend.to_numpy(x)), _NONE, groups.size or 0
+    members = None if size else groups.members
+    if members is not None:
+        numbers, edges, size = numbers[members.order], members.edges, members.size or 0
+    out = np.empty_like(numbers)
+    kernels.centered(numbers, edges, size, others, ddof, float(epsilon), out)
+    return backend.from_numpy(out if members is None else out[members.place], x)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:

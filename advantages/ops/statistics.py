@@ -13,6 +13,7 @@ from .tokens import ones_where
 __all__ = ["Moments", "Weight", "masked_mean", "moments", "whiten"]
 
 Weight = Literal["tokens", "responses"]
+"""What counts once: a response, or each of its tokens."""
 
 
 class Moments(NamedTuple):

@@ -57,6 +57,16 @@ class Turns:
         decay = where(self.first, 0 * x + decay, 1.0)
         return self.at(self.first, scan_to_come(decay, where(self.first, x, 0.0), beyond))
 
+    def gae(self, rewards: A, values: A, discount: float, lambda_: float, beyond: Any = None) -> Any:
+        """(N, T) generalized advantage estimation with turns for time steps, at each of a turn's tokens.
+
+        Args:
+            rewards, values: (N, T) one number a turn, at each of its tokens.
+            beyond: (N,) the value beyond the last turn; None for zero.
+        """
+        step = (1 - lambda_) * values + lambda_ * rewards
+        return rewards + discount * self.to_come(discount * lambda_, step, beyond) - values
+
     @property
     def is_last(self) -> Any:
         """(N, T) bool, the tokens of each response's last turn."""

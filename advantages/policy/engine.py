@@ -7,32 +7,45 @@ log-probabilities are read; of it, the end tokens alone are used.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from .rollout import Rollout, make_rollout
 
-__all__ = ["NotFiniteError", "end_tokens", "generation_settings", "sample", "token_logprobs"]
+__all__ = [
+    "ContinuousBatching",
+    "Engine",
+    "Generate",
+    "NotFiniteError",
+    "end_tokens",
+    "generation_settings",
+    "sample",
+    "token_logprobs",
+]
 
 
 class NotFiniteError(ValueError):
     """A model says nothing of the next token that could be sampled from."""
 
+    def __init__(self) -> None:
+        super().__init__("the model's log-probabilities are not finite, so that nothing can be sampled")
+
 
 class _Watch(LogitsProcessor):
     """Notes rows of logits that are NaN or infinite, and keeps them from the sampler, which would end a GPU's process.
 
-    The note is looked at once, when all tokens are there, so that no token waits for it.
+    The note is looked at once, when all tokens are there, so that no token waits for it. It stays in one place, where
+    a captured CUDA graph writes it, too.
     """
 
-    def __init__(self) -> None:
-        self.broken: Any = False
+    def __init__(self, device: Any) -> None:
+        self.broken = torch.zeros((), dtype=torch.bool, device=device)
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: Any, scores: torch.Tensor) -> torch.Tensor:
         bad = ~scores.amax(-1, keepdim=True).isfinite()
-        self.broken = self.broken | bad.any()
+        self.broken.logical_or_(bad.any())
         return scores.masked_fill(bad, 0.0)
 
 
@@ -63,51 +76,141 @@ def generation_settings(
     }
 
 
-@torch.no_grad()
-def sample(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[str],
-    *,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    greedy: bool = False,
-    engine: str = "generate",
-) -> Rollout:
-    """One response to each prompt.
+class Engine(Protocol):
+    """What samples responses from a model."""
 
-    Args:
-        model: a causal language model of transformers.
-        tokenizer: its tokenizer, which pads on the left.
-        prompts: N texts; repeat one to sample it several times.
-        max_new_tokens: T, the limit of a response.
-        temperature, top_p: of the sampling; ignored when `greedy`.
-        greedy: take the likeliest token each time.
-        engine: "generate", or "continuous" for continuous batching, which an accelerator may be faster with.
+    def sample(
+        self,
+        model: Any,
+        tokenizer: Any,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        greedy: bool = False,
+        version: int = 0,
+    ) -> Rollout:
+        """One response to each prompt, drawn with torch's generator.
 
-    Raises:
-        NotFiniteError: logits are NaN or infinite; "generate" alone looks.
-    """
-    how = generation_settings(
-        model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
-    )
-    batch = tokenizer(list(prompts), add_special_tokens=False)
-    model.eval()
-    with _bare(model):
-        if engine == "continuous":
-            answers = model.generate_batch(batch.input_ids, generation_config=GenerationConfig(**how))
-            keys = sorted(answers, key=lambda key: int(key.split("_")[-1]))
-            responses = [answers[key].generated_tokens for key in keys]
-        else:
-            padded = tokenizer.pad({"input_ids": batch.input_ids}, return_tensors="pt").to(model.device)
-            watch = _Watch()
-            watched = LogitsProcessorList([watch])
-            tokens = model.generate(**padded, generation_config=GenerationConfig(**how), logits_processor=watched)
-            if watch.broken:
-                raise NotFiniteError("the model's log-probabilities are not finite, so that nothing can be sampled")
-            responses = tokens[:, padded.input_ids.shape[1] :].tolist()
-    return make_rollout(batch.input_ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
+        Args:
+            model: a causal language model of transformers.
+            tokenizer: its tokenizer, which pads on the left.
+            prompts: N texts; repeat one to sample it several times.
+            max_new_tokens: T, the limit of a response.
+            temperature, top_p: of the sampling; ignored when `greedy`.
+            greedy: take the likeliest token each time.
+            version: of the model's weights; an engine that holds weights of its own takes over the model's where it
+                is another one than the last time.
+
+        Raises:
+            NotFiniteError: what the model says of a token is NaN or infinite.
+            ValueError: the engine failed.
+        """
+        ...
+
+
+class Generate:
+    """The `Engine` that is the model's own `generate`."""
+
+    @torch.no_grad()
+    def sample(
+        self,
+        model: Any,
+        tokenizer: Any,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        greedy: bool = False,
+        version: int = 0,
+    ) -> Rollout:
+        """One response to each prompt; see `Engine`."""
+        how = generation_settings(
+            model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
+        )
+        ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
+        padded = tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(model.device)
+        watch = _Watch(model.device)
+        model.eval()
+        with _bare(model):
+            tokens = model.generate(
+                **padded, generation_config=GenerationConfig(**how), logits_processor=LogitsProcessorList([watch])
+            )
+        if watch.broken:
+            raise NotFiniteError
+        responses = tokens[:, padded.input_ids.shape[1] :].tolist()
+        return make_rollout(ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
+
+
+sample = Generate().sample
+
+
+class ContinuousBatching:
+    """The `Engine` that is the model's continuous batching, which an accelerator may be faster with."""
+
+    @torch.no_grad()
+    def sample(
+        self,
+        model: Any,
+        tokenizer: Any,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        greedy: bool = False,
+        version: int = 0,
+    ) -> Rollout:
+        """One response to each prompt; see `Engine`."""
+        how = generation_settings(
+            model, tokenizer, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, greedy=greedy
+        )
+        ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
+        watch = _Watch(model.device)
+        model.eval()
+        watched = model.get_output_embeddings().register_forward_hook(lambda module, inputs, x: watch(None, x))
+        try:
+            with _bare(model):
+                room = _room(ids, max_new_tokens, model.device)
+                answers = model.generate_batch(ids, generation_config=GenerationConfig(**how), **room)
+        finally:
+            watched.remove()
+        if failed := sorted({answer.error for answer in answers.values() if answer.error}):
+            raise ValueError(f"continuous batching failed: {'; '.join(failed)}; sample with engine generate")
+        if len(answers) != len(ids):
+            raise ValueError(
+                f"continuous batching answered {len(answers)} of {len(ids)} prompts; sample with engine generate"
+            )
+        keys = sorted(answers, key=lambda key: int(key.split("_")[-1]))
+        responses = [answers[key].generated_tokens for key in keys]
+        rollout = make_rollout(ids, responses, tokenizer, how["eos_token_id"], max_new_tokens, model.device)
+        if watch.broken and not _is_finite(model, rollout):  # it warms up on memory that nobody has written
+            raise NotFiniteError
+        return rollout
+
+
+def _room(ids: Sequence[Sequence[int]], max_new_tokens: int, device: Any) -> dict[str, Any]:
+    """On a CPU, memory for twice these responses: by default, it is most of the machine's, whatever others hold."""
+    if device.type != "cpu":
+        return {}
+    try:
+        from transformers import ContinuousBatchingConfig
+    except ImportError:  # before transformers 5.4
+        return {}
+    page = ContinuousBatchingConfig().page_size
+    pages = sum(-(-(len(row) + max_new_tokens) // page) for row in ids)
+    longest, tokens = max(map(len, ids)), sum(map(len, ids))
+    at_once = max(longest, len(ids), min(tokens, 8192))
+    return {"continuous_batching_config": ContinuousBatchingConfig(num_blocks=2 * pages, max_batch_tokens=at_once)}
+
+
+def _is_finite(model: Any, rollout: Rollout) -> bool:
+    """Whether the model's log-probabilities of all response tokens are finite."""
+    rows = torch.arange(len(rollout.mask), device=rollout.mask.device).split(1)
+    parts = (rollout.rows(row) for row in rows)
+    return all(bool(token_logprobs(model, part, entropy=False)[0][part.mask].isfinite().all()) for part in parts)
 
 
 @contextmanager

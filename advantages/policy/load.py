@@ -159,7 +159,7 @@ def _pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", trust_remote_code=False)
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
             config=config,
             dtype=dtype,
@@ -168,6 +168,7 @@ def _pretrained(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
         )
+        model, found = loaded
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # what a damaged folder leads transformers to is of many kinds

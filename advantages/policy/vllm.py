@@ -1,5 +1,6 @@
 """vLLM as the engine of rollouts, beside the model in its process."""
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -7,14 +8,14 @@ from typing import Any
 
 import torch
 
-from .engine import end_tokens
+from .engine import NotFiniteError, end_tokens
 from .rollout import Rollout, make_rollout
 
 __all__ = ["VLLM"]
 
 
 class VLLM:
-    """Samples with vLLM, whose weights follow those of a model that is being trained.
+    """The `Engine` that is vLLM, whose weights follow those of a model that is being trained.
 
     Its log-probabilities differ from the model's own by rounding; the rollout carries them, so that the loss can
     weigh the difference.
@@ -58,17 +59,13 @@ class VLLM:
         tokenizer: Any,
         prompts: Sequence[str],
         *,
-        version: int,
         max_new_tokens: int,
-        temperature: float,
-        top_p: float,
-        greedy: bool,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        greedy: bool = False,
+        version: int = 0,
     ) -> Rollout:
-        """One response to each prompt, drawn with torch's generator.
-
-        Args:
-            version: of the model's weights; they are handed over where it is another one than the last time.
-        """
+        """One response to each prompt; see `Engine`."""
         if version != self._version:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(model.state_dict().items())})
             self._llm.reset_prefix_cache()
@@ -88,4 +85,6 @@ class VLLM:
             [place[token].logprob for place, token in zip(answer.logprobs, response, strict=True)]
             for answer, response in zip(answers, responses, strict=True)
         ]
+        if not all(math.isfinite(x) for row in logprobs for x in row):
+            raise NotFiniteError
         return make_rollout(ids, responses, tokenizer, ends, max_new_tokens, model.device, logprobs)

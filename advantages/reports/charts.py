@@ -10,7 +10,7 @@ import numpy as np
 
 from ..runs.measures import curve
 
-__all__ = ["COLORS", "DASHES", "Line", "chart", "plot_curves"]
+__all__ = ["COLORS", "DASHES", "GRID", "SERIES", "TEXT", "Line", "chart", "for_a_page", "plot_curves"]
 
 COLORS = ("#4269d0", "#e8743b", "#3ca951", "#a463f2", "#97bbf5", "#9c6b4e", "#ff8ab7", "#9498a0")
 DASHES = ("-", "--", ":")
@@ -64,7 +64,7 @@ class Line(NamedTuple):
 
 
 # Colours that stand for variables of the page, so that a chart is readable in light and dark.
-_TEXT, _GRID, _SERIES = "#010101", "#020202", "#0300{:02x}"
+TEXT, GRID, SERIES = "#010101", "#020202", "#0300{:02x}"
 
 
 def chart(
@@ -92,7 +92,7 @@ def chart(
     least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     log = log and 0 < 10 * least < most
     for line in lines:
-        color, dash = _SERIES.format(line.color % len(COLORS)), DASHES[line.color // len(COLORS) % len(DASHES)]
+        color, dash = SERIES.format(line.color % len(COLORS)), DASHES[line.color // len(COLORS) % len(DASHES)]
         if line.half is not None and not log:
             axes.fill_between(line.x, line.y - line.half, line.y + line.half, color=color, alpha=0.15, linewidth=0)
         axes.plot(line.x, line.y, dash, color=color, alpha=0.35 if line.faint else 1, linewidth=1 if line.faint else 2)
@@ -114,18 +114,18 @@ def chart(
         elif most >= 10_000:
             axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel(x, color=_TEXT, fontsize=9)
-    axes.tick_params(which="both", color=_GRID, labelcolor=_TEXT, labelsize=9, length=0)
-    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_xlabel(x, color=TEXT, fontsize=9)
+    axes.tick_params(which="both", color=GRID, labelcolor=TEXT, labelsize=9, length=0)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": what}):
         figure.savefig(file, format="svg", transparent=True)
-    return _for_a_page(file.getvalue(), what)
+    return for_a_page(file.getvalue(), what)
 
 
-def _for_a_page(svg: str, what: str) -> str:
+def for_a_page(svg: str, what: str) -> str:
     """Without prologue, metadata and repeated identifiers; with the page's colours and font."""
     from html import escape
 
@@ -136,5 +136,5 @@ def _for_a_page(svg: str, what: str) -> str:
     svg = re.sub(
         r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{escape(what)}">', svg, count=1
     )
-    svg = svg.replace("xlink:href", "href").replace(_TEXT, "var(--soft)").replace(_GRID, "var(--line)")
+    svg = svg.replace("xlink:href", "href").replace(TEXT, "var(--soft)").replace(GRID, "var(--line)")
     return re.sub(r"#0300([0-9a-f]{2})", lambda found: f"var(--series-{int(found[1], 16)})", svg)

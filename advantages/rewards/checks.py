@@ -1,4 +1,4 @@
-"""What reward functions share: settings, columns and scores, checked and spoken of in sentences."""
+"""What reward functions share: columns and scores, checked and spoken of in sentences."""
 
 import functools
 import importlib.util
@@ -15,16 +15,11 @@ __all__ = [
     "WrongLengthError",
     "WrongTypeError",
     "column",
-    "flag",
     "installed",
     "name_of",
     "needs_of",
-    "number",
-    "one_of",
     "scores_of",
     "taken",
-    "text",
-    "whole",
 ]
 
 EXTRAS = ("trainer_state", "log_metric", "log_extra")
@@ -51,44 +46,6 @@ def installed(who: str, library: str, distribution: str) -> None:
     """
     if importlib.util.find_spec(library) is None:
         raise ImportError(f"{who}: needs {distribution}, which is not installed; pip install {distribution}")
-
-
-def number(who: str, name: str, value: Any, *, above: float = -math.inf) -> None:
-    """Let a finite number above a bound pass."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass a number")
-    if not (math.isfinite(value) and value > above):
-        raise ValueError(f"{who}: {name} is {value}; pass a finite number{f' above {above:g}' if above > -1e9 else ''}")
-
-
-def whole(who: str, name: str, value: Any, *, least: int) -> None:
-    """Let a whole number of at least `least` pass."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass a whole number")
-    if value < least:
-        raise ValueError(f"{who}: {name} is {value}; pass a whole number of at least {least}")
-
-
-def flag(who: str, name: str, value: Any) -> None:
-    """Let a boolean pass."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{who}: {name} is {value!r}; pass True or False")
-
-
-def one_of(who: str, name: str, value: Any, words: Sequence[str]) -> None:
-    """Let one of some words pass."""
-    if value not in words:
-        raise ValueError(f"{who}: {name} is {value!r}; pass one of {', '.join(words)}")
-
-
-def text(who: str, name: str, value: Any, *, optional: bool = False) -> None:
-    """Let a string with something in it pass."""
-    if value is None and optional:
-        return
-    if not isinstance(value, str):
-        raise TypeError(f"{who}: {name} is a {type(value).__name__}; pass a string{' or None' if optional else ''}")
-    if not value:
-        raise ValueError(f"{who}: {name} is empty; pass {'None' if optional else 'a string with something in it'}")
 
 
 def column(who: str, name: str, columns: Mapping[str, Any], rows: int) -> Sequence[Any]:
@@ -126,16 +83,16 @@ def scores_of(who: str, result: Any, rows: int) -> list[float]:
 def _score(who: str, row: int, score: Any) -> float:
     if score is None:
         return math.nan
-    try:
-        if isinstance(score, (str, bytes)):
-            raise TypeError
-        return float(score)
-    except OverflowError:  # an integer beyond what a float holds
-        return math.inf if score > 0 else -math.inf
-    except (TypeError, ValueError):
-        raise WrongTypeError(
-            f"{who}: returned a {type(score).__name__} for response {row}; return a number, or None for no score"
-        ) from None
+    if not isinstance(score, (str, bytes)):
+        try:
+            return float(score)
+        except OverflowError:  # an integer beyond what a float holds
+            return math.inf if score > 0 else -math.inf
+        except (TypeError, ValueError):
+            pass
+    raise WrongTypeError(
+        f"{who}: returned a {type(score).__name__} for response {row}; return a number, or None for no score"
+    )
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -25,20 +25,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from .checks import (
-    EXTRAS,
-    Ledger,
-    NotStartedError,
-    WrongTypeError,
-    column,
-    flag,
-    name_of,
-    needs_of,
-    number,
-    scores_of,
-    taken,
-    whole,
-)
+from ..core.settings import Count, FinitePositive, check_arguments
+from .checks import EXTRAS, Ledger, NotStartedError, WrongTypeError, column, name_of, needs_of, scores_of, taken
 from .names import resolve
 
 __all__ = ["Isolated"]
@@ -103,9 +91,9 @@ class Isolated:
         self,
         function: str | Callable[..., Any],
         *,
-        seconds: float = 30.0,
+        seconds: FinitePositive = 30.0,
         per_row: bool = False,
-        workers: int = 1,
+        workers: Count = 1,
         fresh: bool = False,
         environment: Sequence[str] = (),
     ) -> None:
@@ -113,10 +101,9 @@ class Isolated:
         if not callable(self.function):
             raise TypeError(f"Isolated: function is a {type(function).__name__}; pass a reward function")
         self.__name__ = name_of(self.function)
-        number(self.__name__, "seconds", seconds, above=0.0)
-        flag(self.__name__, "per_row", per_row)
-        whole(self.__name__, "workers", workers, least=1)
-        flag(self.__name__, "fresh", fresh)
+        check_arguments(
+            self.__name__, Isolated.__init__, seconds=seconds, per_row=per_row, workers=workers, fresh=fresh
+        )
         if isinstance(environment, str) or not all(isinstance(name, str) for name in environment):
             raise TypeError(f"{self.__name__}: environment is {environment!r}; pass a list of names of variables")
         if workers > 1 and not per_row:

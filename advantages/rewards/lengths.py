@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from .checks import column, needs_of, number, scores_of, taken, text, whole
+from ..core.settings import Count, Finite, Setting, Text, Whole, check_fields
+from .checks import column, needs_of, scores_of, taken
 from .names import resolve
 
 __all__ = ["CosineLength", "Overlong"]
@@ -46,14 +47,12 @@ class Overlong:
 
     __name__ = "overlong"
 
-    max_length: int
-    buffer: int
-    column: str = "completion_ids"
+    max_length: Count
+    buffer: Whole
+    column: Text = "completion_ids"
 
     def __post_init__(self) -> None:
-        whole("overlong", "max_length", self.max_length, least=1)
-        whole("overlong", "buffer", self.buffer, least=0)
-        text("overlong", "column", self.column)
+        check_fields(self, self.__name__)
         if self.buffer > self.max_length:
             raise ValueError(f"overlong: buffer is {self.buffer} but max_length {self.max_length}; pass a smaller one")
 
@@ -99,27 +98,24 @@ class CosineLength:
     __name__ = "cosine_length"
 
     verifier: str | Callable[..., Any]
-    max_length: int
+    max_length: Count
     right: tuple[float, float] = (2.0, 1.0)
     wrong: tuple[float, float] = (-10.0, 0.0)
-    exceeded: float | None = -10.0
-    column: str = "completion_ids"
+    exceeded: Finite | None = -10.0
+    column: Text = "completion_ids"
 
     def __post_init__(self) -> None:
         if isinstance(self.verifier, str):
             object.__setattr__(self, "verifier", resolve(self.verifier))
         if not callable(self.verifier):
             raise TypeError(f"cosine_length: verifier is a {type(self.verifier).__name__}; pass a reward function")
-        whole("cosine_length", "max_length", self.max_length, least=1)
+        check_fields(self, self.__name__)
         for name in ("right", "wrong"):
             ends = getattr(self, name)
             if not isinstance(ends, (tuple, list)) or len(ends) != 2:
                 raise TypeError(f"cosine_length: {name} is {ends!r}; pass two numbers, for no tokens and max_length")
             for end in ends:
-                number("cosine_length", name, end)
-        if self.exceeded is not None:
-            number("cosine_length", "exceeded", self.exceeded)
-        text("cosine_length", "column", self.column)
+                Setting(Finite).check_plain(self.__name__, name, end)
 
     @property
     def needs(self) -> tuple[str, ...]:

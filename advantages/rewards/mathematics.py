@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.settings import Count, FinitePositive, Text, check_fields
 from .answers.compare import equal
 from .answers.engine import TooLargeError, UnreadableAnswerError, prepare
 from .answers.find import find_answers
 from .answers.normalise import same_text
-from .checks import column, flag, installed, text
+from .checks import column, installed
 from .isolated import Isolated
 from .texts import answer_parts
 
@@ -45,17 +46,15 @@ class Math:
 
     __name__ = "math"
 
-    marker: str | None = "####"
+    marker: Text | None = "####"
     strict: bool = False
-    seconds: float = 10.0
-    workers: int = 1
-    column: str = "answer"
+    seconds: FinitePositive = 10.0
+    workers: Count = 1
+    column: Text = "answer"
 
     def __post_init__(self) -> None:
         installed("math", "math_verify", "math-verify")
-        text("math", "marker", self.marker, optional=True)
-        flag("math", "strict", self.strict)
-        text("math", "column", self.column)
+        check_fields(self, self.__name__)
         grader = Isolated(Grader(strict=self.strict), seconds=self.seconds, per_row=True, workers=self.workers)
         object.__setattr__(self, "_grader", grader)
 

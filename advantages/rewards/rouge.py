@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from .checks import column, flag, installed, one_of, text
+from ..core.settings import Text, check_fields
+from .checks import column, installed
 from .texts import reasoning_part, text_of
 
 __all__ = ["Rouge", "RougeL", "rouge_l"]
@@ -90,19 +91,15 @@ class RougeL:
 
     __name__ = "rouge_l"
 
-    measure: Literal["f1", "precision", "recall"] = "f1"
+    measure: Literal["precision", "recall", "f1"] = "f1"
     part: Literal["reasoning", "whole"] = "reasoning"
-    marker: str | None = None
+    marker: Text | None = None
     stemmer: bool = False
-    column: str = "solution"
+    column: Text = "solution"
 
     def __post_init__(self) -> None:
         installed("rouge_l", "rapidfuzz", "rapidfuzz")
-        one_of("rouge_l", "measure", self.measure, Rouge._fields)
-        one_of("rouge_l", "part", self.part, ("reasoning", "whole"))
-        text("rouge_l", "marker", self.marker, optional=True)
-        flag("rouge_l", "stemmer", self.stemmer)
-        text("rouge_l", "column", self.column)
+        check_fields(self, self.__name__)
         if self.stemmer:
             installed("rouge_l", "rouge_score", "rouge-score")
 

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.settings import Text, check_fields
 from .answers.letters import expected_letter, find_letter
 from .answers.reasoning import Reasoning
-from .checks import column, flag, text
+from .checks import column
 from .texts import answer_parts, marked, plain, text_of
 
 __all__ = ["Exact", "Format", "MultipleChoice"]
@@ -32,16 +33,13 @@ class Exact:
 
     __name__ = "exact"
 
-    marker: str | None = None
+    marker: Text | None = None
     strict: bool = False
     ignore_case: bool = False
-    column: str = "answer"
+    column: Text = "answer"
 
     def __post_init__(self) -> None:
-        text("exact", "marker", self.marker, optional=True)
-        flag("exact", "strict", self.strict)
-        flag("exact", "ignore_case", self.ignore_case)
-        text("exact", "column", self.column)
+        check_fields(self, self.__name__)
         if self.strict and self.marker is None:
             raise ValueError("exact: strict is True but marker is None; pass the marker that a response must have")
 
@@ -91,12 +89,11 @@ class MultipleChoice:
 
     __name__ = "multiple_choice"
 
-    letters: str = "ABCD"
-    column: str = "answer"
+    letters: Text = "ABCD"
+    column: Text = "answer"
 
     def __post_init__(self) -> None:
-        text("multiple_choice", "letters", self.letters)
-        text("multiple_choice", "column", self.column)
+        check_fields(self, self.__name__)
         if not re.fullmatch("[A-Z]+", self.letters) or len(set(self.letters)) < len(self.letters):
             raise ValueError(f"multiple_choice: letters is {self.letters!r}; pass capital letters, each once")
 
@@ -152,10 +149,10 @@ class Format:
     __name__ = "format"
     needs = ()
 
-    pattern: str = "think"
+    pattern: Text = "think"
 
     def __post_init__(self) -> None:
-        text("format", "pattern", self.pattern)
+        check_fields(self, self.__name__)
         try:
             self._compiled()
         except re.error as error:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from .checks import number, one_of, whole
+from ..core.settings import Count, Finite, check_fields
 
 __all__ = ["Weight"]
 
@@ -29,22 +29,18 @@ class Weight:
     (0.1, 0.05, 0.0)
     """
 
-    value: float
+    value: Finite
     decay: Literal["constant", "linear", "cosine"] = "constant"
-    steps: int | None = None
-    end: float = 0.0
+    steps: Count | None = None
+    end: Finite = 0.0
 
     def __post_init__(self) -> None:
-        number("Weight", "value", self.value)
-        number("Weight", "end", self.end)
-        one_of("Weight", "decay", self.decay, ("constant", "linear", "cosine"))
+        check_fields(self, "Weight")
         if self.decay == "constant":
             if self.steps is not None or self.end != 0:
                 raise ValueError('Weight: got steps or end without a decay; pass decay="linear" or "cosine"')
         elif self.steps is None:
             raise TypeError(f"Weight: decay is {self.decay!r} but steps is None; pass the step at which end is reached")
-        else:
-            whole("Weight", "steps", self.steps, least=1)
 
     def __call__(self, step: int) -> float:
         """The weight at a step."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..core.groups import Groups
+from ..ops import masked_mean
 from ..policy.rollout import Rollout, joined
 from ..rewards import Scores
 from ..tasks.problem import Problem
@@ -45,8 +46,8 @@ def known(x: float) -> float | None:
 
 def mean(x: Any) -> float | None:
     """The mean over scored rows; None where none is."""
-    scored = x[np.isfinite(x)]
-    return float(scored.mean()) if len(scored) else None
+    scored = np.isfinite(x)
+    return float(masked_mean(x, scored)) if scored.any() else None
 
 
 def accuracy(verdicts: Any) -> float | None:
@@ -76,8 +77,6 @@ def examples(step: int, batch: Batch, advantages: torch.Tensor, count: int = 4) 
     Of an estimator that gives each token its own, the advantage is the mean over the response.
     """
     mask = batch.rollout.mask
-    if advantages.ndim == 2:
-        advantages = torch.where(mask, advantages, 0.0).sum(1) / mask.sum(1).clamp(min=1)
     rows = range(min(count, batch.groups.size or count, len(batch.problems)))
     return [
         {
@@ -87,7 +86,7 @@ def examples(step: int, batch: Batch, advantages: torch.Tensor, count: int = 4) 
             "response": batch.rollout.texts[row],
             "reward": known(float(batch.rewards[row])),
             "scores": dict(zip(batch.scores.names, map(known, batch.scores.values[row].tolist()), strict=True)),
-            "advantage": float(advantages[row]),
+            "advantage": float(masked_mean(advantages[row], mask[row]) if advantages.ndim == 2 else advantages[row]),
             "tokens": int(mask[row].sum()),
             "truncated": bool(batch.rollout.truncated[row]),
         }

@@ -23,38 +23,13 @@ from ..runs.record import RunFolder, config_from, read_record, read_runs
 from ..tasks.chain import TASKS
 from .checkpoint import check_finite, checkpoints, read_facts, restore, save, tensor_errors
 from .distributed import Distributed
+from .events import Done, Evaluating, Note, Outcome, Report, Step, WarmStart
 from .loop import Training
 from .scoring import apart
 from .start import load, open_source
 from .warmup import warm_start
 
-__all__ = ["Outcome", "Stopped", "processes", "read_experiment", "run"]
-
-Report = Callable[..., None]
-
-
-@dataclasses.dataclass
-class Outcome:
-    """How one run went."""
-
-    estimator: str
-    seed: int
-    folder: str
-    before: float | None
-    """Accuracy on held-out problems before reinforcement learning, sampling; see `runs.record.evaluated`."""
-    after: float | None
-    greedy: float | None
-    """Accuracy afterwards, taking the likeliest token each time."""
-    auc: float | None
-    """Mean accuracy over the steps' samples: how early the curve rises; None where no reward is a verdict."""
-    steps_to_90: int | None
-    samples_to_90: int | None
-    seconds: float
-    accuracies: list[float | None]
-    rewards: list[float | None] = dataclasses.field(default_factory=list)
-    reward_before: float | None = None
-    reward_after: float | None = None
-    reward_greedy: float | None = None
+__all__ = ["Stopped", "processes", "read_experiment", "run"]
 
 
 class Stopped(Exception):
@@ -103,7 +78,7 @@ def run(
     Args:
         runs: each one's folder and configuration, in this order.
         folder: of the experiment, which the caller holds.
-        report: called with what is being done, for a progress display.
+        report: told of each event, for a progress display.
         world: the processes; by default, those that there are.
 
     Raises:
@@ -132,7 +107,7 @@ def run(
                 _run_one(config, disk, world, starts, report, stop, record)
             world.accelerator.wait_for_everyone()
             outcomes.append(_outcome(config, disk))
-            report("done", config=config, outcome=outcomes[-1])
+            report(Done(config, outcomes[-1]))
     return outcomes
 
 
@@ -150,7 +125,7 @@ def _run_one(
     source = open_source(config)
     checkpoint, records, notes = world.on_main(lambda: _resume_point(config, disk))
     for note in notes:
-        report("note", config=config, text=note)
+        report(Note(config, note))
     model, tokenizer = _start(config, world, starts, report, warm=checkpoint is None)
     training = Training(config, model, tokenizer, source, world)
     world.on_main(lambda: record(disk, config))
@@ -161,7 +136,7 @@ def _run_one(
 
     def evaluate() -> None:
         if problems and disk.evaluation(training.done) is None:
-            report("evaluate", config=config, step=training.done)
+            report(Evaluating(config, training.done, len(problems)))
             with apart(world.device):
                 found = training.evaluate(problems)
             if world.main:
@@ -173,7 +148,7 @@ def _run_one(
         metrics = training.step()
         if world.main:
             disk.log(metrics, training.examples)
-        report("step", config=config, metrics=metrics)
+        report(Step(config, metrics))
         training.check_scored()
         stopping = world.any(bool(stop))
         if stopping or training.done % config.save_every == 0 or training.done == config.steps:
@@ -253,7 +228,7 @@ def _start(
     if key not in starts:
         model, tokenizer = load(config, task, str(world.device))
         for phase, step, value in warm_start(model, tokenizer, task, config.seed):
-            report("warm start", config=config, phase=phase, step=step, value=value)
+            report(WarmStart(config, phase, step, value))
         starts[key] = (model, tokenizer)
     model, tokenizer = starts[key]
     return copy.deepcopy(model), tokenizer

@@ -10,6 +10,9 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from ..core.settings import check_arguments
+from ..ops import masked_mean
+
 __all__ = ["Aggregation", "Ratio", "Surrogate", "importance_weights", "surrogate"]
 
 Aggregation = Literal["token", "sequence", "constant"]
@@ -74,8 +77,7 @@ def surrogate(
             is that of KL(reference || policy) where the policy has not moved since it sampled.
         weights: (N, T) importance weights of the tokens, see `importance_weights`.
     """
-    if ratio not in ("token", "sequence"):
-        raise ValueError(f"surrogate: ratio is {ratio!r}; pass 'token' or 'sequence'")
+    check_arguments("surrogate", surrogate, ratio=ratio, aggregation=aggregation)
     if kl and reference_logprobs is None:
         raise TypeError("surrogate: kl needs reference_logprobs; pass them, or kl=0")
     move = torch.where(mask, _moves(logprobs), 0.0)
@@ -115,9 +117,11 @@ def surrogate(
             moved, k3_slope = torch.zeros_like(d), _expm1(-factor, d)
         total = _sum(loss, _k3(factor, d, moved), limit)
         derivative = _sum(slope, k3_slope, limit)
-        kl_reference = _mean(_k3(torch.ones_like(d), d, moved).within(limit), mask)
-    kl_step = _mean(_k3(torch.ones_like(paid), log_ratio, torch.zeros_like(paid)).within(limit), mask)
-    return Surrogate((total + derivative * move).sum(), _mean(clipped.to(paid.dtype), mask), kl_step, kl_reference)
+        kl_reference = masked_mean(_k3(torch.ones_like(d), d, moved).within(limit), mask)
+    kl_step = masked_mean(_k3(torch.ones_like(paid), log_ratio, torch.zeros_like(paid)).within(limit), mask)
+    return Surrogate(
+        (total + derivative * move).sum(), masked_mean(clipped.to(paid.dtype), mask), kl_step, kl_reference
+    )
 
 
 def importance_weights(
@@ -211,12 +215,6 @@ def _shares(mask: torch.Tensor, aggregation: Aggregation, divisor: float | None,
     lengths = mask.sum(1, keepdim=True)
     responses = (lengths > 0).sum()
     counts = {"token": lengths.sum(), "sequence": responses, "constant": responses * mask.shape[1]}
-    if aggregation not in counts:
-        raise ValueError(f"surrogate: aggregation is {aggregation!r}; pass 'token', 'sequence' or 'constant'")
     one = torch.ones((), dtype=dtype, device=mask.device)
     share = one / (counts[aggregation].clamp(min=1) if divisor is None else divisor)
     return share / lengths.clamp(min=1) if aggregation == "sequence" else share
-
-
-def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return torch.where(mask, x, 0.0).sum() / mask.sum().clamp(min=1)

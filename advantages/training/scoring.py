@@ -39,7 +39,7 @@ def make_rewards(config: Config, source: Source) -> Rewards:
         if not procedural and not any(p.solution for p in getattr(source, "problems", ())):
             raise ValueError("rouge_weight compares with worked solutions, but no problem has one; give them some")
         steps = None if config.rouge_decay == "constant" else config.steps
-        weights["rouge_l"] = Weight(config.rouge_weight, decay=config.rouge_decay, steps=steps)  # type: ignore[arg-type]
+        weights["rouge_l"] = Weight(config.rouge_weight, decay=config.rouge_decay, steps=steps)
         settings["rouge_l"] = {"part": config.rouge_part, **({"marker": "#"} if procedural else {})}
     optional = [] if procedural or not config.rouge_weight else ["rouge_l"]  # where only some problems have a solution
     return Rewards(weights, functions, settings=settings, optional=optional)

@@ -95,8 +95,8 @@ class Updater:
                     clip_low=c.clip_low,
                     clip_high=c.clip_high,
                     dual_clip=c.dual_clip or None,
-                    ratio=c.ratio,  # type: ignore[arg-type]
-                    aggregation=c.aggregation,  # type: ignore[arg-type]
+                    ratio=c.ratio,
+                    aggregation=c.aggregation,
                     divisor=divisor,
                     reference_logprobs=None if reference is None else reference[index],
                     kl=c.kl,

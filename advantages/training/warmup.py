@@ -1,7 +1,7 @@
 """The tiny model's supervised start: it learns to work, then falls into its demonstrator's habits."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def imitate(model: Any, tokenizer: Any, optimizer: Any, prompts: Sequence[str], 
 
 def warm_start(
     model: Any, tokenizer: Any, task: ChainTask, seed: int, *, batch: int = 64, rate: float = 3e-3
-) -> Iterator[tuple[str, int, float]]:
+) -> Iterator[tuple[Literal["work", "habits"], int, float]]:
     """Teach the model until it can work, then the demonstrator's habits.
 
     Yields:

@@ -70,19 +70,32 @@ def row_moments(x: Any, mask: Any) -> Any:
     return found
 
 
+def _lowest(x: Any, on: Any) -> tuple[int, float]:
+    count, low = 0, np.inf
+    for t in range(len(x)):
+        number = np.float64(x[t])
+        count += on[t]
+        low = number if on[t] and number < low else low
+    return count, low
+
+
+def _sums(x: Any, on: Any, low: float) -> tuple[float, float]:
+    total = squares = 0.0
+    for t in range(len(x)):
+        above = np.float64(x[t]) - low if on[t] else 0.0
+        total += above
+        squares += above * above
+    return total, squares
+
+
+_counted, _summed = jit(_lowest), jit(_sums, sums=True)
+
+
 @jit
 def _row_moments(start: int, stop: int, x: Any, mask: Any, found: Any) -> None:
     for row in range(start, stop):
-        count, low = 0, np.inf
-        for t in range(mask.shape[1]):
-            number = np.float64(x[row, t])
-            count += mask[row, t]
-            low = number if mask[row, t] and number < low else low
-        total = squares = 0.0
-        for t in range(mask.shape[1]):
-            above = np.float64(x[row, t]) - low if mask[row, t] else 0.0
-            total += above
-            squares += above * above
+        count, low = _counted(x[row], mask[row])
+        total, squares = _summed(x[row], mask[row], low)
         mean = total / max(count, 1)
         found[0, row], found[1, row] = count, low if count else 0.0
         found[2, row], found[3, row] = mean, max(squares - total * mean, 0.0)
@@ -97,6 +110,7 @@ def whitened(x: Any, mask: Any, origin: float, mean: float, scale: float, out: A
 @jit
 def _whitened(start: int, stop: int, x: Any, mask: Any, origin: float, mean: float, scale: float, out: Any) -> None:
     for row in range(start, stop):
-        for t in range(mask.shape[1]):
-            white = (np.float64(x[row, t]) - origin - mean) * scale
-            out[row, t] = white if mask[row, t] else 0.0
+        here, on, into = x[row], mask[row], out[row]
+        for t in range(len(on)):
+            white = (np.float64(here[t]) - origin - mean) * scale
+            into[t] = white if on[t] else 0.0

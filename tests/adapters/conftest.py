@@ -1,7 +1,12 @@
 """Batches that a framework's own functions and our conventions both get."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "shared"))  # not the folder itself, where trl and verl lie, too
 
 
 @pytest.fixture

@@ -10,8 +10,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advantages import Promises, dr_grpo, gae, gdpo, grpo, normalized, reinforce_plus_plus, rloo, whiten
-from advantages.conventions import ms_swift, nemo_rl, openrlhf, tunix, verl
+from advantages import (
+    Promises,
+    asymre,
+    dr_grpo,
+    gae,
+    gdpo,
+    grpo,
+    luffy,
+    maxrl_of_order,
+    mgpo,
+    normalized,
+    nsr,
+    opmd,
+    pkpo,
+    psr,
+    reinforce_plus_plus,
+    reinforce_rej,
+    rloo,
+    turn_gae,
+    vineppo,
+    w_reinforce,
+    whiten,
+)
+from advantages.conventions import ms_swift, nemo_rl, openrlhf, trinity, tunix, verl
+from advantages.core.definition import definition_of
 from advantages.testing import CHECKS, Subject, verdict_on
 
 by_name = {check.name: check for check in CHECKS}
@@ -27,15 +50,35 @@ WAIVED = {
     "B34": "AReaL's penalty in place is that of B22, which test_known_bugs.py has",
     "B36": "a wrong help text; its second part is b36 here",
     "B38": "slow loops, right numbers",
-    "N1": "PKPO's published code at K = 1 has another scale than at K > 1: a factor, and no wrong direction",
-    "N9": "Trinity's OPMD gives a lone response its reward, which `singleton` says of any estimator",
-    "N15": "RAFT's std > 0 is the dust of B1",
-    "N25": "LUFFY raises a KeyError where a group has no row of its own policy, as n11 does; no number is wrong",
+    "N3": "MaxRL's order above the group is silently the group's; ours refuses it, below",
+    "N4": "VR-cond pushes groups that are all wrong, by design, and `vr_cond` says so",
+    "N5": "a constant of 1/8 for groups of eight: of the clipped form, which is not here",
+    "N6": "QAE has two published codings that differ; both are settings of `qae`",
+    "N8": "RS-GRPO's published code uses a name that it does not define: it cannot run",
+    "N12": "NGRPO pushes groups that are all wrong, by design, and `ngrpo` says so",
+    "N13": "AVSPO's threshold is a state of the run, not of an estimator",
+    "N19": "GRPO-LEAD writes a file per group; no number is wrong",
+    "N24": "Reinforce-Ada is for verdicts alone; ours refuses other rewards",
+    "N29": "EMPO sorts both sides of a filter in one direction: a choice of rows before any estimator",
+    "N30": "the gate of raw surprisal is near a half everywhere: a scale that `delightful` sets by itself",
+    "N32": "DS-GRPO takes log-probabilities of whole responses, long ones weigh more, as it is printed",
+    "N36": "GTPO's two z-scores amplify a lone right response: test_reductions.py has both forms",
+    "N38": "one sample of a divergence may be negative, whose mean is not; `jsd` says so",
+    "N39": "Clip-V forgets to centre what it compares: a mask of tokens, not an advantage",
     "N41": "MT-GRPO's rows without a tool result are scored by another formula, which the paper leaves open",
-    "N42": "RAGEN takes a reward of 0 for no end of a turn; here `turns` says where turns are",
+    "N43": "VAGEN marks values that count for nothing by -100: a number of its batches, not of an estimator",
     "N44": "HGPO leaves out advantages of 0, so that its weights jump; the estimator is not in this release of the zoo",
     "N47": "Trinity's anchors are b5 again",
+    "N51": "PRIME's baseline at every token is what the paper prints: `prime` says that length enters",
+    "N53": "finite-horizon GAE parts from GAE on short episodes, by design: docs/laboratory.md has both",
 }
+
+
+TRAPS = (
+    *range(1, 20),
+    *(21, 22, 24, 25, 29, 30, 32, 33, 36, 38, 39, 41, 42, 43, 44, 47, 48, 51, 53),
+)
+"""Lines of the second catalogue that name a trap of arithmetic."""
 
 
 def _per_group(formula):
@@ -136,6 +179,12 @@ def b36_values_of_observations(token_rewards, values, mask):
 
 
 @_plain
+def n1_raw_rewards_at_k_of_one(r):
+    """PKPO: where there is no set of k - 1 others nothing is subtracted, and the reward itself comes back."""
+    return r
+
+
+@_plain
 def n2_rewards_that_are_not_0_or_1_pass_through(r):
     """Pass@k training: [1, -1, -1, -1] stays what it is, since c is the number of ones."""
     c, n = (r == 1).sum(), len(r)
@@ -154,6 +203,12 @@ def n7_a_temperature_that_no_pair_can_have(r):
 
 
 @_plain
+def n9_a_lone_response_has_no_baseline(r):
+    """Trinity OPMD, AsymRE: the baseline of a group of one is taken to be 0."""
+    return r if len(r) < 2 else r - np.log(np.mean(np.exp(r)))
+
+
+@_plain
 def n10_equals_are_pushed(r):
     """AsymRE: a baseline below the mean pushes a group of equals up, on purpose."""
     return r - (r.mean() - 0.1)
@@ -165,6 +220,17 @@ def n11_a_lone_response_raises(r):
     if len(r) < 2:
         raise UnboundLocalError("local variable 'mean' referenced before assignment")
     return r - r.mean()
+
+
+def n14_scores_between_verdicts(rewards):
+    """RLVR-Decomposed: rewards are compared with 1 and with 0, and others go through as they are."""
+    return np.where(rewards == 1, 1.0, np.where(rewards == 0, -1.0, rewards))
+
+
+@_plain
+def n15_dust_is_a_deviation(r):
+    """Reinforce-Rej: a group is kept where its deviation is above 0, were it by rounding."""
+    return r if r.std() > 0 else 0.0 * r
 
 
 def n16_groups_of_one_pass_rate(rewards, groups):
@@ -195,10 +261,24 @@ def n18_a_batch_of_one(rewards):
 
 
 @_plain
+def n21_the_logarithm_of_no_success(r):
+    """MGPO: the divergence of a pass rate of 0 or 1 from one half, without a floor."""
+    p = (r > 0).mean()
+    kl = p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p))
+    return (r - r.mean()) * np.exp(-kl)
+
+
+@_plain
 def n22_ties_by_position(r):
     """GOPO: of equal rewards the first ranks first."""
     rank = np.argsort(np.argsort(-r, kind="stable"), kind="stable")
     return 2 - 4 * rank / max(len(r) - 1, 1)
+
+
+def n25_no_row_of_its_own_policy(rewards, groups, on_policy):
+    """LUFFY: statistics of the rows of the trained policy, by group, in a dictionary that may not have the group."""
+    means = {g: rewards[on_policy & (groups == g)].mean() for g in groups[on_policy]}
+    return rewards - np.array([means[g] for g in groups])
 
 
 @_plain
@@ -206,6 +286,31 @@ def n33_a_penalty_that_reaches_the_statistics_alone(r):
     """Trinity: the rank penalty changes mean and deviation, and the score keeps the raw reward."""
     penalised = r * (1 - 0.25 * np.arange(len(r)) / len(r))
     return (r - penalised.mean()) / (penalised.std() + 1e-6)
+
+
+def n42_a_turn_without_reward_is_none(token_rewards, values, mask, turns, *, discount=1.0, lambda_=0.95):
+    """RAGEN: turns end where the reward is not 0, so that a turn whose reward is 0 belongs to the next one."""
+    out = np.zeros_like(token_rewards)
+    for row, on in enumerate(mask):
+        places = np.flatnonzero(on)
+        ends = [t for t in places if token_rewards[row, t] != 0 or t == places[-1]]
+        next_value, advantage = 0.0, 0.0
+        for start, end in reversed(list(zip([-1, *ends], ends, strict=False))):
+            turn = places[(places > start) & (places <= end)]
+            value = values[row, turn[0]]
+            delta = token_rewards[row, turn].sum() + discount * next_value - value
+            advantage = delta + discount * lambda_ * advantage
+            out[row, turn], next_value = advantage, value
+    return out
+
+
+def n48_missing_values_come_from_behind(token_rewards, values, mask):
+    """VinePPO: a value that was not sampled is filled with the next one that was."""
+    filled = values.copy()
+    for t in reversed(range(values.shape[1] - 1)):
+        filled[:, t] = np.where(np.isfinite(filled[:, t]), filled[:, t], filled[:, t + 1])
+    after = np.concatenate([filled[:, 1:], np.zeros((len(filled), 1))], 1)
+    return np.where(mask, token_rewards + after - filled, 0.0)
 
 
 BUGS = [
@@ -233,6 +338,14 @@ BUGS = [
         "ignores_a_shift_of_rewards",
         {"promises": Promises(shift_invariant=True)},
     ),
+    (n1_raw_rewards_at_k_of_one, "gives_equal_rewards_exactly_zero", {}),
+    (n9_a_lone_response_has_no_baseline, "gives_lone_responses_what_it_says", {}),
+    (n14_scores_between_verdicts, "agrees_with_its_spec", {"spec": lambda rewards: np.where(rewards == 1, 1.0, -1.0)}),
+    (n15_dust_is_a_deviation, "gives_equal_rewards_exactly_zero", {}),
+    (n21_the_logarithm_of_no_success, "returns_one_finite_advantage_each", {}),
+    (n25_no_row_of_its_own_policy, "returns_one_finite_advantage_each", {}),
+    (n42_a_turn_without_reward_is_none, "agrees_with_its_spec", {"spec": definition_of(turn_gae).spec}),
+    (n48_missing_values_come_from_behind, "steps_over_observation_tokens", {}),
     (n7_a_temperature_that_no_pair_can_have, "keeps_its_bound", {"promises": Promises(bound=lambda n: 1e6)}),
     (n10_equals_are_pushed, "gives_equal_rewards_exactly_zero", {}),
     (n11_a_lone_response_raises, "gives_lone_responses_what_it_says", {}),
@@ -258,6 +371,9 @@ def test_every_fault_is_here_or_waived():
     here = Path(__file__).parent
     found = {name.upper() for file in here.glob("test_*.py") for name in re.findall(r"def (b\d+)_", file.read_text())}
     assert {f"B{number}" for number in range(1, 39)} == found | {name for name in WAIVED if name[0] == "B"}
+    named = {name.upper() for file in here.glob("test_*.py") for name in re.findall(r"def (n\d+)_", file.read_text())}
+    assert {f"N{number}" for number in TRAPS} == named | {name for name in WAIVED if name[0] == "N"}
+    assert not named & set(WAIVED)
     assert found & set(WAIVED) == {"B36"}  # whose first part is waived
 
 
@@ -329,3 +445,23 @@ def test_b32_ours():
     assert tunix.gae(np.ones((1, 1)), np.zeros((1, 1)), np.ones((1, 1), bool)).tolist() == [[0.0]]
     found = tunix.experimental_grpo(np.array([1.0, 0, 0, 0]), 4)[0], tunix.grpo(np.array([1.0, 0, 0, 0]), 4)[0]
     np.testing.assert_allclose(found, [1.732, 1.5], atol=1e-3)
+
+
+def test_ours_at_the_same_places():
+    flat, lone = np.full(4, 0.7), np.array([0.7])
+    assert not pkpo(flat, 4, k=1).any()
+    assert opmd(lone, ["a"]).tolist() == asymre(lone, ["a"]).tolist() == [0.0]
+    assert trinity.opmd(lone, ["a"]).tolist() == trinity.asymre(lone, ["a"]).tolist() == [0.7]
+    assert not reinforce_rej(np.full(3, 0.1), 3).any()
+    for wrong in (psr, nsr, w_reinforce):
+        with pytest.raises(ValueError, match="rewards"):
+            wrong(np.array([0.5, 1.0]))
+    assert mgpo(np.array([0.0, 0.0, 1.0, 1.0]), 2).tolist() == [0.0] * 4
+    assert np.isfinite(luffy(np.array([1.0, 0.0]), ["a", "a"], np.zeros(2, bool))).all()
+    with pytest.raises(ValueError, match="order is 5"):
+        maxrl_of_order(np.array([1.0, 0.0]), 2, order=5)
+    rewards, values = np.array([[0.0, 0.0, 1.0]]), np.array([[0.25, 0.5, 0.75]])
+    mask = np.ones((1, 3), bool)
+    assert turn_gae(rewards, values, mask, np.array([[0, 1, 2]]), lambda_=0.0).tolist() == [[0.25, 0.25, 0.25]]
+    gone = np.array([[0.25, np.nan, 0.75]])
+    assert not vineppo(rewards, gone, mask, np.array([[0, 1, 2]])).any()  # a row without a value is left out

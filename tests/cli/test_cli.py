@@ -54,6 +54,22 @@ def test_check_finds_the_smallest_counterexample_and_exits_with_1(mine):
     assert "Traceback" not in found.stderr
 
 
+def test_check_takes_stages_around_an_estimator(capsys):
+    options = ["check", "dr_grpo", "--libraries", "numpy", "--examples", "3"]
+    assert main([*options, "--then", "clipped.limit=0.5", "--then", "length_penalty.weight=0.1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("\nlength_penalty_then_dr_grpo_then_clipped(rewards, groups, lengths, *")
+    assert "holds   keeps its bound" in printed
+    for wrong, sentence in (
+        ("clip.limit=1", r"there is no stage 'clip'.*did you mean 'clipped'"),
+        ("clipped.limit=-1", r"clipped: limit is -1; pass a number above 0"),
+        ("clipped.most=1", r"clipped: has no setting 'most'"),
+        ("kl_penalty.beta=1", r"compose: kl_penalty changes token_rewards, which dr_grpo does not take"),
+    ):
+        with pytest.raises(SystemExit, match=sentence):
+            main([*options, "--then", wrong])
+
+
 def test_check_passes_a_careful_estimator_and_exits_with_0(mine):
     found = run("check", f"{mine}:careful", "--libraries", "numpy", "--examples", "20")
     assert found.returncode == 0, found.stdout + found.stderr

@@ -9,7 +9,9 @@ import advantages
 from advantages import Bound, Paper, Promises, estimator
 from advantages.catalogue import bibtex, promised, row, rows, table
 from advantages.cli import main
+from advantages.conventions.table import shipped
 from advantages.core.definition import definition_of
+from advantages.core.objectives import LIKELIHOOD
 
 
 def listed(capsys, *options):
@@ -62,6 +64,24 @@ def test_show_says_all_that_is_known_of_an_estimator(capsys):
     assert "@misc{dr_grpo,\n" in printed
 
 
+def test_show_says_who_ships_an_estimator_under_which_name(capsys):
+    assert main(["show", "maxrl"]) == 0
+    printed = capsys.readouterr().out
+    assert "as:\n    prime_rl.max_rl, 559b4477 (2026-08-21)\n    skyrl.maxrl, 0.3.0: epsilon = 1e-06" in printed
+    assert main(["show", "lampo"]) == 0
+    assert "Shipped" not in capsys.readouterr().out
+    every = [line.split(",")[0] for name in advantages.estimators.__all__ for line in shipped(name)]
+    assert len(every) == len(set(every)) > 90
+    assert {"verl.grpo", "trinity.opmd", "torchrl.v_trace"} <= set(every)
+    assert not shipped("grp")
+    assert main(["show", "verl.rloo"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("verl.rloo(rewards, groups, *")
+    assert "singleton = 'raw': a lone response keeps its reward" in printed
+    with pytest.raises(SystemExit, match=r"advantages show: verl.rlo: verl has .*; did you mean 'rloo'"):
+        main(["show", "verl.rlo"])
+
+
 @pytest.mark.parametrize("name", advantages.estimators.__all__)
 def test_show_works_for_every_estimator(name, capsys):
     assert main(["show", name]) == 0
@@ -105,6 +125,7 @@ def test_a_row_is_what_an_estimator_declares():
 def test_every_promise_has_words():
     """A promise that is added to the core, and that no page tells of, fails here."""
     values = {"scale": "invariant", "bound": Bound("n", float), "gap_bound": Bound("n", float), "unbiased": float}
+    values["objective"] = LIKELIHOOD
     for field, default in Promises._field_defaults.items():
         value = not default if isinstance(default, bool) else values[field]
         assert promised(Promises(**{field: value})), f"promised() has no words for {field}={value}"

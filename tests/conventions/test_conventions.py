@@ -38,13 +38,13 @@ NAN = float("nan")
 
 @pytest.mark.parametrize("module", MODULES, ids=conventions.__all__)
 def test_a_framework_says_its_version_and_whether_it_was_run(module):
-    how = "run beside it in the tests" if module.FRAMEWORK.executed else "from source, not executed"
+    said = {True: "run beside it in the tests", False: "from source, not executed"}
     first = module.__doc__.splitlines()[0]
     assert module.VERSION in first
-    assert how in first
+    assert said[module.FRAMEWORK.executed] in first
     assert set(module.DEVIATIONS) <= set(module.__all__)
     for function in map(module.__dict__.get, module.__all__):
-        assert how in function.__doc__
+        assert said[function.__convention__.executed] in function.__doc__
         for setting, (value, reason) in module.DEVIATIONS.get(function.__name__, {}).items():
             assert f"{setting} = {value!r}: {reason}." in function.__doc__
 
@@ -71,7 +71,7 @@ def test_settings_that_are_not_said_are_ours():
 
 
 def test_a_deviation_that_is_no_setting_is_refused():
-    with pytest.raises(TypeError, match=r"x.grpo: deviates in 'epsilo', .* \(did you mean 'epsilon'\?\)"):
+    with pytest.raises(TypeError, match=r"x.grpo: deviates in 'epsilo', .*; did you mean 'epsilon'\?"):
         Framework("x", "1", {"grpo": {"epsilo": (0.0, "none")}}, executed=False)("grpo", grpo)
 
 
@@ -80,7 +80,7 @@ def test_errors_name_the_convention():
         verl.grpo(np.ones(2), ["a", "a"], epsilom=1.0)
     with pytest.raises(ValueError, match=r"verl.gae: whitening is 'all'"):
         verl.gae(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)), whitening="all")
-    with pytest.raises(AttributeError, match=r"no framework 'openrhlf'; .* \(did you mean 'openrlhf'\?\)"):
+    with pytest.raises(AttributeError, match=r"no framework 'openrhlf'; .*; did you mean 'openrlhf'\?"):
         conventions.openrhlf  # noqa: B018
 
 

@@ -45,10 +45,10 @@ CALLS = {
 }
 
 MOST = {  # operations and full-size results, on a host that may look at values
-    ("gae", True): (45, 8),
-    ("gae", False): (30, 5),
-    ("whiten", True): (32, 5),
-    ("reinforce_plus_plus", True): (70, 10),
+    ("gae", True): (20, 1),
+    ("gae", False): (20, 1),
+    ("whiten", True): (14, 1),
+    ("reinforce_plus_plus", True): (25, 2),
 }
 SHAPES = [(64, 2048), (8, 32768), (4096, 64)]
 
@@ -74,7 +74,7 @@ def test_compiled_kernels_write_each_result_once(name, operations, full, shape):
     assert found.full <= full
 
 
-@pytest.mark.parametrize(("name", "most"), [("gae", 80), ("whiten", 70), ("reinforce_plus_plus", 150)])
+@pytest.mark.parametrize(("name", "most"), [("gae", 74), ("whiten", 67), ("reinforce_plus_plus", 143)])
 def test_an_accelerator_launches_few_kernels_and_hardly_more_for_long_rows(name, most):
     short = counted(CALLS[name], (64, 2048), True, "meta").operations
     assert short <= most
@@ -88,3 +88,13 @@ def test_masks_are_read_and_rewards_moved_without_a_look_at_a_device():
     mask = torch.ones(3, 70, dtype=torch.bool, device="meta")
     for discount in (1.0, 0.5, 0.01, 0.0):
         assert gae(*words, mask, discount=discount).shape == (3, 70)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_plain_torch_waits_for_its_threads_a_few_times_not_once_an_operation(name, monkeypatch):
+    """Each operation on the whole batch, or on a tile, would wait for all of torch's threads: a scheduler's round on a
+    busy machine, for each of them.
+    """
+    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    small, large = (counted(CALLS[name], (rows, 4096), True, "cpu").operations for rows in (8, 1024))
+    assert large == small <= 20

@@ -33,7 +33,8 @@ def ways(rewards, values, mask, discount, lambda_):
     """Name and result of each way, of single-precision rewards."""
     tensors = [None if x is None else torch.from_numpy(x) for x in (rewards, values, mask)]
     yield "numpy", numpy_backend.advantages(rewards, values, mask, discount, lambda_)
-    yield "torch, by tiles", scan.by_tiles(torch_backend, *tensors, discount, lambda_).numpy()
+    single = np.full_like(rewards, np.nan)
+    yield "torch, by tiles", scan.by_tiles(rewards, values, mask, discount, lambda_, single, np.float32)
     yield "torch, unseen", scan.advantages(torch_backend, *tensors, discount, lambda_).numpy()
     if (compiled := kernels.compiled("tokens")) is not None and mask.size:
         out = np.full(rewards.shape, np.nan, np.float32)

@@ -62,7 +62,7 @@ ERRORS = [
     (lambda: grpo(R, G, epsilon=-1.0), ValueError, "grpo: epsilon is -1.0; pass a number of at least 0"),
     (lambda: grpo(R, G, epsilon="small"), TypeError, "grpo: epsilon is 'small'; pass a number of at least 0"),
     (lambda: grpo(R, G, ddof=2), ValueError, "grpo: ddof is 2; pass 0 or 1"),
-    (lambda: grpo(R, G, singleton="nan"), ValueError, 'grpo: singleton is \'nan\'; pass "zero" or "raw" or "error"'),
+    (lambda: grpo(R, G, singleton="nan"), ValueError, "grpo: singleton is 'nan'; pass one of zero, raw, error"),
     (lambda: grpo(R, G, strict="yes"), TypeError, "grpo: strict is 'yes'; pass True or False"),
     (lambda: grpo(R, [1.0, 1.0, 2.0, 2.0]), TypeError, "grpo: groups: ids hold values of type float"),
     (lambda: grpo(R.astype(complex), G), TypeError, "grpo: rewards has dtype complex128; pass numbers"),
@@ -133,7 +133,7 @@ ERRORS = [
     (lambda: gdpo(T, G, weights=[1.0, float("nan"), 1.0]), ValueError, "gdpo: weights are .*; pass finite numbers"),
     (lambda: to_tokens(R, M[:3]), ValueError, "to_tokens: advantages has 4 rows but mask has 3"),
     (lambda: whiten(R, M), ValueError, r"whiten: mask has shape \(4, 3\), not \(N,\)"),
-    (lambda: whiten(T, weight="rows"), ValueError, 'weight is \'rows\'; pass "tokens" or "responses"'),
+    (lambda: whiten(T, weight="rows"), ValueError, "weight is 'rows'; pass one of tokens, responses"),
     (
         lambda: jax.jit(lambda r: grpo(r, groups=2, strict=True))(jnp.ones(4)),
         ValueError,

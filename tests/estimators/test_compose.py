@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from advantages import (
     compose,
     dr_grpo,
+    entropy_shaped_grpo,
     grpo,
     reinforce,
     reinforce_plus_plus,
@@ -54,6 +55,12 @@ def test_entropy_shaping_never_flips_a_sign(case):
     gained = np.minimum(0.4 * case["token_entropies"], np.abs(plain) / 2)
     np.testing.assert_allclose(found, np.where(case["mask"], np.clip(plain + gained, -5, 5), 0), atol=1e-9)
     assert (found * plain >= 0).all()
+
+
+@given(strategies.inputs("rewards", "groups", "token_entropies", "mask"))
+def test_entropy_shaped_grpo_is_grpo_with_the_stage(case):
+    found = compose(grpo, entropy_shaped(alpha=0.3, kappa=3.0))(**case)
+    np.testing.assert_array_equal(found, entropy_shaped_grpo(**case, alpha=0.3, kappa=3.0))
 
 
 @given(strategies.inputs("token_rewards", "mask", "token_logprobs", "ref_token_logprobs"))

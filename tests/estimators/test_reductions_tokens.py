@@ -23,6 +23,7 @@ from advantages import (
     step_reinforce,
     td_lambda,
     to_tokens,
+    treerl,
     turn_gae,
     turn_returns,
     v_trace,
@@ -43,6 +44,17 @@ def close(found, expected):
 
 def one_a_token(mask):
     return np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
+
+
+@given(critic)
+def test_treerl_is_vineppo_where_the_root_is_the_only_ancestor(case):
+    r, v, mask = case["token_rewards"], case["values"], case["mask"]
+    close(treerl(r, v, mask, np.zeros(mask.shape, int)), vineppo(r, v, mask, np.zeros(mask.shape, int)))
+    turns = one_a_token(mask)
+    worth = np.where(mask, 3.0, 0.0) - np.where(mask, np.cumsum(r * mask, 1) - r, 0.0)  # the same at every node
+    unmasked = mask.all(1)
+    found = treerl(r, worth, mask, turns)[unmasked, :-1]
+    close(found, 0.0 * found)
 
 
 @given(critic, fractions)

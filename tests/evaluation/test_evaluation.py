@@ -482,7 +482,7 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path):
         (["--model", "m", "--benchmark", "chess"], "advantages eval: benchmark is 'chess'; pass one of aime24"),
         (["--model", "m", "--benchmark", "aime24", "--data", "nix"], "nix', but there is no such file"),
         (["--model", "m", "--benchmark", "chain", "--temperature", "0"], "temperature is 0, so the 8 samples"),
-        (["--model", "m", "--benchmark", "chain", "--top-p", "0"], "top_p is 0.0; pass a number of at least 1e-06"),
+        (["--model", "m", "--benchmark", "chain", "--top-p", "0"], "top_p is 0.0; pass a number between 1e-06 and 1"),
         (["--model", "m", "--benchmark", "chain", "--temperature", "nan"], "temperature is nan; pass a finite number"),
         (["--model", "m", "--benchmark", "chain", "--k", "9"], "k is 9 but there are 8 samples"),
         (["--model", "m", "--benchmark", "chain", "--precision", "int8"], "precision is 'int8'; pass one of auto"),
@@ -585,12 +585,12 @@ def test_an_evaluation_that_is_killed_goes_on_as_if_nothing_had_happened(start, 
     folder = tmp_path / "killed"
     file = folder / "completions.jsonl"
     killed = start(*arguments(model_folder, data, folder, **more))
-    stopped_by(signal.SIGKILL, killed, file, 10)
+    stopped_by(signal.SIGKILL, killed, file, 4)
     assert killed.returncode == -signal.SIGKILL
     found = file.read_bytes().count(b"\n")
-    assert 10 <= found < 118
+    assert 4 <= found < 118
     again = start("eval", "--resume", folder)
-    _, said = stopped_by(signal.SIGINT, again, file, found + 10)
+    _, said = stopped_by(signal.SIGINT, again, file, found + 1)
     assert again.returncode == 130
     assert said == f"\nstopped; go on with: advantages eval --resume {folder}\n"
     last = start("eval", "--resume", folder)

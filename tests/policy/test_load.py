@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from safetensors.torch import load_file, save_file
 
 from advantages.policy.chat import render, tokenized
-from advantages.policy.engine import end_tokens, sample, token_logprobs
+from advantages.policy.engine import ContinuousBatching, end_tokens, sample, token_logprobs
 from advantages.policy.load import byte_tokenizer, load, shape_of
 from advantages.policy.rollout import joined, make_rollout
 from advantages.policy.tiny import character_tokenizer
@@ -179,5 +179,5 @@ def test_continuous_batching_samples_what_generate_would(pretrained):
     prompts = ["a", "bcd"]
     expected = sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True)
     model.generation_config.update(repetition_penalty=50.0, suppress_tokens=expected.tokens[:, -3:].flatten().tolist())
-    found = sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True, engine="continuous")
+    found = ContinuousBatching().sample(model, tokenizer, prompts, max_new_tokens=3, greedy=True)
     assert found.tokens.tolist() == expected.tokens.tolist()

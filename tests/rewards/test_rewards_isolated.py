@@ -379,7 +379,7 @@ def test_what_the_function_prints_is_seen_and_does_no_harm(judges, capfd):
         (lambda j: Isolated("nobody"), ValueError, "reward 'nobody': there is none"),
         (lambda j: Isolated(lambda completions: 0), TypeError, "<lambda>: cannot be sent to another process"),
         (lambda j: Isolated(j.length, seconds=-1), ValueError, "length: seconds is -1; pass a finite number above 0"),
-        (lambda j: Isolated(j.length, seconds=None), TypeError, "length: seconds is a NoneType; pass a number"),
+        (lambda j: Isolated(j.length, seconds=None), TypeError, "length: seconds is None; pass a finite number"),
         (lambda j: Isolated(j.length, per_row=1), TypeError, "length: per_row is 1; pass True or False"),
         (lambda j: Isolated(j.length, workers=2), ValueError, "workers is 2 but per_row is False"),
     ],

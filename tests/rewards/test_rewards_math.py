@@ -122,7 +122,7 @@ def test_it_can_be_sent_elsewhere(math):
     ("settings", "error", "message"),
     [
         ({"seconds": 0}, ValueError, "math: seconds is 0; pass a finite number above 0"),
-        ({"seconds": "1"}, TypeError, "math: seconds is a str; pass a number"),
+        ({"seconds": "1"}, TypeError, "math: seconds is '1'; pass a finite number above 0"),
         ({"workers": 0}, ValueError, "math: workers is 0; pass a whole number of at least 1"),
         ({"strict": "yes"}, TypeError, "math: strict is 'yes'; pass True or False"),
         ({"marker": ""}, ValueError, "math: marker is empty; pass None"),

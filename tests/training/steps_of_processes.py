@@ -1,4 +1,4 @@
-"""Three steps on given responses, by as many processes as there are: python tests/steps_of_processes.py OUT ..."""
+"""Three steps on given responses, by as many processes as there are: python steps_of_processes.py OUT ..."""
 
 import json
 import sys
@@ -10,28 +10,13 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from advantages.policy.rollout import make_rollout
     from advantages.runs.config import Config
     from advantages.tasks.chain import TASKS
-    from advantages.training import loop
     from advantages.training.distributed import Distributed
+    from advantages.training.loop import Training
     from advantages.training.start import load, open_source
 
     with Distributed(device="cpu", precision="float32") as world:
-        rows = iter(range(10**6))
-
-        def given(model, tokenizer, prompts, *, max_new_tokens, **_):
-            """The same response for the same row of the step, whichever process asks for it."""
-            ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
-            first = next(rows) * PROMPTS * SAMPLES + world.rank * len(prompts)
-            responses = []
-            for row in range(first, first + len(prompts)):
-                dice = torch.Generator().manual_seed(row)
-                length = int(torch.randint(2, 6, (), generator=dice))
-                responses.append([*torch.randint(2, 12, (length,), generator=dice).tolist(), tokenizer.eos_token_id])
-            return make_rollout(ids, responses, tokenizer, [tokenizer.eos_token_id], max_new_tokens, model.device)
-
-        loop.sample = given
         config = Config(
             prompts=PROMPTS,
             group_size=SAMPLES,
@@ -43,13 +28,36 @@ def main(out: str, estimator: str, aggregation: str) -> None:
             kl=0.1,
         )
         model, tokenizer = load(config, TASKS["chain"], "cpu")
-        training = loop.Training(config, model, tokenizer, open_source(config), world)
+        training = Training(config, model, tokenizer, open_source(config), world)
+        training.collector.sampler.engine = Given(world.rank)
         metrics = [training.step() for _ in range(3)]
         if world.main:
             bare = world.accelerator.unwrap_model(training.model)
             save_file({name: x.clone() for name, x in bare.state_dict().items()}, out)
             print(json.dumps({"processes": world.size, "metrics": metrics}))
     assert not torch.distributed.is_initialized(), "a process group that is left open can abort a process at its end"
+
+
+class Given:
+    """An engine that gives the same response for the same row of the step, whichever process asks for it."""
+
+    def __init__(self, rank):
+        self.rank, self.asked = rank, 0
+
+    def sample(self, model, tokenizer, prompts, *, max_new_tokens, **_):
+        import torch
+
+        from advantages.policy.rollout import make_rollout
+
+        ids = tokenizer(list(prompts), add_special_tokens=False).input_ids
+        first = self.asked * PROMPTS * SAMPLES + self.rank * len(prompts)
+        self.asked += 1
+        responses = []
+        for row in range(first, first + len(prompts)):
+            dice = torch.Generator().manual_seed(row)
+            length = int(torch.randint(2, 6, (), generator=dice))
+            responses.append([*torch.randint(2, 12, (length,), generator=dice).tolist(), tokenizer.eos_token_id])
+        return make_rollout(ids, responses, tokenizer, [tokenizer.eos_token_id], max_new_tokens, model.device)
 
 
 def digits(*, completions, **_):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advantages.ops import masked_mean
+from advantages.training.batch import mean
 from advantages.training.loss import importance_weights, surrogate
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -208,3 +209,28 @@ def test_rows_without_a_trained_token_are_no_responses_as_in_masked_mean(lengths
             for x, m in ((zeros, mask), (more, some))
         )
         assert padded.item() == pytest.approx(alone.item())
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        ({"ratio": "turn"}, ValueError, "surrogate: ratio is 'turn'; pass one of token, sequence"),
+        (
+            {"aggregation": "mean"},
+            ValueError,
+            "surrogate: aggregation is 'mean'; pass one of token, sequence, constant",
+        ),
+        ({"aggregation": None}, TypeError, "surrogate: aggregation is None; pass one of token, sequence, con.*"),
+    ],
+)
+def test_another_word_is_refused_as_any_setting_is(settings, error, sentence):
+    x = torch.zeros(2, 3)
+    with pytest.raises(error, match=f"^{sentence}$"):
+        surrogate(x, x, torch.ones(2), x == 0, **settings)
+
+
+@given(st.lists(st.one_of(st.just(math.nan), st.floats(-1e3, 1e3)), max_size=6))
+def test_a_mean_over_scored_rows_is_of_those_alone(rewards):
+    scored = [x for x in rewards if not math.isnan(x)]
+    found = mean(np.array(rewards, np.float64))
+    assert found is None if not scored else found == pytest.approx(sum(scored) / len(scored), abs=1e-9)

@@ -380,9 +380,10 @@ def test_the_ratio_of_the_first_update_is_one_whatever_dropout_a_checkpoint_has(
         assert (metrics["kl_step"], metrics["clip_fraction"]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("engine", ["generate", "continuous"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_policy_that_is_not_finite_is_a_sentence(value, world, short):
-    training = start(Config(prompts=2, group_size=4, rewards=short), world)
+def test_a_policy_that_is_not_finite_is_a_sentence(value, engine, world, short):
+    training = start(Config(prompts=2, group_size=4, rewards=short, engine=engine), world)
     training.step()
     with torch.no_grad():
         next(training.model.parameters()).fill_(value)
@@ -430,7 +431,7 @@ def test_estimators_are_parsed_with_their_settings():
         (["--estimator", "lampo", "--estimator.temperature", "-1"], "lampo: temperature is -1; pass"),
         (["--estimator", "grpo,lampo", "--estimator.temperature", "3"], "grpo: takes no option 'temperature'"),
         (["--task", "chess"], "advantages train: task is 'chess'; pass one of chain, chain-rare"),
-        (["--group-size", "0"], "advantages train: group_size is 0; pass a number of at least 1"),
+        (["--group-size", "0"], "advantages train: group_size is 0; pass a whole number of at least 1"),
         (["--minibatches", "3"], "advantages train: 16 prompts of 8 responses do not divide into 3 minibatches"),
         (["--speed", "9"], "--speed: there is no such option; see advantages train --help"),
         (["--clip-low"], None),

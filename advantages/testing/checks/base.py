@@ -37,6 +37,7 @@ Run = Callable[[Subject, Draw], None]
 
 
 CHECKS: list[Check] = []
+"""Every check, in the order of the report."""
 
 
 def check(run: Run) -> Run:

@@ -1,13 +1,14 @@
 """What an estimator promises beyond what all must."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ...core.vocabulary import INPUTS
-from ...lab.bandit import updates
+from ...lab.tree import Tree, updates
 from .. import strategies
 from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64
 from .base import check, slots
@@ -101,21 +102,30 @@ def keeps_its_bound(subject: Subject, draw: Draw) -> None:
 
 @check
 def points_along_the_true_gradient(subject: Subject, draw: Draw) -> None:
-    """Unbiased up to a stated factor: the update's mean over all possible groups, by enumeration on small bandits."""
+    """Unbiased up to a stated factor: the update's mean over all possible groups, by enumeration in small worlds."""
     factor = _promised(subject, "unbiased")
-    arms, n = 3, draw(st.sampled_from([2, 3]))
-    logits = np.array(draw(st.lists(st.integers(-2, 2), min_size=arms, max_size=arms)), float)
-    worth = np.array(draw(st.lists(st.sampled_from([0.0, 1.0, 0.5, -2.0]), min_size=arms, max_size=arms)))
-    policy = np.exp(logits) / np.exp(logits).sum()
+    objective, n = subject.promises.objective, draw(st.sampled_from([2, 3]))
+    shape: list[tuple[int, ...]] = [(), (0,)] if subject.per_token else [()]  # answers of one token, or of up to two
+    arms = 2 if subject.per_token else 3
+    policy = {prefix: _softmax(draw(st.lists(st.integers(-2, 2), min_size=arms, max_size=arms))) for prefix in shape}
+    answers = [(0, 0), (0, 1), (1,)] if subject.per_token else [(0,), (1,), (2,)]
+    drawn = draw(st.lists(st.sampled_from([0.0, 1.0, 0.5, -2.0]), min_size=3, max_size=3))
+    worth = subject.fitted({"rewards": np.array(drawn)})["rewards"]
+    tree = Tree(policy, dict(zip(answers, worth.tolist(), strict=True)))
     on_numpy = functools.wraps(subject.function)(lambda **case: subject(case))
-    found = updates(on_numpy, policy, worth, n)
+    found = updates(on_numpy, tree, n, objective)
     same(
         found.mean,
         factor(n) * found.gradient,
-        f"the mean update over groups of {n} is not {factor(n):.3g} times the gradient\n"
+        f"the mean update over groups of {n} is not {factor(n):.3g} times the gradient of {objective}\n"
         f"policy    {policy}\nrewards   {worth}",
         tolerance=1e-7,
     )
+
+
+def _softmax(logits: Sequence[int]) -> Any:
+    weights = np.exp(np.array(logits, float))
+    return weights / weights.sum()
 
 
 @check

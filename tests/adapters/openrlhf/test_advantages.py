@@ -10,14 +10,11 @@ import pytest
 
 pytest.importorskip("openrlhf")
 import torch
+from ten import TEN
 
 from advantages import discounted_returns, estimators, to_tokens
 from advantages.adapters.openrlhf import Request
 from advantages.core.definition import definition_of
-
-TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
-TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
-"""Estimators that between them take every kind of word that a framework hands over."""
 
 FAILED = float("nan")
 

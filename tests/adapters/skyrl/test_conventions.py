@@ -35,6 +35,13 @@ def test_responses(batches, close, name, function, more):
         close(getattr(skyrl, name)(batch["rewards"], batch["groups"])[:, None] * batch["mask"], their)
 
 
+def test_maxrl(batches, close):
+    for batch in batches():
+        batch = {**batch, "rewards": abs(batch["rewards"]), "token_rewards": abs(batch["token_rewards"])}
+        their = theirs(ppo_utils.compute_maxrl_advantage, batch)
+        close(skyrl.maxrl(batch["rewards"], batch["groups"])[:, None] * batch["mask"], their)
+
+
 def test_reinforce_plus_plus_without_holes(batches, close):
     for batch in batches(holes=False):
         if batch["mask"].sum() > 1 and batch["rewards"].std() > 0.03:

@@ -20,16 +20,14 @@ with warnings.catch_warnings(action="ignore"), pytest.MonkeyPatch.context() as p
     from skyrl.train.config import AlgorithmConfig, SkyRLTrainConfig
     from skyrl.train.trainer import RayPPOTrainer
 
+from ten import TEN
+
 import advantages
 from advantages import estimators
 from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.hosts import HOSTS
 from advantages.adapters.skyrl import register, whole_batch
 from advantages.core.definition import definition_of
-
-TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
-TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
-"""Estimators that between them take every kind of word that a framework hands over."""
 
 GIVEN = {"config": AlgorithmConfig(), "grpo_norm_by_std": True, "gamma": 1.0, "lambd": 1.0}
 UIDS = ["a", "b", "a", "b", "a", "b"]

@@ -12,6 +12,7 @@ import pandas
 import torch
 import trl
 from peft import LoraConfig
+from ten import TEN
 from trl_runs import bare, by_response, share, short
 
 from advantages import estimator, lampo
@@ -19,10 +20,6 @@ from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.hosts import HOSTS
 from advantages.adapters.trl import GRPOTrainer
 from advantages.host import resolve
-
-TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
-TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
-"""Estimators that between them take every kind of word that a framework hands over."""
 
 OLD = trl.__version__.startswith("0.")
 LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", *([] if OLD else ["cispo", "sapo", "luspo", "vespo"])]

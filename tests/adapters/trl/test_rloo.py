@@ -9,6 +9,7 @@ pytest.importorskip("peft")
 import torch
 import trl
 from peft import LoraConfig
+from ten import TEN
 from trl_runs import bare, share, short
 
 from advantages import estimator, lampo
@@ -16,10 +17,6 @@ from advantages.adapters.hooks import MovedHookError
 from advantages.adapters.trl import RLOOTrainer
 from advantages.core.definition import definition_of
 from advantages.host import resolve
-
-TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
-TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
-"""Estimators that between them take every kind of word that a framework hands over."""
 
 PER_RESPONSE = [name for name in TEN if not definition_of(resolve(name)).per_token]
 

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("verl")
 import torch
+from ten import TEN
 from verl.trainer.ppo import core_algos
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
@@ -13,10 +14,6 @@ from verl_batches import LIKE_VERL, RIGHT, UIDS, algorithm, bare, bare_name, com
 
 import advantages
 from advantages.adapters.hooks import MovedHookError
-
-TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
-TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
-"""Estimators that between them take every kind of word that a framework hands over."""
 
 FREE = ["dr_grpo", "lambdapo", "lampo", "reinforce"]
 OURS = FREE + [f"advantages.{name}" for name in TEN]

@@ -6,6 +6,7 @@ pytest.importorskip("verl")
 import functools
 import warnings
 
+from ten import TEN
 from transformers import Qwen3Config
 from verl.trainer.main_ppo import need_critic, need_reference_policy, validate_config
 from verl_batches import composed
@@ -13,10 +14,6 @@ from verl_batches import composed
 from advantages.core.definition import definition_of
 from advantages.host import resolve
 from advantages.policy.load import byte_tokenizer
-
-TEN = ["dr_grpo", "gae", "gdpo", "grpo", "lambdapo", "lampo", "reinforce"]
-TEN += ["reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo"]
-"""Estimators that between them take every kind of word that a framework hands over."""
 
 ENOUGH = (
     "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",

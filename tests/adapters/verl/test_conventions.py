@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("verl")
@@ -32,6 +33,7 @@ def spread(x, mask):
         ("grpo", core_algos.compute_grpo_outcome_advantage, {}),
         ("grpo_vectorized", core_algos.compute_grpo_vectorized_outcome_advantage, {}),
         ("dr_grpo", core_algos.compute_grpo_outcome_advantage, {"norm_adv_by_std_in_grpo": False}),
+        ("gpg", core_algos.compute_gpg_outcome_advantage, {}),
         ("rloo", core_algos.compute_rloo_outcome_advantage, {}),
         ("rloo_vectorized", core_algos.compute_rloo_vectorized_outcome_advantage, {}),
     ],
@@ -41,6 +43,48 @@ def test_responses(batches, close, name, function, more):
         their = theirs(function, batch, index=batch["groups"], **more)
         our = getattr(verl, name)(batch["rewards"], batch["groups"])
         close(our[:, None] * batch["mask"], their)
+
+
+def test_opo(batches, close):
+    for batch in batches():
+        their = theirs(core_algos.compute_opo_outcome_advantage, batch, index=batch["groups"])
+        our = verl.opo(batch["rewards"], batch["groups"], batch["mask"].sum(1))
+        close(our[:, None] * batch["mask"], their)
+
+
+@pytest.mark.parametrize("holes", [True, False])
+def test_tir_optimal_token_baseline(batches, close, holes):
+    rng = np.random.default_rng(0)
+    functions = [core_algos.compute_multi_turn_optimal_token_baseline_advantage]
+    functions += [] if holes else [core_algos.compute_optimal_token_baseline_advantage]
+    for batch in batches(holes=holes):
+        mask, rewards, groups = batch["mask"], batch["rewards"], batch["groups"]
+        last = mask.shape[1] - 1 - mask[:, ::-1].argmax(1)  # the outcome lies on a trained token
+        batch = {**batch, "token_rewards": (np.arange(mask.shape[1]) == last[:, None]) * rewards[:, None]}
+        probs = rng.uniform(0.1, 0.9, mask.shape)
+        squares = probs**2 + rng.uniform(0.01, 0.1, mask.shape)
+        varied = [np.ptp(rewards[groups == g]) > 0 or (groups == g).sum() == 1 for g in groups]
+        for function in functions:
+            more = {"old_log_probs": torch.tensor(np.log(probs)), "sum_pi_squared": torch.tensor(squares)}
+            their = theirs(function, batch, index=groups, **more)
+            ours = verl.tir_optimal_token_baseline(rewards, groups, mask, np.log(probs), squares)
+            close(ours[varied], their[varied])
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_grpo_passk(batches, close, scale):
+    function, config = core_algos.compute_grpo_passk_outcome_advantage, {"norm_adv_by_std_in_grpo": scale}
+    for batch in batches(ragged=False):
+        their = theirs(function, batch, index=batch["groups"], config=config)
+        close(verl.grpo_passk(batch["rewards"], batch["groups"], scale=scale)[:, None] * batch["mask"], their)
+
+
+def test_remax_loses_rewards_on_masked_tokens(batches, close):
+    for batch in batches():
+        baselines = batch["values"][:, 0]
+        more = {"reward_baselines": torch.tensor(baselines)}
+        their = theirs(core_algos.compute_remax_outcome_advantage, batch, **more)
+        close(verl.remax(batch["token_rewards"], baselines, batch["mask"]), their)
 
 
 def test_reinforce_plus_plus_loses_rewards_on_masked_tokens(batches, close):

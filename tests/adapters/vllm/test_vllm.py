@@ -11,7 +11,7 @@ pytest.importorskip("vllm")
 from transformers import GenerationConfig
 
 from advantages.cli import main
-from advantages.policy.engine import token_logprobs
+from advantages.policy.engine import NotFiniteError, token_logprobs
 from advantages.policy.load import byte_tokenizer
 from advantages.policy.vllm import VLLM
 
@@ -72,6 +72,11 @@ def test_its_weights_follow_the_models_and_its_draws_follow_torchs_generator(pre
         )
     found = drawn(1, greedy=True)
     assert found.tokens[0][found.attention[0]].tolist() == expected[0].tolist()
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    for greedy in (False, True):
+        with pytest.raises(NotFiniteError, match="log-probabilities are not finite"):
+            drawn(2, greedy=greedy)
 
 
 def test_a_run_samples_with_it(pretrained, tmp_path):

@@ -1,0 +1,142 @@
+"""The page docs/benchmarks.md and its picture, made of what was measured."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .measure import Found
+from .works import Cell
+
+__all__ = ["cell", "markdown", "picture"]
+
+_HEAD = """# Benchmarks
+
+This page is made by `advantages bench --page docs/benchmarks.md` (`make bench`); nothing on it is edited by hand.
+
+**Speed is a reason not to worry, not a reason to come.** An advantage is about 0.1% of a training step: at most 0.13%
+of a PPO step with GAE on an H100, by rl-triton's own account (arXiv 2608.17641), so that even an estimator that takes
+no time changes a run's duration by nothing that could be measured. What decides a run is whether the numbers are right.
+
+{machine}
+
+Not measured on a GPU. Ours, the naive lines and the other packages run in turns in one process on the same inputs.
+Ours were compared with the formula in float64 on fresh random inputs before anything was timed. *error* is the largest
+distance from that formula, in units of its largest number, or "-" where a package computes something else. *F* is one
+read-and-write pass over the first input by numpy on one thread, its output reused; *x ours* above 1 is slower than
+ours; *memory* is how much the process grew by at most during a call.
+
+![Time of every way to do a work, as a multiple of ours]({picture})
+
+{alternative}
+"""
+
+
+def markdown(
+    machine: Mapping[str, Any], found: Sequence[Found], cells: Sequence[Cell], picture: str | None = None
+) -> str:
+    """The page, with a link to its picture and with its text alternative."""
+    parts = [_HEAD.format(machine=_machine(machine), picture=picture, alternative=_alternative(found))]
+    for work in dict.fromkeys(one.work for one in found):
+        rows = [
+            (
+                one.name,
+                _number(one.median_ms),
+                _number(one.best_ms),
+                f"{one.times_ours:.2f}",
+                _number(one.times_floor),
+                "-" if one.peak_mib is None else f"{one.peak_mib:.0f}",
+                "-" if one.error is None else f"{one.error:.0e}",
+            )
+            for one in found
+            if one.work == work
+        ]
+        head = ("", "median ms", "best ms", "x ours", "x F", "memory MiB", "error")
+        parts += [f"## {work}\n", _table(head, rows)]
+    if cells:
+        lost = [one for one in cells if one.lost]
+        parts += [
+            "## Never slower than the naive line\n",
+            "Each cell is the median time of ours in units of the naive line's, for groups of neighbouring rows. "
+            "Ours may take 1.5 times as long below 4,096 rewards, where a call costs more than the arithmetic, and as "
+            f"long from there on. **{len(lost)} of {len(cells)} cells are lost**, in bold.\n",
+        ]
+        for name in dict.fromkeys(one.estimator for one in cells):
+            mine = [one for one in cells if one.estimator == name]
+            sizes = list(dict.fromkeys(one.size for one in mine))
+            table = []
+            for rows_ in dict.fromkeys(one.rows for one in mine):
+                here = {one.size: one for one in mine if one.rows == rows_}
+                table.append((f"{rows_:,}", *(cell(here[size]) if size in here else "" for size in sizes)))
+            parts.append(_table((f"{name}, rewards", *(f"groups of {size:,}" for size in sizes)), table))
+    return "\n".join(parts)
+
+
+def cell(one: Cell) -> str:
+    """A cell of the grid: the ratio, in bold where it is lost, and both times."""
+    ratio = f"{one.ours_us / one.naive_us:.2f}"
+    return f"{f'**{ratio}**' if one.lost else ratio} ({one.ours_us:,.0f}/{one.naive_us:,.0f} us)"
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items() if number)
+    missing = ", ".join(name for name, number in facts["versions"].items() if not number)
+    load = facts["load"]
+    busy = ""
+    if load is not None and load > facts["cores"] / 2:
+        busy = " **Other processes were running: ratios are fairer than times, and both are noisy.**"
+    return (
+        f"Measured on {facts['date']} on {facts['processor']}, {facts['cores']} cores, load {load} at the start;{busy} "
+        f"torch on {facts['threads']} threads, OMP_NUM_THREADS {facts['omp_num_threads'] or 'not set'}; allocator: "
+        f"{facts['allocator']}; compiled kernels {facts['kernels']}; Python {facts['python']}, {versions}."
+        + (f" Not installed: {missing}." if missing else "")
+    )
+
+
+def _alternative(found: Sequence[Found]) -> str:
+    """What the picture shows, in words."""
+    if not found:
+        return ""
+    said = []
+    for work in dict.fromkeys(one.work for one in found):
+        others = [one for one in found if one.work == work and one.kind != "ours"]
+        if others:
+            said.append(f"{work}: " + ", ".join(f"{one.name} {one.times_ours:.1f}" for one in others))
+    return "The picture in words, times as multiples of ours: " + "; ".join(said) + "."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}" if x >= 1 else f"{x:.3f}"
+
+
+def picture(found: Sequence[Found]) -> str:
+    """An SVG: for each work a row of points, at each way's time as a multiple of ours, on a logarithmic axis."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    works = list(dict.fromkeys(one.work for one in found))
+    figure = Figure(figsize=(8.5, 0.9 + 0.36 * len(works)), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    looks = {"ours": ("#4269d0", "o"), "naive": ("#9498a0", "s"), "peer": ("#e8743b", "^")}
+    for kind, (color, marker) in looks.items():
+        points = [(one.times_ours, works.index(one.work)) for one in found if one.kind == kind]
+        names = {"ours": "advantages", "naive": "the naive line", "peer": "another package"}
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.scatter(x, y, c=color, marker=marker, s=34, label=names[kind], zorder=3)
+    axes.axvline(1, color="#4269d0", linewidth=1, alpha=0.5)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(works)), works)
+    axes.invert_yaxis()
+    axes.set_xlabel("time as a multiple of ours: right of the line, slower than ours")
+    axes.grid(axis="x", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, loc="outside upper right", ncols=3)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Title": "Time as a multiple of ours"})
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

@@ -1,0 +1,334 @@
+"""What is measured: works on inputs of the sizes of real batches, each with ours, the naive line and other packages."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dr_grpo, gae, grpo, lampo, reinforce_plus_plus, rloo
+from ..core.groups import Groups
+from ..ops import whiten
+from . import peers
+from .measure import Entry, Work, turns
+
+__all__ = ["NAMES", "Cell", "grid", "works"]
+
+NAMES = ("gae", "whiten", "reinforce_plus_plus", "groups", "lampo", "ids", "grid")
+"""What may be chosen."""
+
+
+def works(only: tuple[str, ...] = NAMES) -> list[Work]:
+    """The works of the chosen groups."""
+    return [work for name in NAMES if name in only and name != "grid" for work in _WORKS[name]()]
+
+
+# Tokens
+
+
+def _tokens(rows: int, steps: int, holes: bool, rng: Any, small: bool) -> tuple[Any, ...]:
+    """Rewards, values and a mask: turns with tool calls between them and padding on the right, or all trained."""
+    if small:
+        rows, steps = 8, 4096
+    rewards, values = (rng.standard_normal((rows, steps), np.float32) for _ in range(2))
+    mask = np.ones((rows, steps), bool)
+    if holes:
+        mask[:] = False
+        for row in mask:
+            place, end = int(rng.integers(0, steps // 8)), int(rng.integers(steps // 2, steps))
+            while place < end:
+                turn, tool = rng.integers(50, 500, 2)
+                row[place : min(place + turn, end)] = True
+                place += turn + tool
+        rewards[~mask] = 0.0
+    return rewards, values, mask
+
+
+def _words(rows: int, steps: int, which: slice, rng: Any, small: bool) -> tuple[Any, ...]:
+    return _tokens(rows, steps, True, rng, small)[which]
+
+
+def _torch(function: Callable[..., Any], float_mask: bool = False) -> Callable[..., Callable[[], Any]]:
+    def prepare(*inputs: Any) -> Callable[[], Any]:
+        import torch
+
+        tensors = map(torch.from_numpy, inputs)
+        return partial(function, *(x.float() if float_mask and x.dtype == torch.bool else x for x in tensors))
+
+    return prepare
+
+
+def _jax(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
+    def prepare(*inputs: Any) -> Callable[[], Any]:
+        import jax.numpy as jnp
+
+        return partial(function, *map(jnp.asarray, inputs))
+
+    return prepare
+
+
+def _gae() -> list[Work]:
+    made = []
+    for rows, steps in ((256, 32768), (1024, 8192)):
+        for holes in (True, False):
+            entries = [
+                Entry("advantages, torch", "ours", _torch(gae)),
+                Entry("advantages, numpy", "ours", lambda *inputs: partial(gae, *inputs)),
+            ]
+            if find_spec("jax"):
+                import jax
+
+                jitted = jax.jit(lambda r, v, m: gae(r, v, m))
+                ours = _jax(lambda r, v, m, jitted=jitted: jitted(r, v, m).block_until_ready())
+                entries.append(Entry("advantages, jax.jit", "ours", ours))
+            for name, function in peers.torch_gae(holes).items():
+                entries.append(Entry(name, "peer", _torch(function, "verl" in name), "whitens" in name))
+            for name, function in peers.jax_gae(holes).items():
+                entries.append(Entry(name, "peer", _jax(function), "," in name and ("whitens" in name or holes)))
+            title = f"GAE, {'holes and padding' if holes else 'dense'}, ({rows}, {steps})"
+            draw = partial(_tokens, rows, steps, holes)
+            made.append(Work("gae", title, draw, _spec(gae, "token_rewards", "values", "mask"), tuple(entries)))
+    return made
+
+
+def _spec(function: Any, *names: str) -> Callable[..., Any]:
+    spec = function.__advantages__.spec
+    return lambda *inputs: spec(
+        **{n: x.astype(np.float64) if x.dtype.kind == "f" else x for n, x in zip(names, inputs, strict=True)}
+    )
+
+
+def _naive_whiten(x: Any, mask: Any) -> Any:
+    mean = (x * mask).sum() / mask.sum()
+    variance = ((x - mean) ** 2 * mask).sum() / (mask.sum() - 1)
+    return (x - mean) / (variance.sqrt() + 1e-6) * mask
+
+
+def _whitened(x: Any, mask: Any) -> Any:
+    inside = x[mask].astype(np.float64)
+    return np.where(mask, (x - inside.mean()) / (inside.std(ddof=1) + 1e-6), 0.0)
+
+
+def _whiten() -> list[Work]:
+    entries = [
+        Entry("advantages, torch", "ours", _torch(whiten)),
+        Entry("advantages, numpy", "ours", lambda *inputs: partial(whiten, *inputs)),
+        Entry("naive line, torch", "naive", _torch(_naive_whiten)),
+    ]
+    if verl := peers.loaded("verl.utils.torch_functional"):
+        whitening = _torch(lambda x, mask: verl.masked_whiten(x, mask), True)
+        entries.append(Entry("verl (also outside the mask)", "peer", whitening, True))
+    return [
+        Work(
+            "whiten",
+            f"whitening, holes and padding, ({rows}, {steps})",
+            partial(_words, rows, steps, slice(1, 3)),
+            _whitened,
+            tuple(entries),
+        )
+        for rows, steps in ((256, 32768), (1024, 8192))
+    ]
+
+
+def _reinforce_plus_plus() -> list[Work]:
+    entries = [
+        Entry("advantages, torch", "ours", _torch(reinforce_plus_plus)),
+        Entry("advantages, numpy", "ours", lambda *inputs: partial(reinforce_plus_plus, *inputs)),
+    ]
+    if verl := peers.loaded("verl.trainer.ppo.core_algos"):
+
+        def theirs(rewards: Any, mask: Any) -> Any:
+            config = type("Config", (), {"gamma": 1.0})()
+            return verl.compute_reinforce_plus_plus_outcome_advantage(rewards, mask, config)[0]
+
+        entries.append(Entry("verl (resets at holes)", "peer", _torch(theirs, True), True))
+    return [
+        Work(
+            "reinforce_plus_plus",
+            f"REINFORCE++, holes and padding, ({rows}, {steps})",
+            partial(_words, rows, steps, slice(0, 3, 2)),
+            _spec(reinforce_plus_plus, "token_rewards", "mask"),
+            tuple(entries),
+        )
+        for rows, steps in ((256, 32768), (1024, 8192))
+    ]
+
+
+# Groups
+
+
+def naive_dr_grpo(rewards: Any, size: int) -> Any:
+    x = rewards.view(-1, size)
+    return (x - x.mean(1, keepdim=True)).view(-1)
+
+
+def naive_rloo(rewards: Any, size: int) -> Any:
+    x = rewards.view(-1, size)
+    return ((x - x.mean(1, keepdim=True)) * (size / (size - 1))).view(-1)
+
+
+def naive_grpo(rewards: Any, size: int) -> Any:
+    x = rewards.view(-1, size)
+    return ((x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-6)).view(-1)
+
+
+def naive_lampo(rewards: Any, logprobs: Any, size: int) -> Any:
+    r, s = rewards.view(-1, size), logprobs.view(-1, size)
+    gaps = (r[:, :, None] - r[:, None, :]) * (s[:, :, None] - s[:, None, :]).sigmoid()
+    return (gaps.sum(2) / (size - 1)).view(-1)
+
+
+def _ids(rows: int, size: int, interleaved: bool) -> Any:
+    ids = np.arange(rows) // size
+    return np.random.default_rng(0).permutation(ids) if interleaved else ids
+
+
+def _rewards(count: int, size: int, rng: Any, small: bool) -> tuple[Any, ...]:
+    rows = max(2_048 // size, 1) * size if small else count
+    return rng.standard_normal(rows, np.float32), -50 * rng.random(rows, np.float32)
+
+
+def _ours(function: Any, size: int, interleaved: bool, words: int = 1) -> Callable[..., Callable[[], Any]]:
+    """With ids that are ready, as they are in training from the second estimator on."""
+
+    def prepare(*inputs: Any) -> Callable[[], Any]:
+        import torch
+
+        rewards, *more = map(torch.from_numpy, inputs[:words])
+        return partial(function, rewards, Groups(_ids(len(rewards), size, interleaved)), *more)
+
+    return prepare
+
+
+def _naive(function: Any, size: int, words: int = 1) -> Callable[..., Callable[[], Any]]:
+    return lambda *inputs: _torch(lambda *given: function(*given, size))(*inputs[:words])
+
+
+def _theirs(function: Any, size: int, interleaved: bool) -> Callable[..., Callable[[], Any]]:
+    def prepare(*inputs: Any) -> Callable[[], Any]:
+        import torch
+
+        return partial(function, torch.from_numpy(inputs[0]), _ids(len(inputs[0]), size, interleaved))
+
+    return prepare
+
+
+def _right(function: Any, size: int, interleaved: bool, names: tuple[str, ...] = ("rewards",)) -> Callable[..., Any]:
+    def right(*inputs: Any) -> Any:
+        words = {name: x.astype(np.float64) for name, x in zip(names, inputs, strict=False)}
+        return function.__advantages__.spec(**words, groups=_ids(len(inputs[0]), size, interleaved))
+
+    return right
+
+
+def _groups() -> list[Work]:
+    made = []
+    lines = {"grpo": (grpo, naive_grpo, peers.trl_grpo), "rloo": (rloo, naive_rloo, peers.trl_rloo)}
+    for name, (function, naive, restated) in lines.items():
+        for interleaved in (False, True):
+            entries = [Entry("advantages, torch", "ours", _ours(function, 8, interleaved))]
+            if not interleaved:
+                entries.append(Entry("naive line, torch", "naive", _naive(naive, 8)))
+                entries.append(Entry("TRL's lines, restated", "peer", _naive(restated, 8), name == "grpo"))
+            if verl := peers.verl_groups(name):
+                entries.append(Entry("verl, vectorised", "peer", _theirs(verl, 8, interleaved), False))
+            title = f"{name}, 16,384 rewards in {'interleaved groups' if interleaved else 'blocks'} of 8"
+            right = _right(function, 8, interleaved)
+            made.append(Work("groups", title, partial(_rewards, 16_384, 8), right, tuple(entries)))
+    return made
+
+
+def _lampo() -> list[Work]:
+    made = []
+    for size in (8, 16, 128, 1_024, 4_096, 16_384):
+        entries = [Entry("advantages, torch", "ours", _ours(lampo, size, False, 2))]
+        if size <= 1_024:  # beyond, the line holds gigabytes
+            entries.append(Entry("naive line, torch", "naive", _naive(naive_lampo, size, 2)))
+        right = _right(lampo, size, False, ("rewards", "logprobs"))
+        title = f"LamPO, 16,384 responses in blocks of {size:,}"
+        made.append(Work("lampo", title, partial(_rewards, 16_384, size), right, tuple(entries)))
+    return made
+
+
+def _slots() -> list[Work]:
+    def draw(rng: Any, small: bool) -> tuple[Any, ...]:
+        return (rng.permutation(np.arange(1_024 if small else 16_384) // 8),)
+
+    def named(ids: Any) -> Any:
+        names = [str(uuid.UUID(int=k * 2**64 + k)) for k in range(int(ids.max()) + 1)]
+        return np.array([names[k] for k in ids], object)
+
+    def right(ids: Any) -> Any:
+        first: dict[Any, int] = {}
+        return np.array([first.setdefault(k, len(first)) for k in ids.tolist()])
+
+    def ours(ids: Any) -> Callable[[], Any]:
+        names = named(ids)
+        return lambda: Groups(names).slots
+
+    entries = (
+        Entry("Groups", "ours", ours),
+        Entry("np.unique", "peer", lambda ids: partial(np.unique, named(ids), return_inverse=True), True),
+    )
+    return [Work("ids", "16,384 UUID strings to slots, interleaved", draw, right, entries)]
+
+
+_WORKS: dict[str, Callable[[], list[Work]]] = {
+    "gae": _gae,
+    "whiten": _whiten,
+    "reinforce_plus_plus": _reinforce_plus_plus,
+    "groups": _groups,
+    "lampo": _lampo,
+    "ids": _slots,
+}
+
+
+class Cell(NamedTuple):
+    """An estimator beside the naive line: groups of `size` neighbouring rows, whose ids are ready."""
+
+    estimator: str
+    rows: int
+    size: int
+    ours_us: float
+    naive_us: float
+    limit: float
+    """What ours may be as a multiple of the naive line: 1.0 from 4,096 rows up, 1.5 below."""
+
+    @property
+    def lost(self) -> bool:
+        return self.ours_us > self.limit * self.naive_us
+
+
+def grid(seconds: float = 0.1) -> Iterator[Cell]:
+    """Medians of every estimator that has a naive line, at numbers of rewards from 64 to 131,072."""
+    import statistics
+
+    import torch
+
+    lines: dict[str, tuple[Any, Any]] = {
+        "dr_grpo": (dr_grpo, naive_dr_grpo),
+        "rloo": (rloo, naive_rloo),
+        "grpo": (grpo, naive_grpo),
+        "lampo": (lampo, naive_lampo),
+    }
+    rng = np.random.default_rng(time.time_ns())
+    for name, (function, naive) in lines.items():
+        for rows in (64, 512, 4_096, 16_384, 131_072):
+            for size in (2, 8, 128, 16_384):
+                if size > rows or (name == "lampo" and rows * size > 2**21):
+                    continue
+                words = tuple(map(torch.from_numpy, _rewards(rows, size, rng, False)))
+                words = words[: 2 if name == "lampo" else 1]
+                groups = Groups.of_size(size, rows)
+                calls = {"ours": partial(function, words[0], groups, *words[1:]), "naive": partial(naive, *words, size)}
+                ours_once, naive_once = (call().double() for call in calls.values())
+                if not torch.allclose(ours_once, naive_once, rtol=1e-3, atol=1e-3):
+                    raise ArithmeticError(
+                        f"bench: {name} on {rows} rewards in blocks of {size} is not the naive line's"
+                    )
+                taken = turns(calls, seconds, least=5)
+                ours, line = (statistics.median(samples) * 1e6 for samples in taken.values())
+                yield Cell(name, rows, size, ours, line, 1.0 if rows >= 4_096 else 1.5)

@@ -1,0 +1,75 @@
+"""`advantages bench`: what it says, and that a wrong result is never timed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from advantages import bench
+from advantages.bench import page
+from advantages.cli import main
+
+pytest.importorskip("torch")
+
+
+def test_json_has_the_machine_and_every_entry(capsys):
+    assert main(["bench", "--only", "ids", "--seconds", "0.01", "--json"]) == 0
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert {one["name"] for one in content["found"]} == {"Groups", "np.unique"}
+    assert content["found"][0]["times_ours"] == 1.0
+    assert content["found"][1]["error"] is None  # not measured is null
+    assert content["machine"]["versions"]["numpy"] == np.__version__
+    assert "[1/1]" in printed.err
+
+
+def test_a_misspelt_name_is_an_error_with_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--only", "lamp"])
+    assert "lampo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_seconds_are_a_positive_number(seconds, capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--seconds", seconds])
+    assert "positive" in capsys.readouterr().err
+
+
+def test_every_result_of_ours_is_the_formula_on_fresh_inputs():
+    rng = np.random.default_rng()
+    for work in bench.works(("whiten", "reinforce_plus_plus", "groups", "ids")):
+        inputs = work.draw(rng, True)
+        right = np.asarray(work.right(*inputs), float)
+        for entry in work.entries:
+            if not entry.other:
+                found = np.asarray(entry.prepare(*inputs)(), float).reshape(right.shape)
+                assert np.abs(found - right).max() <= 1e-5 * np.abs(right).max(), (work.title, entry.name)
+
+
+def test_a_wrong_result_of_ours_is_not_timed():
+    work = bench.works(("ids",))[0]
+    wrong = work.entries[0]._replace(prepare=lambda ids: lambda: ids + 1)
+    with pytest.raises(ArithmeticError, match="off its formula"):
+        bench.measured(work._replace(entries=(wrong,)), seconds=0.01)
+
+
+def test_lost_cells_are_shown_as_lost():
+    won = bench.Cell("grpo", 4096, 8, 90.0, 100.0, 1.0)
+    lost = bench.Cell("grpo", 4096, 16, 110.0, 100.0, 1.0)
+    assert not won.lost
+    assert lost.lost
+    assert "**1.10**" in page.cell(lost)
+    facts = bench.machine()
+    assert "1 of 2 cells are lost" in page.markdown(facts, [], [won, lost])
+
+
+def test_the_page_has_a_picture_with_a_text_alternative(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert main(["bench", "--only", "ids", "--seconds", "0.01", "--page", str(tmp_path / "speed.md")]) == 0
+    text = (tmp_path / "speed.md").read_text()
+    assert "![" in text
+    assert "images/speed.svg" in text
+    assert "The picture in words" in text
+    assert "Not measured on a GPU" in text
+    assert "<svg" in (tmp_path / "images" / "speed.svg").read_text()
