@@ -52,9 +52,9 @@ def check(found: Mapping[str, str], folder: Path, configs: Iterable[Config] = ()
                 f"{name} is not the file that {folder} was started with, but has other content; restore it, "
                 "or start another run"
             )
-    new = {str(file): None for config in configs for file in _read_by(config)}
-    if found and (name := next((name for name in new if name not in found), None)):
-        raise ValueError(f"{name} would be read, which {folder} was started without; remove it, or start another run")
+    new = [str(file) for config in configs for file in _read_by(config) if str(file) not in found]
+    if found and new:
+        raise ValueError(f"{new[0]} would be read, which {folder} was started without; remove it, or start another run")
 
 
 def _read_by(config: Config) -> Iterator[Path]:
