@@ -21,7 +21,6 @@ __all__ = [
     "claim_free",
     "disk_errors",
     "flush",
-    "json_lines",
     "read_json",
     "read_lines",
     "sha256",
@@ -163,23 +162,6 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Where each object of a JSON Lines file stands, and the object.
-
-    Raises:
-        ValueError: a line is no JSON; the message names it.
-    """
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield f"{path} line {number}", json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise ValueError(
-                        f"{path} line {number} is no JSON ({error.msg}); write one object a line"
-                    ) from None
 
 
 def whole_lines(path: Path) -> list[bytes]:
