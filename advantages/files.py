@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import warnings
@@ -20,7 +21,6 @@ __all__ = [
     "claim_free",
     "disk_errors",
     "flush",
-    "json_lines",
     "read_json",
     "read_lines",
     "sha256",
@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+_ATTEMPTS = 100
+"""Times that a folder is made whose parents others remove meanwhile."""
 MAP = "own=name, such as question=prompt"
 """How a column of a file is given its name here."""
 _OF_THE_DISK = (
@@ -77,21 +79,42 @@ def claim(folder: Path) -> Iterator[Path]:
 @contextmanager
 def claim_free(root: Path, stem: str) -> Iterator[Path]:
     """Hold the first of `root/stem-1`, `root/stem-2` ... that does not exist; as `claim` in all else."""
-    missing, number = _missing(root), 1
-    while True:
+    missing = _missing(root)
+    for number in itertools.count(1):
         folder = root / f"{stem}-{number}"
-        try:
-            with disk_errors(folder):
-                folder.mkdir(parents=True)
+        with suppress(FileExistsError):
+            _make(folder, new=True)
             break
-        except FileExistsError:
-            number += 1
     with _held(folder, [folder, *missing]):
         yield folder
 
 
 def _missing(folder: Path) -> list[Path]:
-    return [path for path in (folder, *folder.parents) if not path.exists()]
+    with disk_errors(folder):
+        return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _make(folder: Path, *, new: bool = False) -> None:
+    """Make a folder, with its parents.
+
+    Args:
+        new: it must not be there yet.
+
+    Raises:
+        FileExistsError: it is.
+        ValueError: it cannot be made.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with disk_errors(folder):
+                return folder.mkdir(parents=True, exist_ok=not new)
+        except FileNotFoundError:  # another process has just removed a parent
+            continue
+        except FileExistsError:
+            if new and os.path.lexists(folder):
+                raise
+            break
+    raise ValueError(f"{folder} cannot be made, as in a link to nowhere; write elsewhere")
 
 
 @contextmanager
@@ -113,8 +136,8 @@ def _locked(folder: Path) -> int:
 
     file = folder / LOCK
     while True:
+        _make(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:  # its last holder has just removed the folder
             continue
@@ -139,23 +162,6 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Where each object of a JSON Lines file stands, and the object.
-
-    Raises:
-        ValueError: a line is no JSON; the message names it.
-    """
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield f"{path} line {number}", json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise ValueError(
-                        f"{path} line {number} is no JSON ({error.msg}); write one object a line"
-                    ) from None
 
 
 def whole_lines(path: Path) -> list[bytes]:

@@ -172,6 +172,10 @@ def _check(runs: Sequence[tuple[str, Config]]) -> list[tuple[str, Config]]:
         source = open_source(config)
         try_estimator(config, len(make_rewards(config, source).weights))
         remarks |= dict.fromkeys(f"{config.data}: {remark}" for remark in source.remarks)
+        if config.steps < config.warmup:
+            share = f"{config.steps / config.warmup:.0%} of --learning-rate"
+            risen = f"rises over {config.warmup} steps, but the run ends after {config.steps}, at {share}"
+            remarks[f"warning: the learning rate {risen}; lower --warmup"] = None
         held_out = len(source.held_out(config.evaluation))
         checked.append((folder, dataclasses.replace(config, evaluation=held_out)))
     if os.environ.get("RANK", "0") == "0":

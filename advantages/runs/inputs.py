@@ -33,15 +33,16 @@ def fingerprints(configs: Iterable[Config]) -> dict[str, str]:
     return {str(file): sha256(file) for file in files}
 
 
-def check(found: Mapping[str, str], folder: Path) -> None:
+def check(found: Mapping[str, str], folder: Path, configs: Iterable[Config] = ()) -> None:
     """Refuse files that are not what they were.
 
     Args:
         found: what `fingerprints` gave when the runs were started.
         folder: of the runs, for the message.
+        configs: of the runs, whose files must all be among `found`, if there are any.
 
     Raises:
-        ValueError: a file was changed or is gone; the message names it.
+        ValueError: a file was changed, is gone, or is new; the message names it.
     """
     for name, was in found.items():
         if not Path(name).is_file():
@@ -51,6 +52,9 @@ def check(found: Mapping[str, str], folder: Path) -> None:
                 f"{name} is not the file that {folder} was started with, but has other content; restore it, "
                 "or start another run"
             )
+    new = [str(file) for config in configs for file in _read_by(config) if str(file) not in found]
+    if found and new:
+        raise ValueError(f"{new[0]} would be read, which {folder} was started without; remove it, or start another run")
 
 
 def _read_by(config: Config) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from ..tasks.problem import Problem, Source
 from .batch import Batch, concatenated, of_groups, useful_groups
 from .clock import Clock
 from .distributed import Distributed
-from .scoring import apart, columns_of
+from .scoring import apart, column_names, columns_of
 
 __all__ = ["Collector", "check_policy"]
 
@@ -42,6 +42,7 @@ class Collector:
 
     def __init__(self, config: Config, world: Distributed, sampler: Sampler, rewards: Rewards, source: Source) -> None:
         self.config, self.world, self.sampler, self.rewards, self.source = config, world, sampler, rewards, source
+        self._columns = column_names(source)
         self._pad: int = sampler.tokenizer.pad_token_id
 
     def batch(self, model: Any, done: int, clock: Clock) -> Batch:
@@ -83,7 +84,8 @@ class Collector:
         template = self.sampler.tokenizer.chat_template
         reasoning = [reasoning_of(template, prompt) for prompt in self.sampler.rendered(problems)]
         with apart(self.world.device):
-            return self.rewards(prompts, rollout.texts, columns_of(problems, rollout, reasoning), step=done)
+            columns = columns_of(problems, rollout, reasoning, self._columns)
+            return self.rewards(prompts, rollout.texts, columns, step=done)
 
     def _groups(self, count: int, model: Any, done: int, clock: Clock) -> Batch:
         problems = [problem for problem in self.source.draw(count) for _ in range(self.config.group_size)]

@@ -57,12 +57,17 @@ def read_experiment(folder: Path) -> list[tuple[str, Config]]:
     """
     record = folder / "experiment.json"
     if not record.exists():
-        raise ValueError(f"{folder} holds no run that could be resumed; pass the folder of one")
+        several = folder.resolve().parent if (folder.resolve().parent / "experiment.json").exists() else None
+        raise ValueError(
+            f"{folder} holds no run that could be resumed; pass the folder of one"
+            + (f", such as {several}, which holds this one and others" if several else "")
+        )
     about = read_json(record)
-    check(about.get("files", {}), folder)
-    return [
+    runs = [
         (one["folder"], config_from(one.get("config", {}), record, about.get("version"))) for one in read_runs(record)
     ]
+    check(about.get("files", {}), folder, [config for _, config in runs])
+    return runs
 
 
 def run(

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..rewards import Rewards, Weight
+from ..rewards.combined import RESERVED
 from ..runs.config import Config
 from ..tasks.chain import TASKS
 from ..tasks.gym import GymReward, ReasoningGym
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from ..policy.rollout import Rollout
     from ..rewards.answers import Reasoning
 
-__all__ = ["apart", "columns_of", "make_rewards"]
+__all__ = ["apart", "column_names", "columns_of", "make_rewards"]
+
+_OWN = ("answer", "solution", "reasoning_tags", "completion_ids")
+"""Columns that every batch has, see `columns_of`."""
 
 
 def make_rewards(config: Config, source: Source) -> Rewards:
@@ -42,20 +46,45 @@ def make_rewards(config: Config, source: Source) -> Rewards:
         weights["rouge_l"] = Weight(config.rouge_weight, decay=config.rouge_decay, steps=steps)
         settings["rouge_l"] = {"part": config.rouge_part, **({"marker": "#"} if procedural else {})}
     optional = [] if procedural or not config.rouge_weight else ["rouge_l"]  # where only some problems have a solution
-    return Rewards(weights, functions, settings=settings, optional=optional)
+    rewards = Rewards(weights, functions, settings=settings, optional=optional)
+    _check_columns(rewards, column_names(source))
+    return rewards
+
+
+def column_names(source: Source) -> list[str]:
+    """The columns that some problem of a source has beside those that all have."""
+    return list(dict.fromkeys(name for problem in getattr(source, "problems", ()) for name in problem.columns))
+
+
+def _check_columns(rewards: Rewards, names: Sequence[str]) -> None:
+    """Refuse data before a model is loaded, instead of at the first step that draws what does not fit."""
+    if taken := [name for name in names if name in (*RESERVED, *_OWN)]:
+        raise ValueError(
+            f"the data has a column {taken[0]!r}, which means something else to reward functions; rename it, as with "
+            f"--map {taken[0]}=OTHER"
+        )
+    if missing := [name for name in rewards.needs if name not in (*names, *_OWN)]:
+        raise ValueError(
+            f"rewards need {', '.join(missing)}, but the columns are {', '.join([*names, *_OWN])}; add it to the data, "
+            f"or name the column that is it: --map OWN={missing[0]}"
+        )
 
 
 def columns_of(
-    problems: Sequence[Problem], rollout: "Rollout", reasoning: Sequence["Reasoning"] | None = None
+    problems: Sequence[Problem],
+    rollout: "Rollout",
+    reasoning: Sequence["Reasoning"] | None = None,
+    names: Sequence[str] = (),
 ) -> dict[str, list[Any]]:
     """What reward functions are told of each response beside its text: TRL's names, and the data's own columns.
 
     Args:
         problems, rollout: what was asked and answered.
         reasoning: how each response marks its reasoning; None: by any of the known tags.
+        names: columns that are there in any case, None where a problem has none.
     """
     steps = rollout.mask.shape[1]
-    named = dict.fromkeys(name for problem in problems for name in problem.columns)
+    named = dict.fromkeys([*names, *(name for problem in problems for name in problem.columns)])
     return {
         **{name: [problem.columns.get(name) for problem in problems] for name in named},
         "answer": [problem.answer for problem in problems],

@@ -8,6 +8,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from advantages.cli import main
+from advantages.policy.load import byte_tokenizer
+from advantages.policy.rollout import make_rollout
+from advantages.runs.config import Config
+from advantages.training.scoring import column_names, columns_of, make_rewards
+from advantages.training.start import open_source
 
 REWARDS = """
 import os, sys
@@ -54,8 +59,8 @@ def train(tmp_path_factory, save_tiny):
     given = {"model": root / "model", "data": root / "train.jsonl", "max-new-tokens": 6, "prompts": 2, "steps": 3}
     given |= {"group-size": 4, "evaluation": 2, "runs": root / "runs", "learning-rate": 1e-2}
 
-    def run(reward):
-        options = given | {"rewards": f"{root / 'own.py'}:{reward}=1", "name": reward}
+    def run(reward, **more):
+        options = given | {"rewards": f"{root / 'own.py'}:{reward}=1", "name": reward} | more
         assert main(["train", *(str(word) for name, x in options.items() for word in (f"--{name}", x))]) == 0
         lines = [json.loads(line) for line in (root / "runs" / reward / "metrics.jsonl").read_text().splitlines()]
         said = ("seconds", "tokens_per", "rewards/")
@@ -97,3 +102,42 @@ def test_rewards_of_any_size_teach(name, train):
 def test_a_function_that_ends_the_process_ends_no_run_without_a_word(train):
     with pytest.raises(SystemExit, match=r"no response of the last 3 steps got a reward .*SystemExit"):
         train("leaves")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({}, r"rewards need foo, but the columns are answer, solution, .*--map OWN=foo"),
+        ({"foo": 1, "prompts": "a"}, r"the data has a column 'prompts', which means something else .*--map prompts="),
+        ({"foo": 1, "trainer_state": 1}, "the data has a column 'trainer_state'"),
+        ({"foo": 1, "completion_ids": [1]}, "the data has a column 'completion_ids'"),
+        ({"foo": 1}, None),
+        ({"foo": None}, None),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused_before_a_row_of_them_is_drawn(row, message, tmp_path):
+    (tmp_path / "own.py").write_text("def f(completions, foo, **columns):\n    return [1.0 for _ in foo]\n")
+    rows = [{"prompt": str(k), "answer": "1"} for k in range(40)]
+    rows[7] |= row
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = Config(model="m", data=str(tmp_path / "train.jsonl"), rewards={f"{tmp_path / 'own.py'}:f": 1.0})
+    source = open_source(config)
+    if message is not None:
+        with pytest.raises(ValueError, match=message):
+            make_rewards(config, source)
+        return
+    problems = [problem for problem in source.problems if problem.where.endswith("line 1")]
+    rollout = make_rollout([[2]], [[3]], byte_tokenizer(), [1], 2, "cpu")
+    columns = columns_of(problems, rollout, names=column_names(source))
+    assert columns["foo"] == [None]
+    assert make_rewards(config, source)(["0"], ["a"], columns).total() == [1.0]
+
+
+def test_a_step_whose_rows_all_lack_a_column_goes_on(tmp_path, train):
+    """`train` is given a file of which one row alone has the column."""
+    (tmp_path / "own.py").write_text("def f(completions, foo, **columns):\n    return [float(x or 0) for x in foo]\n")
+    rows = [{"prompt": str(k), "answer": "1"} for k in range(40)]
+    rows[7]["foo"] = 1
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    metrics = train("f", rewards=f"{tmp_path / 'own.py'}:f=1", data=tmp_path / "train.jsonl")
+    assert [step["unscored"] for step in metrics] == [0, 0, 0]

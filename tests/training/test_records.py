@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,19 @@ def test_a_claim_ends_with_its_block_and_leaves_nothing_behind(tmp_path):
     assert folder.is_dir()
 
 
+@pytest.mark.parametrize("deeper", ["", "a", "a/b"])
+def test_a_folder_that_cannot_be_made_is_a_sentence(deeper, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone" / "x")
+    for hold in (lambda at: files.claim_free(at, "run"), files.claim):
+        with pytest.raises(ValueError, match=r"link.* cannot be made, as in a link to nowhere; write elsewhere"):
+            hold(tmp_path / "link" / deeper).__enter__()
+        with pytest.raises(ValueError, match=r"cannot be written \(File name too long\)"):
+            hold(tmp_path / deeper / ("x" * 300)).__enter__()
+    (tmp_path / "run-1").symlink_to(tmp_path / "gone")
+    with files.claim_free(tmp_path, "run") as folder:
+        assert folder.name == "run-2"
+
+
 def test_a_run_that_is_going_on_cannot_be_resumed(run):
     with files.claim(run):
         assert "another process is writing to" in refusal(run)
@@ -178,6 +192,29 @@ def test_a_file_that_is_not_what_it_was_is_named(name, how, run, started):
     assert str(file) in said
     assert ("is not the file that" if how == "changed" else "is gone") in said
     assert numbers(run)[-1]["step"] == 4
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "adapter_config.json", "model-00001-of-00002.safetensors"])
+def test_a_file_that_was_not_there_is_named(name, run, started):
+    file = started / "model" / name
+    file.write_text("{{ messages[0].content }}!")
+    try:
+        assert f"{file} would be read, which {run} was started without" in refusal(run)
+    finally:
+        file.unlink()
+    assert numbers(run)[-1]["step"] == 4
+
+
+def test_another_module_of_the_same_name_is_named(run, monkeypatch, tmp_path):
+    (tmp_path / "of_records.py").write_text("def digits(*, completions, **_):\n    return [0.0 for _ in completions]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "of_records", raising=False)
+    assert f"{tmp_path / 'of_records.py'} would be read, which {run} was started without" in refusal(run)
+
+
+def test_a_part_of_an_experiment_is_resumed_as_a_whole(run):
+    (run / "grpo-seed0").mkdir()
+    assert f"such as {run.resolve()}, which holds this one and others" in refusal(run / "grpo-seed0")
 
 
 def test_paths_to_own_functions_are_made_absolute_and_read(tmp_path, monkeypatch):

@@ -59,3 +59,17 @@ def test_what_cannot_work_is_said_and_leaves_nothing_behind(arguments, message, 
     with pytest.raises(SystemExit, match=message):
         main(["train", "--runs", str(tmp_path / "runs"), *filled])
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("steps", "warmup", "share"), [(1, 4, "25%"), (2, 3, "67%"), (1, 1, None), (2, 0, None)])
+def test_a_run_that_ends_before_its_learning_rate_has_risen_says_so(steps, warmup, share, pretrained, tmp_path, capsys):
+    data = write(tmp_path / "data.jsonl", *({"prompt": f"{k}+2?", "answer": str(k + 2)} for k in range(20)))
+    given = {"model": pretrained, "data": data, "runs": tmp_path, "name": "mine", "steps": steps, "warmup": warmup}
+    given |= {"prompts": 1, "group-size": 2, "max-new-tokens": 2, "evaluation": 0, "rewards": "exact=1"}
+    assert main(["train", *(str(word) for name, x in given.items() for word in (f"--{name}", x))]) == 0
+    said = capsys.readouterr().err
+    assert ("warning: the learning rate rises over" in said) == (share is not None)
+    assert share is None or f"at {share} of --learning-rate" in said
+    lines = (tmp_path / "mine" / "metrics.jsonl").read_text().splitlines()
+    highest = json.loads(lines[-1])["learning_rate"]
+    assert highest == pytest.approx(1e-6 * min(1, steps / max(1, warmup)))

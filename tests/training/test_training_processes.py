@@ -114,15 +114,19 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def steps_of(processes, out, *arguments):
+def launched(processes, script, *arguments):
     launch = [sys.executable, "-W", "ignore"]
     if processes > 1:  # without --multi_gpu, accelerate starts one process where there is no accelerator
         launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
         launch += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes", str(processes)]
-    command = [*launch, str(TESTS / "steps_of_processes.py"), str(out), *arguments]
+    command = [*launch, str(TESTS / script), *map(str, arguments)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def steps_of(processes, out, *arguments):
+    return json.loads(launched(processes, "steps_of_processes.py", out, *arguments).splitlines()[-1])
 
 
 @pytest.mark.parametrize(("estimator", "aggregation"), [("lampo", "token"), ("reinforce_plus_plus", "sequence")])
@@ -136,3 +140,16 @@ def test_two_processes_take_the_step_of_one(estimator, aggregation, tmp_path):
     ours, theirs = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     for name, x in ours.items():
         torch.testing.assert_close(theirs[name], x, atol=1e-5, rtol=1e-4)
+
+
+def test_two_processes_hold_one_folder_and_resume_one_run(options, tmp_path):
+    few = [*options, "--steps", "5", "--save-every", "2"]
+    launched(2, "runs_of_processes.py", tmp_path, *few)
+    both = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    assert both[0] == both[1] | {"whole": 0}
+    found = both[0]
+    assert found["held"] == f"another process is writing to {tmp_path / 'held'}; wait for it, or stop it: False"
+    assert (found["whole"], found["stopped"], found["resumed"]) == (0, 128 + signal.SIGTERM, 0)
+    assert "already holds a run; pass another --name" in found["named"]
+    assert [line["step"] for line in metrics(tmp_path / "parts")] == list(range(1, 6))
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
