@@ -124,6 +124,10 @@ def taken(function: Callable[..., Any], columns: Mapping[str, Any]) -> dict[str,
     return {name: values for name, values in columns.items() if name in parameters}
 
 
+LONGEST_CAUSE = 500
+"""Characters of what went wrong in a warning."""
+
+
 class Ledger:
     """Counts the rows that were left unscored, by kind of cause, and warns of each kind once."""
 
@@ -138,7 +142,7 @@ class Ledger:
         if first:
             are = "1 response is" if rows == 1 else f"{rows} responses are"
             warnings.warn(
-                f"{self.who}: {cause}; {are} unscored, and further ones of this kind are counted in `failures` "
-                "without a warning",
+                f"{self.who}: {cause[:LONGEST_CAUSE]}; {are} unscored, "
+                "and further ones of this kind are counted in `failures` without a warning",
                 stacklevel=2,
             )

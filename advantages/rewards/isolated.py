@@ -54,7 +54,9 @@ class Isolated:
     request has a number and a secret of its own; answers are plain data; no process that it starts outlives the call
     (on Linux, also those in a session of their own; elsewhere only the function's own process group is ended); and on
     Linux from 6.12 on, with Landlock, it can send no signal to the trainer and open neither its memory nor, unless
-    as root, its environment. It can do what the user may with files and the network: that takes a container.
+    as root, its environment; where memory runs out, the kernel ends it before the trainer. It can do what the user may
+    with files and the network, unless `sealed`. A response that is executed in the function's own interpreter, as by
+    `exec`, can look at what the function knows, and so give itself any score: run it as a program of its own.
 
     Responses whose scoring failed are None, one warning tells of the first of each kind, and `failures` counts them.
     The first call starts the worker process (about a second, and the imports of the function's module); a worker
@@ -70,6 +72,11 @@ class Isolated:
         fresh: make each call in a copy of the process that has imported the function, so that what one call changes
             there is undone before the next. For functions that run responses in their own interpreter, as by `exec`;
             a model on a GPU, or a connection, would have to be made anew for each call.
+        gigabytes: the most memory of the function's process, and of each that it starts, on Linux; beyond it, it sees a
+            MemoryError. Counted is what is allocated, not what is used: torch takes some 2 when it is imported.
+        sealed: give the function no network, no power of root's, and one folder to write in, which is where it runs, is
+            emptied after each call and removed in the end; on Linux from 6.7 on, elsewhere it is refused. It still
+            reads what the user may, and reaches sockets that are files; a user who is not root keeps UDP.
         environment: names of variables that the function needs although they look like secrets (`OPENAI_API_KEY`), or
             like a place in the trainer's process group (`RANK`). Others of these are kept from it.
 
@@ -95,6 +102,8 @@ class Isolated:
         per_row: bool = False,
         workers: Count = 1,
         fresh: bool = False,
+        gigabytes: FinitePositive | None = None,
+        sealed: bool = False,
         environment: Sequence[str] = (),
     ) -> None:
         self.function = resolve(function) if isinstance(function, str) else function
@@ -102,7 +111,14 @@ class Isolated:
             raise TypeError(f"Isolated: function is a {type(function).__name__}; pass a reward function")
         self.__name__ = name_of(self.function)
         check_arguments(
-            self.__name__, Isolated.__init__, seconds=seconds, per_row=per_row, workers=workers, fresh=fresh
+            self.__name__,
+            Isolated.__init__,
+            seconds=seconds,
+            per_row=per_row,
+            workers=workers,
+            fresh=fresh,
+            gigabytes=gigabytes,
+            sealed=sealed,
         )
         if isinstance(environment, str) or not all(isinstance(name, str) for name in environment):
             raise TypeError(f"{self.__name__}: environment is {environment!r}; pass a list of names of variables")
@@ -114,6 +130,8 @@ class Isolated:
         self.per_row = per_row
         self.workers = workers
         self.fresh = fresh
+        self.gigabytes = gigabytes
+        self.sealed = sealed
         self.environment = tuple(environment)
         self._payload = _pickled(self.__name__, self.function)
         self._start()
@@ -122,7 +140,7 @@ class Isolated:
         self._ledger = Ledger(self.__name__)
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         for _ in range(self.workers):
-            self._idle.put(_Worker(self.__name__, self._payload, self.seconds, self.fresh, self.environment))
+            self._idle.put(_Worker(self, self._payload))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -211,12 +229,11 @@ def _pickled(who: str, function: Any) -> bytes:
 class _Worker:
     """A keeper and its judge: started when asked, ended where they do not answer in time."""
 
-    def __init__(self, who: str, payload: bytes, seconds: float, fresh: bool, environment: tuple[str, ...]) -> None:
-        self.who = who
-        self.payload = payload
-        self.seconds = seconds
-        self.fresh = fresh
-        self.environment = environment
+    def __init__(self, settings: Isolated, payload: bytes) -> None:
+        self.who = settings.__name__
+        self.seconds = settings.seconds
+        self.environment = settings.environment
+        self.start_with = (payload, settings.fresh, settings.gigabytes, settings.sealed)
         self.asked = 0
         self.started = False
         self.connection: Connection | None = None
@@ -290,7 +307,7 @@ class _Worker:
         self.owner = os.getpid()
         self.end = weakref.finalize(self, _end, process, ours, self.owner, mark)
         try:
-            ours.send_bytes(pickle.dumps((sys.path, self.payload, self.fresh)))
+            ours.send_bytes(pickle.dumps((sys.path, *self.start_with)))
             problem = json.loads(ours.recv_bytes()) if ours.poll(START_SECONDS) else "it took too long"
         except (EOFError, OSError, ValueError):
             problem = "it ended before it was ready"

@@ -14,9 +14,12 @@ import inspect
 import json
 import os
 import pickle
+import resource
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -25,28 +28,43 @@ from typing import Any
 
 PDEATHSIG, DUMPABLE, NO_NEW_PRIVILEGES, SUBREAPER = 1, 4, 38, 36
 """Of prctl(2)."""
-LANDLOCK_CREATE, LANDLOCK_RESTRICT = 444, 446
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 """System calls."""
-LANDLOCK_SCOPES = 6
-"""The first version that has scopes: Linux 6.12."""
+LANDLOCK_NETWORK, LANDLOCK_SCOPES = 4, 6
+"""The first versions that have a network, of Linux 6.7, and scopes, of 6.12."""
 ABSTRACT_SOCKETS, SIGNALS = 1, 2
 """Scopes of Landlock: those of other processes cannot be reached."""
+WRITE_FILE = 1 << 1
+WRITES = WRITE_FILE | sum(1 << bit for bit in range(4, 15))
+"""Rights of Landlock: to write, make, move, cut and remove."""
+TCP = 3
+"""To listen and to connect."""
+NEW_NETWORK = 0x40000000
+"""Of unshare(2)."""
+CAPABILITIES = 0x20080522
+"""The version of capset(2)."""
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 LONGEST = 2**26
 """Bytes of an answer."""
+LONGEST_CAUSE = 2000
+"""Characters of a failure."""
 CLEARING_SECONDS = 10.0
 """How long descendants may take to die."""
 
 
 def main(parent: Connection) -> None:
     """Answer until the parent hangs up; then nothing that was started here is left."""
-    sys.path[:], payload, fresh = pickle.loads(parent.recv_bytes())
+    sys.path[:], payload, fresh, gigabytes, sealed = pickle.loads(parent.recv_bytes())
     _prctl(SUBREAPER, 1)
-    keeper = _Keeper(parent, payload, fresh=fresh)
+    folder = tempfile.mkdtemp(prefix="judge-") if sealed else None
+    keeper = _Keeper(parent, payload, fresh=fresh, gigabytes=gigabytes, folder=folder)
     try:
         with contextlib.suppress(EOFError, ConnectionError):  # the parent has hung up, or is gone
             keeper.serve()
     finally:
         keeper.clear(judge=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Ended(Exception):
@@ -54,14 +72,17 @@ class _Ended(Exception):
 
 
 class _Keeper:
-    def __init__(self, parent: Connection, payload: bytes, *, fresh: bool) -> None:
+    def __init__(
+        self, parent: Connection, payload: bytes, *, fresh: bool, gigabytes: float | None, folder: str | None
+    ) -> None:
         self.parent = parent
+        self.folder = folder
         self.socket, theirs = socket.socketpair()
         self.judge = os.fork()
         if self.judge == 0:
             parent.close()
             self.socket.close()
-            _judge(theirs, payload, fresh=fresh)
+            _judge(theirs, payload, fresh=fresh, gigabytes=gigabytes, folder=folder)
         theirs.close()
         self.alive = os.pidfd_open(self.judge) if sys.platform == "linux" else None
         self.status: int | None = None
@@ -78,6 +99,7 @@ class _Keeper:
                 self.socket.sendall(len(columns).to_bytes(8) + token + b"\n" + columns)
                 answer = self._answer(token)
                 self.clear()
+                _empty(self.folder)
                 self.parent.send_bytes(token + b" " + answer)
         except (_Ended, BrokenPipeError, ConnectionResetError):
             self._reap(wait_for_judge=True)
@@ -126,6 +148,18 @@ class _Keeper:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self.judge:
                     self.status = os.waitstatus_to_exitcode(found[1])
+
+
+def _empty(folder: str | None) -> None:
+    """Remove what a request has left in the folder that is its own."""
+    if folder is None:
+        return
+    os.chmod(folder, 0o700)
+    for entry in Path(folder).iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _kill(pid: int, number: int) -> None:
@@ -177,19 +211,27 @@ def _children(parent: int) -> list[int]:
 # The judge
 
 
-def _judge(keeper: socket.socket, payload: bytes, *, fresh: bool) -> None:
+def _judge(keeper: socket.socket, payload: bytes, *, fresh: bool, gigabytes: float | None, folder: str | None) -> None:
     """Import the function, and call it for each request; never returns."""
     status = 1
     try:
         os.setsid()
         _prctl(PDEATHSIG, signal.SIGKILL)
-        _confine()
+        _limit_memory(gigabytes)
         stream = keeper.makefile("rb")
-        problem, function = _loaded(payload)
+        problem = None if folder is None else _seal(folder)
+        _confine()
+        home = os.getcwd()
+        function: Any = None
+        if problem is None:
+            problem, function = _loaded(payload)
         keeper.sendall(b"ready " + json.dumps(problem).encode() + b"\n")
         while problem is None and (size := stream.read(8)):
             token = stream.readline().rstrip(b"\n")
             columns = stream.read(int.from_bytes(size))
+            signal.alarm(0)  # neither an alarm nor another folder is left to the next request
+            with contextlib.suppress(OSError):
+                os.chdir(home)
             call = _in_a_fork if fresh else _call
             call(keeper, token, function, columns)
         status = 0
@@ -215,7 +257,7 @@ def _call(keeper: socket.socket, token: bytes, function: Callable[..., Any], col
             result = asyncio.run(_awaited(result))
         answer = json.dumps([_plain(result), None])
     except BaseException as error:  # SystemExit too: a function that exits has failed, not this process
-        answer = json.dumps([None, [type(error).__name__, str(error)]])
+        answer = json.dumps([None, [type(error).__name__, str(error)[:LONGEST_CAUSE]]])
     keeper.sendall(token + b" " + answer.encode() + b"\n")
 
 
@@ -254,6 +296,17 @@ def _plain(result: Any) -> Any:
 # Linux
 
 
+def _limit_memory(gigabytes: float | None) -> None:
+    """What is allocated beyond is a MemoryError; where memory runs out all the same, this process goes first."""
+    if gigabytes is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        bytes_ = int(gigabytes * 2**30)
+        bytes_ = bytes_ if most == resource.RLIM_INFINITY else min(bytes_, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (bytes_, bytes_))
+    with contextlib.suppress(OSError):  # there is none outside of Linux
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
@@ -267,15 +320,54 @@ def _confine() -> None:
     """
     _prctl(DUMPABLE, 0)
     _prctl(NO_NEW_PRIVILEGES, 1)
+    if _landlock_version() >= LANDLOCK_SCOPES:
+        _restrict(0, 0, ABSTRACT_SOCKETS | SIGNALS)
+
+
+def _seal(folder: str) -> str | None:
+    """Leave this process and its descendants one folder to write in, no network, and no power of root's.
+
+    Returns:
+        What is missing here, None where it was done.
+    """
+    version = _landlock_version()
+    if version < LANDLOCK_NETWORK:
+        return "sealed is True, which takes Landlock as of Linux 6.7; pass sealed=False, and use a container"
+    _prctl(NO_NEW_PRIVILEGES, 1)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    os.chdir(folder)
+    ctypes.CDLL(None).unshare(NEW_NETWORK)  # root may, and is left without UDP, too
+    if not _restrict(WRITES, TCP, 0, {folder: WRITES, **dict.fromkeys(DEVICES, WRITE_FILE)}):
+        return "sealed is True, but Landlock refuses to restrict files; pass sealed=False, and use a container"
+    header, none = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
+    ctypes.CDLL(None).capset(header, none)
+    return None
+
+
+def _landlock_version() -> int:
+    """0 where there is none."""
     if sys.platform != "linux":
-        return
+        return 0
+    return max(0, ctypes.CDLL(None).syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
+
+
+def _restrict(files: int, network: int, scopes: int, allowed: dict[str, int] | None = None) -> bool:
+    """Take rights from this process by Landlock, but for those allowed below paths; whether it was done."""
     call = ctypes.CDLL(None).syscall
-    if call(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1) >= LANDLOCK_SCOPES:
-        rules = (ctypes.c_uint64 * 3)(0, 0, ABSTRACT_SOCKETS | SIGNALS)
-        handle = call(LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
-        if handle >= 0:
-            call(LANDLOCK_RESTRICT, handle, 0)
-            os.close(handle)
+    size = 24 if scopes else 16  # what older versions know
+    handled = (ctypes.c_uint64 * 3)(files, network, scopes)
+    rules = call(LANDLOCK_CREATE, handled, ctypes.c_size_t(size), 0)
+    if rules < 0:
+        return False
+    try:
+        for path, rights in (allowed or {}).items():
+            if os.path.exists(path):
+                below = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                call(LANDLOCK_ADD, rules, 1, rights.to_bytes(8, sys.byteorder) + below.to_bytes(4, sys.byteorder), 0)
+                os.close(below)
+        return bool(call(LANDLOCK_RESTRICT, rules, 0) == 0)
+    finally:
+        os.close(rules)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import importlib
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -581,3 +582,91 @@ def test_secrets_and_the_place_in_a_group_are_kept_from_it(judges, monkeypatch):
 
 def test_answers_are_plain_numbers_of_any_kind(judges):
     assert Isolated(judges.odd)(completions=["a"] * 6) == [0.5, 2.0, 0.25, 1.0, None, None]
+
+
+@pytest.mark.parametrize("judge", ["runs", "executes"])
+def test_memory_beyond_the_limit_is_a_failure_of_its_row(judges, judge):
+    reward = Isolated(getattr(judges, judge), per_row=True, gigabytes=0.5)
+    codes = ["x = bytearray(2**31)\nfound = '7'\nprint(7)", "found = '7'\nprint(7)"]
+    with warnings.catch_warnings(action="ignore"):
+        first, second = reward(completions=codes, answer=["7"] * 2)
+    if sys.platform == "linux":
+        assert first in (None, 0.0)
+    assert second == 1.0
+
+
+@LINUX
+def test_where_memory_runs_out_the_judge_goes_before_the_trainer(judges):
+    code = "found = open('/proc/self/oom_score_adj').read().strip()"
+    assert Isolated(judges.executes)(completions=[code], answer=["1000"]) == [1.0]
+
+
+def test_another_folder_and_an_alarm_are_not_left_to_the_next_row(judges):
+    code = "import os, signal\nfound = os.getcwd()\nos.chdir('/')\nsignal.setitimer(signal.ITIMER_REAL, 0.2)"
+    reward = Isolated(judges.executes, per_row=True)
+    slow = "import os, time\ntime.sleep(0.4)\nfound = os.getcwd()"
+    assert reward(completions=[code, slow, code], answer=[os.getcwd()] * 3) == [1.0] * 3
+
+
+def test_a_long_complaint_is_cut(judges):
+    with pytest.warns(UserWarning, match="x; 1 response is unscored") as said:
+        assert Isolated(judges.executes)(completions=["raise ValueError('x' * 10**6)"], answer=["7"]) == [None]
+    assert len(str(said[0].message)) < 1000
+
+
+def sealable():
+    return sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) >= 4
+
+
+SEALED = {
+    "a file elsewhere": "open({elsewhere!r}, 'w')",
+    "a file's end": "os.truncate({kept!r}, 0)",
+    "a file gone": "os.remove({kept!r})",
+    "a folder elsewhere": "os.mkdir({elsewhere!r})",
+    "a name": "os.rename({kept!r}, {kept!r} + '2')",
+    "a program's file": "subprocess.run(['touch', {elsewhere!r}], check=True, stderr=subprocess.DEVNULL)",
+    "a connection": "socket.create_connection(('127.0.0.1', {port}), 5)",
+    "a server": "socket.create_server(('127.0.0.1', 0))",
+    "its environment": "open('/proc/{pid}/environ').read()",
+}
+
+
+@pytest.mark.skipif(not sealable(), reason="Landlock closes no network before Linux 6.7")
+@pytest.mark.parametrize("judge", ["runs", "executes"])
+def test_what_is_sealed_writes_in_one_folder_that_is_its_own_and_has_no_network(judges, judge, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text("here")
+    reward = Isolated(getattr(judges, judge), seconds=20.0, per_row=True, sealed=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        named = {
+            "elsewhere": str(tmp_path / "made"),
+            "kept": str(kept),
+            "port": server.getsockname()[1],
+            "pid": os.getpid(),
+        }
+        for what, way in SEALED.items():
+            code = f"import os, socket, subprocess\nfound = 'reached'\ntry: {way.format(**named)}\n"
+            code += "except (OSError, subprocess.CalledProcessError): found = 'kept away'\nprint(found)"
+            assert reward(completions=[code], answer=["kept away"]) == [1.0], what
+    assert kept.read_text() == "here"
+    assert list(tmp_path.iterdir()) == [kept]
+    own = "import os, tempfile\nwas = os.listdir('.')\nopen('file', 'w').write('x')\nos.makedirs('a/b')\n"
+    own += "tempfile.mkstemp()\nopen('/dev/null', 'w').write('x')\nfound = str(len(was))\nprint(found)"
+    assert reward(completions=[own] * 2, answer=["0"] * 2) == [1.0, 1.0]
+    assert reward.failures == {}
+
+
+@pytest.mark.skipif(not sealable(), reason="Landlock closes no network before Linux 6.7")
+def test_the_sealed_folder_is_removed_in_the_end(judges):
+    reward = Isolated(judges.tells, sealed=True)
+    ((folder,),) = reward.results(completions=["TMPDIR"])
+    assert os.path.isdir(folder)
+    reward.close()
+    assert not os.path.exists(folder)
+
+
+def test_what_cannot_be_sealed_is_refused(judges):
+    if sealable():
+        pytest.skip("it can be")
+    with pytest.raises(NotStartedError, match="sealed is True, which takes Landlock"):
+        Isolated(judges.length, sealed=True)(completions=["a"])

@@ -3,9 +3,10 @@
 from fractions import Fraction
 from typing import Any
 
-from .engine import TOLERANCE, TooLargeError, UnreadableAnswerError, expression, proportional, same_value
+from .engine import TOLERANCE, TooLargeError, UnreadableAnswerError, expression, proportional, same_value, within
 from .forms import Chain, Collection, Expression, Form, Matrix, Named, Number, Percent, Quantity, Words, read
 from .normalise import same_text
+from .units import same_unit
 
 __all__ = ["equal"]
 
@@ -66,9 +67,16 @@ def _same(a: Form, b: Form) -> bool:
 
 
 def _opened(form: Form, other: Form) -> Form:
-    """A named value beside one without a name, what an inequality describes beside an interval, a result worked out."""
+    """A form as it stands beside another one: a value loses its name, an inequality becomes an interval."""
     if isinstance(form, Chain):
-        form = _worked_out(form)
+        form = _rounded(form, other) or _worked_out(form)
+    if isinstance(form, Collection) and not isinstance(other, Collection):
+        if form.kind == "set" and len(form.items) == 1:
+            return _opened(form.items[0], other)
+        if form.kind == "ratio" and isinstance(other, Number) and (quotient := _quotient(form)):
+            return quotient
+        if form.decimal is not None and isinstance(other, (Number, Percent, Quantity)):
+            return form.decimal
     if isinstance(form, Named) and not isinstance(other, (Named, Chain)):
         return _opened(form.value, other)
     if isinstance(form, Chain) and isinstance(other, Collection) and other.kind not in ("list", "set", "ratio"):
@@ -97,6 +105,37 @@ def _worked_out(chain: Chain) -> Form:
     return chain
 
 
+def _rounded(chain: Chain, other: Form) -> Form | None:
+    r"""1/3 \approx 0.33 is 1/3, and 0.33 where the other side was rounded, too; 100 \approx 101 is neither."""
+    if chain.signs != (r"\approx",) or not all(map(_constant, chain.sides)):
+        return None
+    exact, number = chain.sides
+    if not isinstance(exact, (Number, Expression)) or not isinstance(number, Number):
+        return None
+    unit = Fraction(1, 1)
+    while (number.value / unit).denominator > 1:
+        unit /= 10
+    if not within(_value(exact), _value(number), float(unit) / 2 * (1 + 1e-9)):
+        return None
+    return number if _same_plainly(number, other) else exact
+
+
+def _same_plainly(number: Number, other: Form) -> bool:
+    return isinstance(other, Number) and number.value == other.value
+
+
+def _quotient(ratio: Collection) -> Number | None:
+    """3 : 4 as 3/4; None for ratios of more than two, and of what are no numbers."""
+    numbers = _numbers(ratio)
+    return Number(numbers[0] / numbers[1]) if len(numbers) == 2 else None
+
+
+def _numbers(ratio: Collection) -> list[Fraction]:
+    """The numbers of a ratio that has no others, and none that is 0."""
+    numbers = [item.value for item in ratio.items if isinstance(item, Number) and item.value]
+    return numbers if len(numbers) == len(ratio.items) else []
+
+
 def _constant(form: Form) -> bool:
     return isinstance(form, (Number, Quantity, Percent)) or (
         isinstance(form, Expression) and not form.value.free_symbols
@@ -113,9 +152,21 @@ def _same_numbers(a: Number, b: Number) -> bool:
 
 def _same_quantities(a: Form, b: Form) -> bool:
     units = [form.unit for form in (a, b) if isinstance(form, Quantity) and form.unit is not None]
-    if len(units) == 2 and units[0] != units[1]:
+    if len(units) == 2 and not same_unit(*units):
         return False
-    return _same(*(form.value if isinstance(form, Quantity) else form for form in (a, b)))
+    values = [form.value if isinstance(form, Quantity) else form for form in (a, b)]
+    return _same(*values) or (units == ["°"] and _same_angles(a, b))
+
+
+def _same_angles(a: Form, b: Form) -> bool:
+    """30 degrees are pi/6, but not the number 0.5235988."""
+    from sympy import pi
+
+    degrees, radians = (a, b) if isinstance(a, Quantity) and a.unit == "°" else (b, a)
+    assert isinstance(degrees, Quantity)
+    if not isinstance(degrees.value, (Number, Expression)) or not isinstance(radians, Expression):
+        return False
+    return bool(radians.value.has(pi)) and same_value(_value(degrees.value) * pi / 180, radians.value, False)
 
 
 def _same_percents(a: Form, b: Form) -> bool:
@@ -141,6 +192,8 @@ def _same_collections(a: Collection, b: Collection) -> bool:
         return _paired(a.items, b.items)
     if kinds == {r"()", r"\langle\rangle"}:
         return _all_same(a.items, b.items)
+    if kinds == {"ratio"} and (one := _numbers(a)) and (other := _numbers(b)):
+        return len(one) == len(other) and all(x * other[0] == y * one[0] for x, y in zip(one, other, strict=True))
     return a.kind == b.kind and _all_same(a.items, b.items)
 
 
@@ -184,32 +237,36 @@ def _same_chains(a: Chain, b: Chain) -> bool:
     if a.signs[0] in ("=", r"\ne", r"\approx") and _all_same(a.sides, b.sides[::-1]):
         return True
     sides = (*a.sides, *b.sides)
-    if a.signs[0] != "=" or not all(isinstance(side, (Number, Expression)) for side in sides):
+    if a.signs[0] not in ("=", "<", r"\le") or not all(isinstance(side, (Number, Expression)) for side in sides):
         return False
     decimal = any(side.decimal for side in sides if isinstance(side, (Number, Expression)))
     left, right = (_value(x.sides[0]) - _value(x.sides[1]) for x in (a, b))
-    return proportional(left, right, decimal)
+    return proportional(left, right, decimal, positive=a.signs[0] != "=")
 
 
 def _interval(chain: Chain) -> Form | None:
-    """1 < x <= 2 as (1, 2], and x > 5 as (5, infinity)."""
+    """1 < x <= 2 as (1, 2], and x > 5 as (5, infinity); None where it is not one letter that is bounded."""
     brackets = {"<": "()", r"\le": "[]"}
     if not set(chain.signs) <= set(brackets):
         return None
     low, high = _infinite(-1), _infinite(1)
     middle = chain.sides[1] if len(chain.sides) == 3 else None
-    if middle is not None and not _constant(middle):
+    if middle is not None and _letter(middle):
         opens, closes = (brackets[sign] for sign in chain.signs)
         return Collection(opens[0] + closes[1], (chain.sides[0], chain.sides[2]))
     if len(chain.sides) != 2:
         return None
     bracket = brackets[chain.signs[0]]
     left, right = chain.sides
-    if _constant(left) and not _constant(right):
+    if _constant(left) and _letter(right):
         return Collection(bracket[0] + ")", (left, high))
-    if _constant(right) and not _constant(left):
+    if _constant(right) and _letter(left):
         return Collection("(" + bracket[1], (low, right))
     return None
+
+
+def _letter(form: Form) -> bool:
+    return isinstance(form, Expression) and bool(getattr(form.value, "is_Symbol", False))
 
 
 def _infinite(sign: int) -> Form:

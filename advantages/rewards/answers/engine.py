@@ -12,7 +12,16 @@ import random
 import re
 from typing import Any
 
-__all__ = ["TOLERANCE", "TooLargeError", "UnreadableAnswerError", "expression", "prepare", "proportional", "same_value"]
+__all__ = [
+    "TOLERANCE",
+    "TooLargeError",
+    "UnreadableAnswerError",
+    "expression",
+    "prepare",
+    "proportional",
+    "same_value",
+    "within",
+]
 
 TOLERANCE = 1.000001e-6
 """Relative, where a decimal is given: six digits, 0.333333 for 1/3, and a little for the decimal's own rounding."""
@@ -52,7 +61,7 @@ def expression(latex: str) -> Any:
     if not latex.strip() or _REFUSED.search(latex):
         raise UnreadableAnswerError(f"{latex!r} cannot be read as an expression")
     from math_verify import LatexExtractionConfig, parse
-    from sympy import Basic, MatrixBase, Set
+    from sympy import Basic, MatrixBase, Set, Symbol
 
     prepare()
     written = _spelled(latex)
@@ -65,7 +74,8 @@ def expression(latex: str) -> Any:
         raise UnreadableAnswerError(f"{latex!r} cannot be read as an expression")
     _check_whole(latex, written, read)
     _check_size(read)
-    return read
+    # an assumption of math-verify's, which depends on what stands beside a letter, would make it another letter
+    return read.xreplace({symbol: Symbol(symbol.name) for symbol in read.free_symbols})
 
 
 def same_value(one: Any, other: Any, decimal: bool) -> bool:
@@ -83,30 +93,54 @@ def same_value(one: Any, other: Any, decimal: bool) -> bool:
         return False
     tolerance = TOLERANCE if decimal else 1e-35
     compared = 0
-    for a, b in _values(one, other):
-        if abs(a - b) > tolerance * max(abs(a), abs(b)):
+    for a, b, difference in _values(one, other):
+        if abs(a - b) > tolerance * max(abs(a), abs(b)) or not (decimal or _vanishes(difference)):
             return False
         compared += 1
     return compared > 0
 
 
-def proportional(one: Any, other: Any, decimal: bool) -> bool:
-    """Whether one expression is the other times a number that is not 0: such equations have the same solutions."""
+def _vanishes(difference: Any) -> bool:
+    """Whether a constant is 0: decided exactly where it is rational, and to 400 digits where it is not."""
+    from sympy import Rational
+
+    exact = difference.doit()
+    if isinstance(exact, Rational):
+        return exact == 0
+    real, imaginary = exact.evalf(10, maxn=400).as_real_imag()
+    return all(part == 0 or getattr(part, "_prec", 1) == 1 for part in (real, imaginary))
+
+
+def within(one: Any, other: Any, distance: Any) -> bool:
+    """Whether two constants are at most `distance` apart."""
+    values = list(_values(one, other))
+    return bool(values) and all(abs(a - b) <= distance for a, b, _ in values)
+
+
+def proportional(one: Any, other: Any, decimal: bool, *, positive: bool = False) -> bool:
+    """Whether one expression is the other times a number that is not 0: such equations have the same solutions.
+
+    Args:
+        one, other: of sympy's.
+        decimal: whether one of them was written as a decimal.
+        positive: the number is above 0: then inequalities have the same solutions, too.
+    """
     if not _is_expression(one) or not _is_expression(other):
         return False
     tolerance = TOLERANCE if decimal else 1e-30
     ratios = []
-    for a, b in _values(one, other):
+    for a, b, _ in _values(one, other):
         if abs(a) < 1e-40 or abs(b) < 1e-40:
             return False
         ratios.append(a / b)
-    return len(ratios) > 1 and all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios)
+    same = len(ratios) > 1 and all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios)
+    return same and (not positive or ratios[0].real > 0)
 
 
 _REFUSED = re.compile(
     r"'|\^\s*\{[^{}]*\}\s*\^|\\(?:overline|underline|overset|underset|stackrel|substack|begin|end|not|pm|mp|vdots|ddots|mid|parallel|perp|"
     r"cong|sim|equiv|triangle|angle|widehat|overrightarrow|subset|subseteq|cap|setminus|Rightarrow|to|rightarrow|"
-    r"forall|exists|color|textcolor|boxed|mod|pmod|land|lor|wedge|vee|neg|lnot)(?![a-z])|\d\s*_|\bmod\b|[?!]{2}|\.\.|#|&|@|:|;|\"|\$|°|[^\x00-\x7f]"
+    r"forall|exists|color|textcolor|boxed|mod|pmod|land|lor|wedge|vee|neg|lnot)(?![a-z])|\d\s*_|\bmod\b|[?!]{2}|\.\.|#|&|@|:|;|\"|\$|[^\x00-\x7f°]|°(?=\s*[CFK])"
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 
@@ -121,7 +155,7 @@ def _spelled(latex: str) -> str:
         piece if piece.startswith("\\") else re.sub(r"([A-Z])(?:_(?:\{(\w+)\}|(\w)))?", _capital, piece)
         for piece in pieces
     ]
-    written = "".join(pieces)
+    written = re.sub(r"(\d+(?:\.\d+)?|\\pi|[a-z])\s*°", r"(\1 \\cdot \\frac{\\pi}{180})", "".join(pieces))
     written = re.sub(r"(?<![\w}])(\d+)\s+(\d+)\s*/\s*(\d+)(?!\d)", r"(\1+\\frac{\2}{\3})", written)
     written = re.sub(r"(?<![\w}])(\d+)\s*\\frac\s*\{(\d+)\}\s*\{(\d+)\}", r"(\1+\\frac{\2}{\3})", written)
     written = re.sub(r"(\d|\)|\})\s*\(", _times, written)
@@ -204,7 +238,10 @@ def _is_expression(x: Any) -> bool:
 
 
 def _values(one: Any, other: Any) -> Any:
-    """Pairs of complex values at random points, where both have one."""
+    """Pairs of complex values at random points, where both have one, and their difference, exact.
+
+    A root of odd degree of a negative number is the real one, as in schools.
+    """
     from sympy import I, Rational, Symbol, default_sort_key, sympify
 
     symbols = sorted(one.free_symbols | other.free_symbols, key=default_sort_key)
@@ -215,11 +252,27 @@ def _values(one: Any, other: Any) -> Any:
         sign = 1 if number < 2 else -1
         point = {symbol: sign * Rational(dice.randint(10**5, 10**6), 314_159) for symbol in free} | constants
         try:
-            pair = [complex_of(sympify(x).subs(point).doit()) for x in (one, other)]
+            exact = [_real_roots(sympify(x).subs(point).doit()) for x in (one, other)]
+            pair = [complex_of(x) for x in exact]
         except (Exception, RecursionError):
             continue
         if all(value is not None for value in pair):
-            yield pair
+            yield *pair, exact[0] - exact[1]
+
+
+def _real_roots(x: Any) -> Any:
+    from sympy import Pow, Rational
+
+    def is_root(node: Any) -> bool:
+        return (
+            isinstance(node, Pow)
+            and isinstance(node.exp, Rational)
+            and node.exp.q % 2 == 1
+            and node.exp.q > 1
+            and node.base.is_negative is True
+        )
+
+    return x.replace(is_root, lambda node: (-1) ** node.exp.p * Pow(-node.base, node.exp))
 
 
 def complex_of(x: Any) -> Any:

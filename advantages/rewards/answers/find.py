@@ -2,24 +2,29 @@ r"""Where the answer stands: the last box, an answer tag, the mark `####`, an an
 
 import re
 
+from .normalise import without_fonts
+
 __all__ = ["boxes", "find_answers"]
 
 _BRACES = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(\d|[A-Za-z])(?!\w))|\\.|[{}]", re.DOTALL)
 _TAG = re.compile(r"<(answer|final_answer|solution)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
-_IS = r"(?:is|are|was|will be|should be|must be|would be|equals?|est|es|ist|=|:)"
+_IS = r"(?:is|are|was|will be|should be|must be|would be|equals?|est|es|ist|lautet|é|è|=|:)"
 _ANNOUNCED = re.compile(
-    rf"\b(?:answers?|result|réponse|respuesta|resposta|risposta|antwort|ответ|solution)\b"
+    rf"\b(?:answers?|ans\b\.?|result|réponse|respuesta|resposta|risposta|antwort|ответ|solution)\b"
     rf"[*_`\s]*(?:\([^()\n]{{1,40}}\)[*_\s]*)?(?:(?:to|of|for|in|as|that)\b[^.:=\n]{{1,100}}?)?[*_\s]*{_IS}(?![a-z])[*_\s]*(?::[*_\s]*)?"
-    rf"|^#+\s*(?:final\s+)?answer\s*\n+"
+    rf"|^(?:#+|\*\*)\s*(?:final\s+)?answer\s*(?:\*\*\s*)?\n+"
     rf"|(?:答案|最终答案|答え|답|정답)\s*(?:是|为|為|は|은|는|:|\uff1a)+\s*[:\uff1a]?\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE_ENDS = re.compile(
-    r"(?<=[^.])\.(?=\s|\*|$)|[。\n]|,?\s+(?:because|since|which|as required|so that|where we)\b|\s+I hope"
+    r"(?<=[^.])\.(?=\s|\*|$)|(?<=\d)!$|[。\n]|,?\s+(?:because|since|which|as required|so that|where we|not|rather than|"
+    r"instead of)\b|\s+I hope"
 )
 _MATH = r"(?:\$\$.+?\$\$|\$(?:\\\$|[^$\n])+\$|\\\(.+?\\\)|\\\[.+?\\\])"
 _LATEX = re.compile(rf"{_MATH}(?:\s*(?:,\s*(?:and|or)?|and|or)\s*{_MATH})*", re.DOTALL)
-_LEAD = re.compile(r"(?:so|thus|hence|therefore|it is|it's|that is|=)[\s,:]+(?=[^A-Za-z\s])", re.IGNORECASE)
+_LEAD = re.compile(
+    r"(?:so|thus|hence|therefore|it is|it's|that is|=)[\s,:]+(?=[^A-Za-z\s]|[A-Za-z]\s*=)", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[-+\u2212]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?=[.,;:!?]\s|\s+(?:[A-Za-z]{2,}|\())")
 LONGEST = 400
 """Characters of a whole response that may be its own answer."""
@@ -40,7 +45,7 @@ def find_answers(text: str, marker: str | None = "####", *, strict: bool = False
     """
     found = [box for box in boxes(text) if re.sub(r"\\[,;:! ]|[\s{}~$.,]", "", box)]
     if found:
-        return found[-1:]
+        return [found[-1], *_announced(without_fonts(found[-1]), strict=False)]
     if not strict:
         tagged = [content for _, content in _TAG.findall(text) if content.strip()]
         if tagged:
@@ -49,6 +54,8 @@ def find_answers(text: str, marker: str | None = "####", *, strict: bool = False
         if marker is not None and marker in text:
             after = text.rpartition(marker)[2].strip()
             number = _NUMBER.match(after)  # whatever is said after it
+            if after and (announced := _announced(after.splitlines()[0], strict=False)):
+                return announced
             return [*_extents(after), *([number[0]] if number else [])] if after else []
     announced = _announced(text, strict)
     if announced or strict:

@@ -72,6 +72,8 @@ class Collection:
 
     kind: str
     items: "tuple[Form, ...]"
+    decimal: Number | None = None
+    """The number that a list of two would be where a comma is the decimal point: 0,75."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,28 @@ _NAME = re.compile(
 )
 
 
+_LETTER = re.compile(r"\\?[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+")
+_CHOICE = re.compile(r"\(([A-J])\)\s+(?=[-+]?[\d$]|\\(?:frac|sqrt|pi))")
+
+
 def _form(text: str) -> Form:
     text = text.strip()
+    if choice := _CHOICE.match(text):  # as the AMC writes its answers: (C) 42
+        return Named(f"({choice[1]})", _form(text[choice.end() :]))
     if not text:
         raise UnreadableAnswerError("the answer is empty")
-    for reader in (_number, _clock_or_date, _measured, _matrix, _joined, _related, _bracketed, _plus_or_minus, _words):
+    for reader in (
+        _number,
+        _based,
+        _clock_or_date,
+        _measured,
+        _matrix,
+        _joined,
+        _related,
+        _bracketed,
+        _plus_or_minus,
+        _words,
+    ):
         found = reader(text)
         if found is not None:
             return found
@@ -150,7 +169,11 @@ _MIXED = re.compile(
 _RATIO = re.compile(
     r"([+-]?)\s*(?:\\frac\s*\{\s*([+-]?\d{1,300})\s*\}\s*\{\s*([+-]?\d{1,300})\s*\}|(\d{1,300})\s*/\s*(\d{1,300}))"
 )
-_REPEATING = re.compile(r"([+-]?)(\d{1,40})\.(\d{0,40})(?:\\(?:overline|bar|dot)\s*\{\s*(\d{1,40})\s*\}|(\d+)\.\.\.)")
+_REPEATING = re.compile(
+    r"([+-]?)(\d{1,40})\.(\d{0,40}?)"
+    r"(?:\\(?:overline|bar|dot)\s*(?:\{\s*(\d{1,40})\s*\}|(\d))|\((\d{1,40})\)|(\d{1,20})\7+\s*\.\.\.)"
+)
+_CUT = re.compile(r"([+-]?\d{1,40}\.\d{1,40})\s*\.\.\.")
 
 
 def _number(text: str) -> Number | None:
@@ -158,6 +181,8 @@ def _number(text: str) -> Number | None:
     if text.startswith("{") and text.endswith("}"):
         text = text[1:-1].strip()
     text = re.sub(r"^\+\s*", "", text)
+    text = re.sub(r"^([+-]?)\s*\(\s*(\d+)\s*\)\s*/", r"\1\2/", re.sub(r"/\s*\(\s*(\d+)\s*\)$", r"/\1", text))
+    text = re.sub(r"^\(\s*(-\d+)\s*\)\s*/(?=\s*\d)", r"\1/", text)
     if found := _PLAIN.fullmatch(text):
         value = Fraction("0" + found[2] + "0" if "." in found[2] else found[2])
         return Number(-value if found[1] == "-" else value, decimal="." in found[2] and found[3] != "")
@@ -175,13 +200,27 @@ def _number(text: str) -> Number | None:
         if below:
             value = Fraction(above, below)
             return Number(-value if found[1] == "-" else value)
-    if (found := _REPEATING.fullmatch(text)) and found[4]:
-        digits, period = found[3] or "", found[4]
+    if found := _REPEATING.fullmatch(text):
+        digits, period = found[3], found[4] or found[5] or found[6] or found[7]
         value = Fraction(
             int(found[2] + digits + period) - int(found[2] + digits), (10 ** len(period) - 1) * 10 ** len(digits)
         )
-        return Number(-value if found[1] == "-" else value)
+        return Number(-value if found[1] == "-" else value, decimal=found[7] is not None)
+    if found := _CUT.fullmatch(text):
+        return Number(Fraction(found[1]), decimal=True)
     return None
+
+
+_BASED = re.compile(r"(\d[\dA-F]{0,99})\s*_\s*(?:\{\s*(\d{1,2})\s*\}|(\d))")
+
+
+def _based(text: str) -> Form | None:
+    """A numeral of another base, 1010_2: the numeral is what was asked for, so that neither 1010 nor 10 is it."""
+    found = _BASED.fullmatch(text)
+    if found is None:
+        return None
+    base = found[2] or found[3]
+    return Number(Fraction(int(found[1]))) if base == "10" and found[1].isdigit() else Words(f"{found[1]} base {base}")
 
 
 _CLOCK = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(a\.?m\.?|p\.?m\.?|o'clock)?", re.IGNORECASE)
@@ -215,8 +254,13 @@ def _clock_or_date(text: str) -> Form | None:
     return None
 
 
+_PERCENT = re.compile(
+    r"(.*\S)\s*(?:%|(?<=\d)\s+(?:percent|per cent|pct|percentage)\b\.?)(?:\s+[A-Za-z][^\d=<>+*^{}\\%]*)?", re.IGNORECASE
+)
+
+
 def _measured(text: str) -> Form | None:
-    if found := re.fullmatch(r"(.*\S)\s*(?:%|(?<=\d)\s+(?:percent|per cent|pct|percentage)\.?)", text, re.IGNORECASE):
+    if found := _PERCENT.fullmatch(text):
         return Percent(_form(found[1]))
     if found := re.fullmatch(r"([+-]?)\s*([$€£¥₹₽₩₿]|US\$|USD|EUR|GBP|Rs\.?)\s*([+-]?\s*\.?\d.*)", text):
         value = _form(found[1] + found[3])
@@ -228,7 +272,8 @@ def _measured(text: str) -> Form | None:
         counted = _simple(found[1])
         return counted and Quantity(counted, unit_of("°" + (found[2] or "")))
     if found := re.fullmatch(
-        r"(.*?[\d})a-z])(\s*)([$€£¥₹₽₩¢₿µμΩ]|[A-Za-zµμΩ一-鿿가-힣ぁ-ヿ][^\d=<>+*^(){}\\,]*(?:\^?\{?[23]\}?)?(?:\s*/\s*[A-Za-z]+(?:\^?\{?-?\d\}?)?)*)",
+        r"(.*?[\d})a-z])(\s*)([$€£¥₹₽₩¢₿µμΩ]|[A-Za-zµμΩ一-鿿가-힣ぁ-ヿ][^\d=<>+*^(){}\\,]*(?:(?<=[A-Za-z])\^?\{?-?\d\}?)?"
+        r"(?:\s*(?:/|\\cdot|\s)\s*[A-Za-z]+(?:\^?\{?-?\d\}?)?)*)",
         text,
     ):
         return _with_unit(found[1], found[2], found[3].strip())
@@ -242,6 +287,8 @@ def _with_unit(value: str, space: str, unit: str) -> Form | None:
         return None
     if known is not None and (space or len(re.sub(r"\W.*", "", unit)) > 1 or not unit.isascii()):
         return Quantity(number, known)
+    unit = re.sub(r"^of\s+(?=(?:\w+\s+)*\w{3,}$)", "", unit)  # two thirds of a cup
+    unit = re.sub(r"^(?:an?|the)\s+(?=\w{3,})", "", unit)
     words = unit.split()
     plain = isinstance(number, Number) and re.search(r"\d\}?$", value) is not None
     if (
@@ -310,10 +357,24 @@ def _joined(text: str) -> Form | None:
         return None
     forms = tuple(_form(part) for part in parts if part.strip())
     both = any("and" in separator for separator in separators) and any(isinstance(form, Chain) for form in forms)
+    if both and len(forms) == 2 and (found := _bounded(*forms)):
+        return found
     if len(forms) > 1:
-        return Collection("both" if both else "list", forms)
+        comma = re.fullmatch(r"([+-]?)0,(\d{1,40})", text)
+        decimal = _number(f"{comma[1]}0.{comma[2]}") if comma else None
+        return Collection("both" if both else "list", forms, decimal)
     if forms:
         return forms[0]
+    return None
+
+
+def _bounded(one: Form, other: Form) -> Chain | None:
+    """x > 1 and x < 3 as 1 < x < 3."""
+    if not (isinstance(one, Chain) and isinstance(other, Chain) and len(one.signs) == len(other.signs) == 1):
+        return None
+    for low, high in ((one, other), (other, one)):
+        if low.sides[1] == high.sides[0] and {*low.signs, *high.signs} <= {"<", r"\le"}:
+            return Chain((*low.signs, *high.signs), (*low.sides, high.sides[1]))
     return None
 
 
@@ -332,8 +393,10 @@ def _related(text: str) -> Form | None:
             if _NAME.fullmatch(sides[0].strip())
             else Chain((r"\in",), (_form(sides[0]), _form(sides[1])))
         )
-    if _NAME.fullmatch(sides[0].strip()) and signs in (["="], [r"\approx"]):
+    if _NAME.fullmatch(sides[0].strip()) and sides[0].strip() != r"\pi" and signs in (["="], [r"\approx"]):
         return Named(re.sub(r"[\s{}]", "", sides[0]), _form(sides[1]))
+    if signs == ["="] and _LETTER.fullmatch(sides[1].strip()) and sides[1].strip() != r"\pi":
+        return Named(re.sub(r"[\s{}]", "", sides[1]), _form(sides[0]))
     forms = tuple(_form(side) for side in sides)
     if set(signs) <= {">", r"\ge"}:
         flipped = {">": "<", r"\ge": r"\le"}
@@ -457,15 +520,52 @@ _NAMES_IN_MATHS = frozenset(
 )
 
 
-def _words(text: str) -> Words | None:
-    """A text: words, which are no products of letters, and ordinals."""
+def _words(text: str) -> Words | Number | None:
+    """A text: number words, other words, which are no products of letters, and ordinals."""
     if re.fullmatch(r"\d+(?:st|nd|rd|th)", text):
         return Words(text)
     if re.fullmatch(r"[a-z]{3}", text) and re.search(r"[aeiou]", text) and text not in _NAMES_IN_MATHS:
         return Words(text)
+    if (number := _SPELT.get(_spelling(text))) is not None:
+        return Number(Fraction(number))
     if _is_prose(text):
-        return Words(_spelling(text))
+        return Words(_SAME.get(_spelling(text), _spelling(text)))
     return None
+
+
+_UNDER_TWENTY = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SPELT = {word: number for number, word in enumerate(_UNDER_TWENTY)} | {
+    f"{ten} {_UNDER_TWENTY[unit]}" if unit else ten: 10 * number + unit
+    for number, ten in enumerate(_TENS, 2)
+    for unit in range(10)
+}
+_SAME = {
+    **dict.fromkeys(["all reals", "real numbers", "set of all real numbers", "all real x"], "all real numbers"),
+    **dict.fromkeys(["dne", "doesn t exist", "limit does not exist"], "does not exist"),
+    **dict.fromkeys(["no solutions", "there is no solution", "there are no solutions"], "no solution"),
+}
 
 
 def _is_prose(text: str) -> bool:

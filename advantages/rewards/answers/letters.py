@@ -17,13 +17,19 @@ _GOOD = (
     r"(?:the\s+|my\s+|a\s+)?(?:(?:only|most|single|one|best|final|likely|clearly|indeed|therefore|thus)\s+)*"
     r"(?:correct|right|best|true|accurate|appropriate|answer|choice|option|solution|one that|it\b)"
 )
-_IS = r"(?:is|are|was|should be|must be|would be|will be|has to be|seems to be|appears to be|remains)"
+_IS = (
+    r"(?:is|are|was|(?:should|must|would|will|has to|seems to|appears to)\s+(?:therefore\s+|then\s+|thus\s+)?be|"
+    r"remains|lautet|ist)"
+)
 _SAID = re.compile(
-    rf"\b(?:answers?|choices?|options?|selection|solution|response|pick)\b(?:[*_\s]*\([^()\n]{{1,30}}\))?"
-    rf"(?:[^.:=\n]{{0,80}}?\b{_IS}\b|[*_\s\"]*[:=\uff1a])[\s*_]*[:\uff1a]?(?:\s*(?:therefore|thus|clearly|definitely|simply|indeed),?)?"
-    rf"\s*(?:the\s+)?(?:{_KIND}\b\s*:?)?{_OPEN}{_ANY}"
-    rf"|(?:答案|选择|选项|正确选项|答え|정답|답)\s*(?:应该|應該)?\s*(?:是|为|為|选|は|은|는)?\s*[:\uff1a]?{_OPEN}{_ANY}"
-    rf"|\b(?:réponse|respuesta|resposta|risposta|antwort|ответ)\b[^.:\n]{{0,30}}?(?:\b(?:est|es|é|è|ist)\b|[:\uff1a])[\s*_]*{_OPEN}{_ANY}"
+    rf"\b(?:answers?|ans\b\.?|choices?|options?|selection|solution|response|pick|(?:correct|right|best)\s+(?:letter|statement))\b"
+    rf"(?:[*_\s]*\([^()\n]{{1,30}}\))?"
+    rf"(?:[^.:=\n]{{0,80}}?\b{_IS}\b|[*_\s\"]*(?:[:=\uff1a]|[=-]+>|→|⇒))[\s*_]*[:\uff1a]?(?:\s*(?:therefore|thus|clearly|definitely|simply|indeed),?)?"
+    rf"\s*(?:the\s+)?(?:(?:first|second|third|fourth|fifth|last)\s+)?(?:{_KIND}\b\s*[:,]?)?{_OPEN}{_ANY}"
+    rf"|(?:答案|选[择项]?|答え|정답|답)\s*(?:应该|應該)?\s*(?:是|为|為|选|は|은|는)?\s*[:\uff1a]?{_OPEN}{_ANY}"
+    rf"|\bAns\b\.?\s*{_OPEN}(?<=[(\s]){_LETTER}|{_LETTER}{_SHUT}\s+it\s+is(?=\s*[.!]|\s*$)"
+    rf"|\bonly\s+(?:{_KIND}\b\s*)?{_OPEN}{_LETTER}{_SHUT}\s+(?:works|fits|holds|remains|survives|matches)\b"
+    rf"|\b(?:réponse|respuesta|resposta|risposta|antwort|ответ)\b[^.:\n]{{0,30}}?(?:\b(?:est|es|é|è|ist|lautet)\b|[:\uff1a])[\s*_]*{_OPEN}{_ANY}"
     rf"|\bI(?:['’]d|['’]ll|\s+would|\s+will|\s+shall|\s+must)?(?:\s+(?:have to|therefore|thus))?\s+"  # noqa: RUF001
     rf"(?:choose|pick|select|chose|picked|selected|answer|go\s+with|going\s+with|go\s+for|vote\s+for|opt\s+for|say|settle\s+on|conclude)"
     rf"\s*(?:that\s+|the\s+)?(?:it\s+is\s+|it['’]s\s+)?(?:answer\s+is\s+)?(?:{_KIND}\b\s*:?)?{_OPEN}{_LETTER}"  # noqa: RUF001
@@ -51,16 +57,18 @@ _WRONG = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
-    r"\s*(?:$|[^\w\s]|\n|(?:because|since|as|is|for|due|with|which|where|given|by|based|that|i hope|"
-    r"in|from|therefore|and|or|has|follows)\b)",
+    r"\s*(?:$|[^\w\s]|[^\x00-\x7f]|\n|(?:because|since|as|is|for|due|with|which|where|given|by|based|that|i hope|"
+    r"in|from|therefore|and|or|has|follows|not|but|so|if|when|rather|instead|according|here|option|would|seems|it|"
+    r"after|on|at|of|to|the|i|can|means|meaning|wins|works)\b)",
     re.IGNORECASE,
 )
 _LINE = re.compile(
-    rf"^(?:[-•>#]\s*)*{_OPEN}(?:(?:option|choice|answer|letter)\s+)?{_OPEN}{_LETTER}{_SHUT}[.!]*{_SHUT}\s*$",
+    rf"^(?:(?:[-=]+>|[-•>#→⇒])\s*)*{_OPEN}(?:{_LETTER}|(?:option|choice|answer|letter)\s+{_OPEN}{_ANY}){_SHUT}[.!]*{_SHUT}\s*$",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    rf"^(?:[-•>#]\s*)*(?:(?:option|choice|answer)\s+)?{_OPEN}{_LETTER}(?:[*_\"]*\s*[.):]|\)[*_]*)[*_]*\s*\S",
+    rf"^(?:[-•>#]\s*)*(?:(?:option|choice|answer)\s+)?{_OPEN}{_LETTER}"
+    rf"(?:[*_\"]*\s*[.):]|\)[*_]*|,(?=\s+(?:because|since|as|for)\b)|\s+[-–—](?=\s))[*_]*\s*\S",  # noqa: RUF001
     re.IGNORECASE,
 )
 
@@ -147,7 +155,7 @@ def _meant(text: str, letter: str, end: int) -> bool:
     dressed = shut is not None and shut.end() > end
     if letter.islower():
         return dressed or re.match(r"\s*(?:[.!,;):]|$|\n)", after) is not None
-    return dressed or letter not in "AI" or _GOES_ON.match(after) is not None
+    return dressed or _GOES_ON.match(after) is not None or (letter not in "AI" and after[:2].strip()[:1].isupper())
 
 
 def _alone(response: str) -> str | None:
@@ -157,7 +165,7 @@ def _alone(response: str) -> str | None:
     for line in (lines[-1], lines[0]):
         found = _LINE.match(line.strip()) or re.fullmatch(r"\(([a-z])\)\.?", line.strip())
         if found:
-            return found[1].upper()
+            return next(letter for letter in found.groups() if letter).upper()
     labels = [found[1].upper() for line in lines if (found := _LABEL.match(line.strip()))]
     inside = re.findall(rf"[(\[]?{_LETTER}[)\].:]\s", lines[-1] + " ")
     if (

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-__all__ = ["normalised", "same_text"]
+__all__ = ["normalised", "same_text", "without_fonts"]
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ⁽⁾", "0123456789+-ni()")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -74,12 +74,14 @@ _SPELLINGS = (
 )
 _FONTS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mathbf|mathit|mathsf|bold|boldsymbol|bm|mbox|hbox|"
-    r"emph|operatorname\*?|underline|boxed|fbox)\s*\{([^{}]*)\}"
+    r"emph|operatorname\*?|underline|boxed|fbox)\s*\{"
 )
+MOST_FONTS = 100
+"""Commands of this kind in one answer that are looked into."""
 _SPACES = re.compile(
     r"(?<!\\)\\[,;:!> ]|\\(?:quad|qquad|thinspace|enspace|hspace\{[^{}]*\})(?![a-z])|(?<!\\)~|(?<!\\)\\(?=\s)"
 )
-_GROUPS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:[ '_\u2009\u202f\u00a0]\d{3})+)(?![\d'_])")
+_GROUPS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:[ '_\u2009\u202f\u00a0]\d{3})+)(?:,(\d{1,2})(?!\s?\d))?(?![\d'_])")
 _NEARLY = re.compile(r"^\s*(?:approximately|approx\.?|about|roughly|around)\s+(?=[\d.\\$-])", re.IGNORECASE)
 _FUNCTIONS = (
     "arcsin|arccos|arctan|arcsec|arccsc|arccot|sinh|cosh|tanh|coth|sin|cos|tan|sec|csc|cot|"
@@ -94,14 +96,16 @@ def normalised(text: str) -> str:
     ('1000000', '\\sqrt{2}', 'x^{2}+\\frac{1}{2}', '10^{3}')
     """
     text = _undressed(_plain_signs(text))
-    text = text.replace("{,}", ",").replace(r"{\ }", " ").replace(r"\,", " ")
+    text = text.replace(r"{\ }", " ").replace(r"\,", " ")
     text = _SPACES.sub(" ", text)
     for pattern, replacement in _SPELLINGS:
         text = re.sub(pattern, replacement, text)
-    text = _without_fonts(text)
+    text = without_fonts(text)
     text = re.sub(r"\\[$]", "$", text).replace(r"\%", "%").replace(r"\#", "#").replace(r"\_", "_").replace(r"\&", "&")
     text = _undressed(text)
-    text = _GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
+    text = re.sub(r"\\$", "", text)
+    text = _GROUPS.sub(_grouped, text)
+    text = _decimal_commas(text)
     text = re.sub(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?=$|[^\d,])", _thousands(text), text)
     text = _keyboard(text)
     return " ".join(_NEARLY.sub("", text).split())
@@ -115,7 +119,8 @@ def same_text(text: str) -> str:
     """
     if len(text) > 10_000:
         return text.strip()
-    text = re.sub(r"\s+", "", normalised(text))
+    text = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", normalised(text))  # 3 2/5 is not 32/5
+    text = re.sub(r"([_^])\{(\w)\}", r"\1\2", text)
     return re.sub(r"(?<![\\A-Za-z])[A-Za-z]*[A-Za-z]{3}[A-Za-z]*", lambda word: word[0].casefold(), text)
 
 
@@ -146,12 +151,13 @@ def _undressed(text: str) -> str:
     while before != text:
         before = text
         text = text.strip()
-        text = re.sub(r"(?:\\?[.;,:]|\\\\)$", "", text) if not text.endswith("...") else text
+        text = re.sub(r"(?:\\?[.;,:。]|\\\\)$", "", text) if not text.endswith("...") else text
         for opens, closes in _DRESS:
             if len(text) > len(opens) + len(closes) and text.startswith(opens) and text.endswith(closes):
                 inside = text[len(opens) : -len(closes)]
                 if opens not in (bare := inside.replace(r"\$", "")) and closes not in bare:
                     text = inside
+    text = re.sub(r"(?<![\\$])\$(-?\d[\d.,]*)\$(?![\d$])", r"\1", text)
     return re.sub(r"(?<!\\)\$(?=[^$]*[^$\s\d][^$]*\$)([^$]*)\$", r"\1", text) if text.count("$") > 1 else text
 
 
@@ -172,13 +178,27 @@ _DRESS = (
 )
 
 
-def _without_fonts(text: str) -> str:
-    for _ in range(6):
-        replaced = _FONTS.sub(lambda found: f" {found[1]} " if " " in found[1] or len(found[1]) > 1 else found[1], text)
-        if replaced == text:
+def without_fonts(text: str) -> str:
+    r"""A text with what stands in \text{...}, \mathbf{...} and their like, and without them."""
+    for _ in range(MOST_FONTS):
+        found = _FONTS.search(text)
+        end = _closing(text, found.end()) if found else None
+        if not found or end is None:
             return text
-        text = replaced
+        inside = text[found.end() : end]
+        text = text[: found.start()] + (f" {inside} " if len(inside) > 1 else inside) + text[end + 1 :]
     return text
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Where the brace that was opened before `start` is closed."""
+    depth = 1
+    for at in range(start, len(text)):
+        if text[at] in "{}" and text[at - 1] != "\\":
+            depth += 1 if text[at] == "{" else -1
+            if depth == 0:
+                return at
+    return None
 
 
 def _thousands(text: str) -> Callable[[re.Match[str]], str]:
@@ -190,6 +210,32 @@ def _thousands(text: str) -> Callable[[re.Match[str]], str]:
         return found[0] if listed or bracketed else found[0].replace(",", "")
 
     return joined
+
+
+def _decimal_commas(text: str) -> str:
+    """Numbers as continental Europe writes them, where they cannot be anything else: 1.234.567, 1.234,5, 3{,}5."""
+    text = re.sub(r"(?<=\d)\{,\}(?=\d{3}(?!\d))", ",", text)
+    text = re.sub(r"(?<=\d)\{,\}(?=\d)", ".", text).replace("{,}", ",")
+    text = re.sub(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+),(\d+)(?![\d.,])", _rejoined, text)
+    return re.sub(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3}){2,})(?![\d.,])()", _rejoined, text)
+
+
+def _grouped(found: re.Match[str]) -> str:
+    """1 000/3 has groups of digits; 1 112/125 is a mixed number, and so stays as it is."""
+    below = re.match(r"\s*/\s*(\d+)", found.string[found.end() :])
+    last = found[2][-3:]
+    if below and len(found[2]) == 4 and last[0] != "0" and int(last) < int(below[1]):
+        return found[0]
+    return _joined(found[1] + found[2], found[3])
+
+
+def _rejoined(found: re.Match[str]) -> str:
+    return _joined(found[1], found[2])
+
+
+def _joined(groups: str, decimals: str | None) -> str:
+    """The number that groups of digits and decimals make."""
+    return re.sub(r"\D", "", groups) + (f".{decimals}" if decimals else "")
 
 
 def _keyboard(text: str) -> str:
