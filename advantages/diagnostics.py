@@ -640,6 +640,10 @@ def _groups_that(d: Diagnosis, count: int) -> str:
     return f"{count} of {d.groups} groups {'is' if count == 1 else 'are'}"
 
 
+def _holds(count: int) -> str:
+    return "holds" if count == 1 else "hold"
+
+
 def _no_signal(d: Diagnosis) -> str | None:
     if not d.responses:
         return "There are no responses in the batch."
@@ -671,9 +675,11 @@ def _collapse(d: Diagnosis) -> str | None:
         return None
     said = []
     if d.cliff:
-        said.append(f"{d.cliff} hold different responses: more samples may find a difference")
+        said.append(f"{d.cliff} {_holds(d.cliff)} different responses: more samples may find a difference")
     if d.collapse:
-        said.append(f"{d.collapse} hold one response every time: resampling is useless; raise temperature or entropy")
+        said.append(
+            f"{d.collapse} {_holds(d.collapse)} one response every time: resampling is useless; raise temperature or entropy"
+        )
     return f"Of {d.dead} groups of equal rewards, {', and '.join(said)}."
 
 
