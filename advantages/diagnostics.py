@@ -677,9 +677,8 @@ def _collapse(d: Diagnosis) -> str | None:
     if d.cliff:
         said.append(f"{d.cliff} {_holds(d.cliff)} different responses: more samples may find a difference")
     if d.collapse:
-        said.append(
-            f"{d.collapse} {_holds(d.collapse)} one response every time: resampling is useless; raise temperature or entropy"
-        )
+        what = "one response every time: resampling is useless; raise temperature or entropy"
+        said.append(f"{d.collapse} {_holds(d.collapse)} {what}")
     return f"Of {d.dead} groups of equal rewards, {', and '.join(said)}."
 
 

@@ -15,6 +15,7 @@ N = 32
 REWARDS = np.concatenate([np.zeros(16), np.tile([1.0, 0.0], 8)])
 IDS = [f"p{i // 8}" for i in range(N)]
 LOGPROBS = -RNG.random(N)
+GRPO_ON = ["--estimator", "grpo", "--data"]
 MAP = ["--map", "score=rewards,uid=groups"]
 
 
@@ -137,7 +138,7 @@ def test_explain(file, capsys):
     assert [row["advantage"] for row in found["rows"]] == pytest.approx(expected)
     with pytest.raises(SystemExit, match="gae needs token_rewards, values, mask, which the file has not"):
         main(["explain", "--estimator", "gae", "--data", str(file), *MAP])
-    with pytest.raises(SystemExit, match="temperatur.*did you mean 'temperature'"):
+    with pytest.raises(SystemExit, match=r"temperatur.*did you mean 'temperature'"):
         main([*map(str, arguments[:-1]), "temperatur=1"])
 
 
