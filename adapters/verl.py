@@ -379,7 +379,7 @@ class _Batch:
         return torch.where(self.mask.any(1), sequence_logprobs(token_logprobs, self.mask), torch.nan)
 
     def log(self, advantages: torch.Tensor) -> None:
-        """Put what `advantages.diagnose` and `advantages.host.measures` have to say among the metrics of the trainer's step."""
+        """Put what `diagnose` and `host.measures` have to say among the metrics of the trainer's step."""
         for frame in _callers("compute_advantage"):
             metrics = frame.f_locals.get("metrics")
             if isinstance(metrics, dict):

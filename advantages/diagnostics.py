@@ -1,5 +1,6 @@
 """Is the run dead, and why: one look at the rewards and advantages of a batch."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -357,9 +358,14 @@ def diagnose(
         deviation, population = np.sqrt(found_squares / (members - 1)), np.sqrt(found_squares / members)
         of_a = np.sqrt(squares_of(a)[0][differs] / (members - 1))
         standing = Standing(
-            *(float(np.abs(x).max()) for x in (mean[differs], deviation - 1, population - 1)),
-            float(np.abs(np.abs(t) - 1)[row_differs & scored].max()),
-            *(float(x) for y in (deviation, of_a) for x in (y.min(), y.max())),
+            most_mean=float(np.abs(mean[differs]).max()),
+            most_from_one=float(np.abs(deviation - 1).max()),
+            most_from_one_of_population=float(np.abs(population - 1).max()),
+            most_from_plain=float(np.abs(np.abs(t) - 1)[row_differs & scored].max()),
+            least_reward=float(deviation.min()),
+            most_reward=float(deviation.max()),
+            least_advantage=float(of_a.min()),
+            most_advantage=float(of_a.max()),
         )
 
     columns = [a, t] if lengths is None else [a, t, _row("lengths", lengths, n)]
@@ -471,12 +477,10 @@ def merged(parts: Iterable[Diagnosis]) -> Diagnosis:
     Raises:
         ValueError: there are no parts, or something was measured in some of them alone.
     """
-    found, *others = list(parts) or [None]
-    if found is None:
+    every = list(parts)
+    if not every:
         raise ValueError("merged: there are no parts; pass one diagnosis or more")
-    for other in others:
-        found = _two(found, other)
-    return found
+    return functools.reduce(_two, every)
 
 
 def _two(x: Diagnosis, y: Diagnosis) -> Diagnosis:

@@ -43,7 +43,7 @@ def read(path: Path, text: str | None) -> dict[str, Any]:
         ValueError: the file or a record does not fit; the message says which line.
     """
     given = pairs(text, option="--map", form=MAP) if text else {}
-    own = {}
+    own: dict[str, str] = {}
     for left, right in list(given.items()):
         for column, word in ((left, right), (right, left)):
             if (meant := _extra(word)) and _extra(column) is None:
@@ -54,15 +54,15 @@ def read(path: Path, text: str | None) -> dict[str, Any]:
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             found = {own.get(name) or _extra(name): archive[name] for name in archive.files}
-        for word, x in found.items():
-            if word is not None:
-                batch[word] = x.tolist() if word == "responses" else x.astype(float)
+        for meant, x in found.items():
+            if meant is not None:
+                batch[meant] = x.tolist() if meant == "responses" else x.astype(float)
     else:
         rows = read_rows(path, {}, ("rewards", "groups"))
         names = {column: own.get(column) or _extra(column) for column in rows[0][1]}
-        for column, word in names.items():
-            if word is not None:
-                batch[word] = _column(column, word, rows, batch)
+        for column, meant in names.items():
+            if meant is not None:
+                batch[meant] = _column(column, meant, rows, batch)
     for column, word in own.items():
         if word not in batch:
             raise ValueError(f"{path} has no column {column!r} that could be read as {word!r}; see --map")

@@ -42,7 +42,11 @@ def run(options: argparse.Namespace) -> int:
     words = {word: _state(d, word, batch) for word in d.inputs}
     group, shown = _group(d, batch, advantages)
     if options.json:
-        content = {"estimator": d.name, "words": words, "settings": {k: _plain(x) for k, x in settings.items()}}
+        content: dict[str, Any] = {
+            "estimator": d.name,
+            "words": words,
+            "settings": {k: _plain(x) for k, x in settings.items()},
+        }
         content |= {"formula": formula(d, settings), "group": group, "rows": shown}
         content |= {"metrics": look.metrics(), "explain": look.explain()}
         print(json.dumps(content))
