@@ -111,8 +111,10 @@ _INLINE = re.compile(r"!\[([^\]]*)\]\(images/([\w-]+\.svg)\)")
 
 
 def _inlined(found: re.Match[str]) -> str:
-    """A drawing as part of the page, so that it has the page's colours, whatever those of the system are."""
+    """A drawing of ours as part of the page, so that it has the page's colours, whatever those of the system are."""
     svg = (ROOT / "docs" / "images" / found[2]).read_text()
+    if "aria-label=" not in svg:  # one with colours of its own stays a picture
+        return found[0]
     svg = re.sub(r"<style>.*?</style>", "", svg, count=1, flags=re.DOTALL)
     return f'```{{raw}} html\n<figure class="picture">{svg}</figure>\n```'
 
