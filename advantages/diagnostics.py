@@ -125,7 +125,7 @@ class Diagnosis:
     largest_before: float | None
 
     def metrics(self) -> dict[str, float]:
-        """Floats by stable names, for any logger; what was not measured is left out.
+        """Floats by stable names, for any logger; what was not measured, or overflows, is left out.
 
         `groups_*` are shares of groups, `responses_*` and `zero*` of responses; `*_mass` are per response.
         """
@@ -160,7 +160,11 @@ class Diagnosis:
         whole = sum(self.component_squares)
         for name, squares in zip(self.components, self.component_squares, strict=True):
             found[f"component/{name}"] = _share(squares, whole)
-        return {f"advantages/{name}": float(value) for name, value in found.items() if value is not None}
+        return {
+            f"advantages/{name}": float(value)
+            for name, value in found.items()
+            if value is not None and math.isfinite(value)
+        }
 
     @property
     def effective_sample_size(self) -> float | None:
@@ -224,6 +228,7 @@ class Diagnosis:
         return figure
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is left out of the metrics
 def diagnose(
     rewards: Any,
     advantages: Any,

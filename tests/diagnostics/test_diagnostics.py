@@ -208,6 +208,26 @@ def test_what_does_not_fit_is_a_sentence(words, message):
         merged([diagnose(MIXED, MIXED, 8), diagnose(MIXED, MIXED, 8, lengths=MIXED)])
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e160, 1e308])
+def test_rewards_of_any_size(size):
+    found = diagnose(MIXED * size, MIXED - 0.5, 8, lengths=np.arange(64))
+    assert (found.informative, found.zero) == (8, 0)
+    assert all(map(np.isfinite, found.metrics().values()))
+    assert not [sentence for sentence in found.explain() if "nan" in sentence or "inf " in sentence]
+
+
+def test_half_precision_integers_and_gradients_are_read():
+    torch = pytest.importorskip("torch")
+    whole = diagnose(MIXED, MIXED - 0.5, 8).metrics()
+    a = torch.tensor(MIXED - 0.5, dtype=torch.bfloat16, requires_grad=True)
+    assert diagnose(torch.tensor(MIXED).bool(), a, torch.arange(64) // 8).metrics() == approx(whole)
+    jax = pytest.importorskip("jax")
+    rewards = jax.numpy.asarray(MIXED, jax.numpy.bfloat16)
+    assert diagnose(rewards, jax.numpy.asarray(MIXED - 0.5), Groups(jax.numpy.arange(64) // 8)).metrics() == approx(
+        whole
+    )
+
+
 def test_the_picture():
     pytest.importorskip("matplotlib")
     figure = diagnose(MIXED, rloo(MIXED, 8), 8).plot()
