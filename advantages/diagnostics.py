@@ -160,11 +160,8 @@ class Diagnosis:
         whole = sum(self.component_squares)
         for name, squares in zip(self.components, self.component_squares, strict=True):
             found[f"component/{name}"] = _share(squares, whole)
-        return {
-            f"advantages/{name}": float(value)
-            for name, value in found.items()
-            if value is not None and math.isfinite(value)
-        }
+        known = {name: float(x) for name, x in found.items() if x is not None and math.isfinite(x)}
+        return {f"advantages/{name}": x for name, x in known.items()}
 
     @property
     def effective_sample_size(self) -> float | None:
