@@ -14,6 +14,7 @@ import torch
 import trl
 
 from ..core.definition import Definition, definition_of
+from ..diagnostics import diagnose
 from ..host import check, check_group_size, estimate, measures, resolve, units
 from ..ops import sequence_logprobs
 from .hooks import MovedHookError, hook, warn_outside_tested_range
@@ -167,7 +168,11 @@ class _Estimated(_Trainer):
             column.pop()
         column.extend(each.tolist())
 
-        for name, value in measures(advantages, mask, self._groups(scores).tolist(), scores).items():
+        groups = self._groups(scores)
+        names, weights = self.reward_func_names, self.reward_weights.tolist()
+        look = diagnose(scores, advantages, groups, mask=mask, components=names, weights=weights)
+        found = {**look.metrics(), **measures(advantages, mask, groups.tolist(), scores)}
+        for name, value in found.items():
             self._metrics[self._mode][name].append(value)
 
 

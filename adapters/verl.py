@@ -20,6 +20,7 @@ from .. import estimators
 from ..core.definition import Definition
 from ..core.naming import nearest
 from ..core.vocabulary import INPUTS
+from ..diagnostics import diagnose
 from ..host import check, check_group_size, estimate, measures, resolve, with_flags
 from ..ops import sequence_logprobs
 from ..ops import whiten as whitened
@@ -378,13 +379,14 @@ class _Batch:
         return torch.where(self.mask.any(1), sequence_logprobs(token_logprobs, self.mask), torch.nan)
 
     def log(self, advantages: torch.Tensor) -> None:
-        """Put what `advantages.host.measures` has to say among the metrics of the trainer's step."""
+        """Put what `diagnose` and `host.measures` have to say among the metrics of the trainer's step."""
         for frame in _callers("compute_advantage"):
             metrics = frame.f_locals.get("metrics")
             if isinstance(metrics, dict):
                 groups = self.data.non_tensor_batch.get("uid", range(len(self.rows)))
                 rewards = self.data.batch["token_level_rewards"].sum(1)
-                metrics.update(measures(advantages, self.mask, list(groups), rewards))
+                look = diagnose(rewards, advantages, list(groups), mask=self.mask)
+                metrics.update({**look.metrics(), **measures(advantages, self.mask, list(groups), rewards)})
                 return
 
     def spread(self, advantages: torch.Tensor, *, whiten: bool = False) -> torch.Tensor:

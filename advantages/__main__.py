@@ -1,5 +1,5 @@
 """`python -m advantages` is the `advantages` command."""
 
-from .cli import main
+from .cli import command
 
-raise SystemExit(main())
+raise SystemExit(command())

@@ -5,6 +5,7 @@ from typing import Any
 
 from ... import ops
 from ...core.groups import Groups
+from ...diagnostics import diagnose
 
 __all__ = ["Rollout", "joined"]
 
@@ -110,6 +111,12 @@ class Rollout:
             deviations = ops.group_std(self.rewards, Groups(groups).where(torch.isfinite(self.rewards)))
             for e, part in zip(self.experiences, self.parts(deviations), strict=True):
                 e.info["group_reward_std"] = part
+        advantages = joined([e.advantages for e in self.experiences])
+        ids = torch.arange(len(self.rewards)) if groups is None else groups
+        look = diagnose(self.rewards, advantages, ids, mask=self.mask, valid=self.trained)
+        for name, value in look.metrics().items():  # OpenRLHF logs means over responses
+            for e in self.experiences:
+                e.info[name] = torch.full((len(e.rewards),), value)
 
 
 def joined(parts: Sequence[Any]) -> Any:

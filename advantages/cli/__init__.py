@@ -1,15 +1,21 @@
-"""The `advantages` command: each command is a module here."""
+"""The `advantages` command: each command is a module here.
+
+Exit codes, one meaning each: 0, done; 1, done, and found what the command looks for (a failed check, a difference,
+something that stands out); 2, not done, and a sentence on standard error says why; 128 + the signal's number, stopped
+by a signal.
+"""
 
 import argparse
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..version import __version__
 from .fields import no_such_option, options_in
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 
 class _Command(NamedTuple):
@@ -39,6 +45,19 @@ _COMMANDS = {
         "where two estimators part on your own rollouts: which rows, by how much, at which stage",
         "diff",
         "Exits with 1 where they differ. Conventions have names such as verl.rloo or trl.grpo.",
+    ),
+    "diagnose": _Command(
+        "is the run dead, and why: look at your own rollouts and their advantages",
+        "diagnose",
+        "Exits with 1 where something stands out.",
+    ),
+    "plan": _Command(
+        "what a group size gives at a pass rate: informative groups, effective sample size, exact variance",
+        "plan",
+    ),
+    "compare": _Command("several estimators on your own rollouts, side by side", "compare"),
+    "explain": _Command(
+        "a dry run of an estimator on your own rollouts: words, settings, formula, and what it would give", "explain"
     ),
     "lab": _Command(
         "the exact expected update of every estimator beside the gradient of its own objective",
@@ -84,10 +103,24 @@ _COMMANDS = {
 }
 
 
+def command() -> int:
+    """Run the command line; the exit status, 2 where it was refused with a sentence."""
+    try:
+        return main()
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        print(end.code, file=sys.stderr)
+        return 2
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="advantages", description="Advantage estimators for reinforcement learning of language models."
+        prog="advantages",
+        description="Advantage estimators for reinforcement learning of language models.",
+        epilog="Exit codes: 0 done; 1 done, and found what is looked for; 2 not done, for the reason that is printed; "
+        "128 + n stopped by signal n.",
     )
     parser.add_argument("--version", action="version", version=f"advantages {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

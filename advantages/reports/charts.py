@@ -8,13 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.palette import COLORS, DASHES
 from ..runs.measures import curve
 
 __all__ = ["COLORS", "DASHES", "GRID", "SERIES", "TEXT", "Line", "chart", "for_a_page", "plot_curves"]
-
-COLORS = ("#4269d0", "#e8743b", "#3ca951", "#a463f2", "#97bbf5", "#9c6b4e", "#ff8ab7", "#9498a0")
-DASHES = ("-", "--", ":")
-"""Of the curves beyond the colours."""
 
 
 def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..diagnostics import diagnose
 from ..host import resolve
 from ..ops import masked_mean
 from ..policy.engine import token_logprobs
@@ -108,6 +109,7 @@ class Training:
             "length": float(mask.sum(1).float().mean()),
             "truncated": float(rollout.truncated.float().mean()),
             "informative": informative(batch.rewards, batch.groups),
+            **diagnose(batch.rewards, advantages, batch.groups, mask=mask, responses=rollout.texts).metrics(),
             "replaced": batch.replaced,
             "advantage": known(float(advantages[scored].abs().mean())),
             "learning_rate": self.updater.learning_rate(self.done),

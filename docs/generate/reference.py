@@ -23,6 +23,7 @@ MODULES = (
     "advantages.testing.strategies",
     "advantages.lab.bandit",
     "advantages.diff",
+    "advantages.diagnostics",
     "advantages.host",
     "advantages.rewards",
 )

@@ -97,7 +97,7 @@ def test_a_known_failure_needs_a_reason_and_must_be_one(mine):
 )
 def test_what_cannot_be_checked_is_said_in_a_sentence(target, message, mine):
     found = run("check", target.format(mine=mine))
-    assert found.returncode == 1
+    assert found.returncode == 2
     assert message in found.stderr
     assert "Traceback" not in found.stderr
 

@@ -85,7 +85,7 @@ import advantages.adapters.hosts, advantages.backends, advantages.catalogue, adv
     command = tmp_path / "clean" / "bin" / "advantages"
     assert "rloo" in run(command, "list", cwd="/")
     refused = subprocess.run([command, "check", "numpy:sum"], capture_output=True, text=True, cwd="/", timeout=60)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "pip install 'rl-advantages[testing]'" in refused.stderr
 
 

@@ -231,7 +231,10 @@ def test_an_unscored_response_stays_alone(ours, theirs, samples):
 
 def test_an_unscored_response_leaves_the_logged_deviation_of_its_group(ours, samples):
     rewards = [FAILED, 1.0, 0.0, 0.5] + [1.0, 0.0, 0.0, 0.0] * 2
-    np.testing.assert_allclose(column(ours("rloo", samples(rewards)), "group_reward_std"), [0.5] * 12)
+    found = ours("rloo", samples(rewards))
+    np.testing.assert_allclose(column(found, "group_reward_std"), [0.5] * 12)
+    np.testing.assert_array_equal(column(found, "advantages/groups_informative"), [1.0] * 12)
+    np.testing.assert_array_equal(column(found, "advantages/responses"), [12.0] * 12)
 
 
 def test_a_response_without_tokens_is_no_sibling(ours, theirs, samples):

@@ -204,6 +204,8 @@ def test_evaluation(make, model):
     torch.testing.assert_close(seen.batches[0]["advantages"], expected, atol=1e-5, rtol=1e-5)
     assert math.isfinite(metrics["eval_loss"])
     assert metrics["eval_advantages/mean"] == pytest.approx(expected.mean().item(), abs=1e-5)
+    assert metrics["eval_advantages/largest"] == pytest.approx(expected.abs().max().item(), abs=1e-5)
+    assert metrics["eval_advantages/groups"] == len(expected) / 2
     assert not any(name.startswith("advantages/") for name in trainer._metrics["train"])
 
 

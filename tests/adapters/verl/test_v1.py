@@ -103,7 +103,9 @@ def test_lampo(queue):
 def test_metrics_are_logged_as_in_trl(queue):
     found = step(queue, "algorithm.adv_estimator=dr_grpo")
     each = torch.stack([found[key][0] for key in KEYS])  # sessions of several rows count by row, as they are trained on
-    assert {name: x for name, x in queue.metrics.items() if name.startswith("advantages/")} == {
+    assert queue.metrics["advantages/responses_unscored"] == 0.0
+    names = ("mean", "std", "informative_groups", "unscored")
+    assert {f"advantages/{name}": queue.metrics[f"advantages/{name}"] for name in names} == {
         "advantages/mean": pytest.approx(each.mean().item()),
         "advantages/std": pytest.approx(each.std(correction=0).item()),
         "advantages/informative_groups": 1.0,

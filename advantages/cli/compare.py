@@ -1,0 +1,124 @@
+"""`advantages compare`: several estimators on one's own rollouts, side by side."""
+
+import argparse
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.palette import COLORS
+from ..diagnostics import Diagnosis
+from ..files import write_whole
+from .batches import add_file, advantages_of, diagnosed, estimators_named, read, saved, temperature_of
+
+__all__ = ["add_arguments", "run"]
+
+_HEAD = ("estimator", "mean |A|", "largest", "zero", "eff. share", "positive", "like first", "signs")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add_file(parser)
+    parser.add_argument("--estimators", required=True, help="names, separated by commas; the first is compared with")
+    parser.add_argument("--plot", type=Path, metavar="PICTURE", help="write a picture: png, svg or pdf")
+    parser.add_argument("--html", type=Path, metavar="PAGE", help="write a page that needs no other file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table."""
+    try:
+        batch = read(options.file, options.map)
+        names = estimators_named(options.estimators)
+        advantages = {name: advantages_of(function, batch) for name, function in names.items()}
+        looks = {name: diagnosed(batch, a, temperature=temperature_of(names[name])) for name, a in advantages.items()}
+        each = {name: _per_response(a, batch) for name, a in advantages.items()}
+        found = _rows(each, looks)
+        if options.plot:
+            saved(_figure(each), options.plot)
+        if options.html:
+            _write(options, each, looks, found)
+    except (TypeError, ValueError) as error:
+        raise SystemExit(f"advantages compare: {error}") from None
+    if options.json:
+        told = {name: look.explain() for name, look in looks.items()}
+        print(json.dumps({"estimators": found, "explain": told}))
+        return 0
+    print(" ".join(f"{word:>12}" for word in _HEAD))
+    for row in found.items():
+        print(" ".join(f"{cell:>12}" for cell in _cells(*row)))
+    print("like first: correlation with the first estimator; signs: share of responses on which the two agree")
+    return 0
+
+
+def _per_response(a: Any, batch: Mapping[str, Any]) -> Any:
+    """(N,) advantages; the mean over trained tokens where there is one per token."""
+    if a.ndim == 1:
+        return a
+    mask = batch["mask"]
+    return np.where(mask, a, 0.0).sum(1) / np.maximum(mask.sum(1), 1)
+
+
+def _rows(each: Mapping[str, Any], looks: Mapping[str, Diagnosis]) -> dict[str, dict[str, float | None]]:
+    first = next(iter(each.values()))
+    found = {}
+    for name, a in each.items():
+        look = looks[name]
+        varies = a.std() > 0 and first.std() > 0
+        found[name] = {
+            "mean_absolute": look.absolute / look.responses,
+            "largest": look.largest,
+            "zero": look.zero / look.responses,
+            "effective_share": look.metrics().get("advantages/effective_share"),
+            "positive_share": look.positive / look.absolute if look.absolute else None,
+            "correlation": float(np.corrcoef(a, first)[0, 1]) if varies else None,
+            "same_sign": float((np.sign(a) == np.sign(first)).mean()),
+        }
+    return found
+
+
+def _cells(name: str, row: Mapping[str, float | None]) -> list[str]:
+    return [name, *("-" if x is None else f"{x:.4g}" for x in row.values())]
+
+
+def _figure(each: Mapping[str, Any]) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, (name, a) in enumerate(each.items()):
+        place = (np.arange(len(a)) + 0.5) / max(len(a), 1)
+        axes.plot(place, np.sort(a), color=COLORS[number % len(COLORS)], label=name, linewidth=2)
+    axes.set(xlabel="share of the responses", ylabel="advantage, from the least to the greatest")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _write(
+    options: argparse.Namespace, each: Mapping[str, Any], looks: Mapping[str, Diagnosis], found: Mapping[str, Any]
+) -> None:
+    if not importlib.util.find_spec("jinja2") or not importlib.util.find_spec("matplotlib"):
+        raise ValueError("--html needs jinja2 and matplotlib; pip install 'rl-advantages[train]'")
+    from ..reports.charts import Line, chart
+    from ..reports.page import Markup, figure, legend, page, part, section, table
+
+    lines = [
+        Line(np.linspace(0, 100, len(a)), np.sort(a), color=number)  # whole percentages on the axis
+        for number, a in enumerate(each.values())
+    ]
+    svg = chart(lines, what="advantages from the least to the greatest", x="percent of the responses", tall=True)
+    told = {name: look.explain() for name, look in looks.items()}
+    parts: list[Markup] = [
+        section("Numbers", table(_HEAD, [_cells(*row) for row in found.items()])),
+        section("Advantages", figure("from the least to the greatest", "", svg), legend(list(each))),
+        section("What stands out", part("notes", [f"{name}: {s}" for name, some in told.items() for s in some])),
+    ]
+    look = next(iter(looks.values()))
+    subtitle = f"{look.responses} responses in {look.groups} groups of {options.file.name}"
+    write_whole(options.html, page("Estimators on one batch", "advantages compare", subtitle, parts))

@@ -1,0 +1,176 @@
+"""diagnose, plan, compare and explain, as a person uses them on files of every kind."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from advantages import grpo, lampo
+from advantages.cli import main
+
+RNG = np.random.default_rng(0)
+N = 32
+REWARDS = np.concatenate([np.zeros(16), np.tile([1.0, 0.0], 8)])
+IDS = [f"p{i // 8}" for i in range(N)]
+LOGPROBS = -RNG.random(N)
+GRPO_ON = ["--estimator", "grpo", "--data"]
+MAP = ["--map", "score=rewards,uid=groups"]
+
+
+@pytest.fixture(params=["jsonl", "parquet", "npz"])
+def file(request, tmp_path):
+    path = tmp_path / f"rollouts.{request.param}"
+    texts = ["same"] * 8 + [f"answer {i}" for i in range(24)]
+    columns = {"score": REWARDS, "uid": np.array(IDS), "logprobs": LOGPROBS, "response": np.array(texts)}
+    if request.param == "npz":
+        np.savez(path, **columns)
+    elif request.param == "parquet":
+        arrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(arrow.table({k: x.tolist() for k, x in columns.items()}), path)
+    else:
+        rows = zip(*(x.tolist() for x in columns.values()), strict=True)
+        path.write_text("".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in rows))
+    return path
+
+
+def printed(capsys, *arguments):
+    status = main([str(a) for a in arguments])
+    return status, capsys.readouterr().out
+
+
+def test_diagnose(file, capsys, tmp_path):
+    status, said = printed(capsys, "diagnose", file, *MAP, "--plot", tmp_path / "groups.svg")
+    assert status == 1
+    assert "2 of 4 groups are all wrong: easier prompts" in said
+    assert "1 holds different responses" in said
+    assert "1 holds one response every time" in said
+    assert (tmp_path / "groups.svg").read_text().startswith("<?xml")
+    status, said = printed(capsys, "diagnose", file, *MAP, "--estimator", "lampo", "--json")
+    found = json.loads(said)
+    assert found["advantages"] == "lampo"
+    assert found["metrics"]["advantages/weights_saturated"] == 0.0
+    assert found["metrics"]["advantages/groups_all_wrong"] == 0.5
+
+
+def test_diagnose_takes_the_advantages_of_the_file(tmp_path, capsys):
+    path = tmp_path / "rollouts.jsonl"
+    rows = [{"reward": float(i % 2), "group": i // 4, "a": 0.5 - (i + 1) % 2} for i in range(16)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    status, said = printed(capsys, "diagnose", path, "--map", "a=advantages")
+    assert (status, said.splitlines()[:2]) == (
+        0,
+        ["16 responses in 4 groups; advantages are those of the file", "- Nothing stands out."],
+    )
+    rows[3]["a"] = "much"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(SystemExit, match=r"rollouts.jsonl line 4: a is 'much'; write a number"):
+        main(["diagnose", str(path), "--map", "a=advantages"])
+
+
+def test_plan_is_exact(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "plan.png"
+    arguments = ("plan", "--pass-rate", "0.1,0.5", "--group-size", "2,8", "--estimators", "grpo,rloo,lampo")
+    status, said = printed(capsys, *arguments, "--json", "--plot", plot)
+    rows = json.loads(said)["rows"]
+    assert (status, len(rows), plot.read_bytes()[:4]) == (0, 12, b"\x89PNG")
+    by = {(row["pass_rate"], row["group_size"], row["estimator"]): row for row in rows}
+    assert by[0.1, 8, "grpo"]["informative_share"] == pytest.approx(1 - 0.9**8 - 0.1**8)
+    # Of two answers, half of the groups have advantages of +-1 by RLOO: all of the others are 0.
+    assert by[0.5, 2, "rloo"]["effective_sample_size"] == pytest.approx(128 * 2 * 0.5)
+    # The update is +-1/2 by logit for a mixed group, and its mean half of that.
+    assert by[0.5, 2, "rloo"]["variance"] == pytest.approx(2 * (0.5**2 * 0.5 - 0.25**2))
+    drawn = RNG.random((20_000, 8)) < 0.1
+    a = grpo(drawn.astype(float).ravel(), 8)
+    assert by[0.1, 8, "grpo"]["effective_sample_size"] / 1024 == pytest.approx(
+        np.abs(a).mean() ** 2 / (a * a).mean(), rel=0.05
+    )
+    assert "128 prompts a step" in printed(capsys, *arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pass-rate", "0", "--group-size", "8"], "--pass-rate 0: pass shares between 0 and 1"),
+        (["--pass-rate", "0.1", "--group-size", "1"], "--group-size 1: pass sizes from 2"),
+        (["--pass-rate", "0.1", "--group-size", "8", "--estimators", "gae"], "gae needs token_rewards"),
+        (["--pass-rate", "0.1", "--group-size", "8", "--estimators", "grop"], "grpo"),
+    ],
+)
+def test_a_plan_that_cannot_be(arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        main(["plan", *arguments])
+
+
+def test_compare(file, capsys, tmp_path):
+    page, plot = tmp_path / "compare.html", tmp_path / "compare.png"
+    names = ("--estimators", "grpo,lampo,rloo")
+    status, said = printed(capsys, "compare", file, *MAP, *names, "--json", "--html", page, "--plot", plot)
+    found = json.loads(said)["estimators"]
+    assert (status, list(found)) == (0, ["grpo", "lampo", "rloo"])
+    assert found["grpo"]["correlation"] == pytest.approx(1)
+    assert found["lampo"]["largest"] == pytest.approx(np.abs(lampo(REWARDS, IDS, LOGPROBS)).max())
+    html = page.read_text()
+    assert "<svg" in html
+    assert not [
+        part
+        for part in ("http://", "https://", "<script src", "<link")
+        if part in html.replace("http://www.w3.org", "")
+    ]
+    assert plot.stat().st_size > 1000
+    assert "lampo" in printed(capsys, "compare", file, *MAP, *names)[1]
+
+
+def test_explain(file, capsys):
+    arguments = ("explain", "--estimator", "lampo", "--data", file, *MAP, "--set", "temperature=0.5")
+    status, said = printed(capsys, *arguments)
+    assert status == 0
+    assert "sigmoid((s_i - s_j) / 0.5)" in said
+    assert "temperature    0.5\n" in said
+    assert "reduction      'sum'  (default)" in said
+    found = json.loads(printed(capsys, *arguments, "--json")[1])
+    assert found["group"] == "p2"
+    expected = lampo(REWARDS, IDS, LOGPROBS, temperature=0.5)[16:24]
+    assert [row["advantage"] for row in found["rows"]] == pytest.approx(expected)
+    with pytest.raises(SystemExit, match="gae needs token_rewards, values, mask, which the file has not"):
+        main(["explain", "--estimator", "gae", "--data", str(file), *MAP])
+    with pytest.raises(SystemExit, match=r"temperatur.*did you mean 'temperature'"):
+        main([*map(str, arguments[:-1]), "temperatur=1"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2 is no JSON"),
+        ('{"reward": 1}', "line 2 has no group"),
+        ('{"reward": "x", "group": 1}', "line 2: reward is 'x'"),
+        ("[1]", "line 2 is a list"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["diagnose"], ["compare", "--estimators", "grpo"], ["explain", "--estimator", "grpo", "--data"]]
+)
+def test_a_bad_record_is_named_by_its_line(tmp_path, line, message, command):
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(f'{{"reward": 1, "group": 1}}\n{line}\n')
+    with pytest.raises(SystemExit, match=message):
+        main([*command, str(path)])
+
+
+def test_exit_codes_have_one_meaning_each(tmp_path):
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text("".join(f'{{"reward": {i % 2}, "group": {i // 4}}}\n' for i in range(8)))
+
+    def status(*arguments):
+        done = subprocess.run([sys.executable, "-m", "advantages", *arguments], capture_output=True, text=True)
+        return done.returncode, done.stderr.strip()
+
+    assert status("diagnose", str(path)) == (0, "")
+    path.write_text('{"reward": 0, "group": 1}\n' * 8)
+    assert status("diagnose", str(path)) == (1, "")
+    code, said = status("diagnose", str(tmp_path / "none.jsonl"))
+    assert (code, "no such file" in said) == (2, True)
