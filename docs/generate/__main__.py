@@ -10,7 +10,9 @@ import re
 import shutil
 from pathlib import Path
 
+import advantages
 import estimators
+import formulas
 import reference
 import whole
 
@@ -64,7 +66,8 @@ def main() -> None:
         _write(folder / "reference" / f"{name}.md", text)
     for name, text in estimators.pages():
         _write(folder / "estimators" / f"{name}.md", text)
-    _link_names(folder / "estimators.md")
+    for page in ("estimators", "choosing", "conventions", "migration"):
+        _link_names(folder / f"{page}.md")
     _toctrees(folder)
     whole.write(folder)
 
@@ -104,7 +107,8 @@ def _relinked(page: Path, place: Path, folder: Path) -> str:
             shutil.copyfile(target, new)
         return found[1] + Path(os.path.relpath(new, place.parent)).as_posix() + found[3]
 
-    return _INLINE.sub(_inlined, _LINK.sub(link, page.read_text()))
+    text = _INLINE.sub(_inlined, _LINK.sub(link, page.read_text()))
+    return re.sub(r"^    (A_\w+ = .+)$", lambda f: f"```{{math}}\n{formulas.latex(f[1])}\n```", text, flags=re.MULTILINE)
 
 
 _INLINE = re.compile(r"!\[([^\]]*)\]\(images/([\w-]+\.svg)\)")
@@ -120,10 +124,13 @@ def _inlined(found: re.Match[str]) -> str:
 
 
 def _link_names(page: Path) -> None:
-    """Names in the table of estimators lead to their pages."""
-    page.write_text(
-        re.sub(r"^\| `(\w+)` \| (response|token) ", r"| [`\1`](estimators/\1.md) | \2 ", page.read_text(), flags=re.M)
-    )
+    """Estimators that a table names lead to their pages."""
+    names = "|".join(advantages.estimators.__all__)
+
+    def linked(row: re.Match[str]) -> str:
+        return re.sub(rf"(?<!\[)`({names})`", r"[`\1`](estimators/\1.md)", row[0])
+
+    page.write_text(re.sub(r"^\|.*$", linked, page.read_text(), flags=re.MULTILINE))
 
 
 def _toctrees(folder: Path) -> None:
