@@ -514,7 +514,8 @@ def _two(x: Diagnosis, y: Diagnosis) -> Diagnosis:
     share = y.count / n if n else 0.0
     made["means"] = tuple((np.array(x.means) + gap * share).tolist())
     products = np.array(x.products) + y.products + np.outer(gap, gap) * (x.count * share)
-    return Diagnosis(**made | {"products": tuple(map(tuple, products.tolist()))})
+    made["products"] = tuple(map(tuple, products.tolist()))
+    return Diagnosis(**made)
 
 
 def _across(found: Diagnosis, like: Any, across: Any) -> Diagnosis:

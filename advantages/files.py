@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import itertools
 import json
 import os
 import warnings
@@ -80,13 +79,19 @@ def claim(folder: Path) -> Iterator[Path]:
 def claim_free(root: Path, stem: str) -> Iterator[Path]:
     """Hold the first of `root/stem-1`, `root/stem-2` ... that does not exist; as `claim` in all else."""
     missing = _missing(root)
-    for number in itertools.count(1):
+    folder = _make_free(root, stem)
+    with _held(folder, [folder, *missing]):
+        yield folder
+
+
+def _make_free(root: Path, stem: str) -> Path:
+    number = 1
+    while True:
         folder = root / f"{stem}-{number}"
         with suppress(FileExistsError):
             _make(folder, new=True)
-            break
-    with _held(folder, [folder, *missing]):
-        yield folder
+            return folder
+        number += 1
 
 
 def _missing(folder: Path) -> list[Path]:

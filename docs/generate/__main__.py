@@ -10,11 +10,12 @@ import re
 import shutil
 from pathlib import Path
 
-import advantages
 import estimators
 import formulas
 import reference
 import whole
+
+import advantages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,9 +109,12 @@ def _relinked(page: Path, place: Path, folder: Path) -> str:
         return found[1] + Path(os.path.relpath(new, place.parent)).as_posix() + found[3]
 
     text = _INLINE.sub(_inlined, _LINK.sub(link, page.read_text()))
-    return re.sub(r"^    (A_\w+ = .+)$", lambda f: f"```{{math}}\n{formulas.latex(f[1])}\n```", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^    (A_\w+ = .+)$", lambda f: f"```{{math}}\n{formulas.latex(f[1])}\n```", text, flags=re.MULTILINE
+    )
 
 
+_FORMULA = re.compile(r"^    (A_\w+ = .+)$", re.MULTILINE)
 _INLINE = re.compile(r"!\[([^\]]*)\]\(images/([\w-]+\.svg)\)")
 
 

@@ -75,7 +75,7 @@ def expression(latex: str) -> Any:
     _check_whole(latex, written, read)
     _check_size(read)
     # an assumption of math-verify's, which depends on what stands beside a letter, would make it another letter
-    return read.xreplace({symbol: Symbol(symbol.name) for symbol in read.free_symbols})
+    return read.xreplace({symbol: Symbol(str(symbol)) for symbol in read.free_symbols})
 
 
 def same_value(one: Any, other: Any, decimal: bool) -> bool:
