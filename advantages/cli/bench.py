@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from ..bench import NAMES, Cell, Found, grid, machine, measured, works
 from ..bench.page import cell, markdown, picture
 from ..core.naming import did_you_mean
+from .counted import counted
 
 __all__ = ["add_arguments", "run"]
 
@@ -51,20 +51,18 @@ def _seconds(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     """Measure, print as it comes, and write what was asked for."""
     if options.page is not None and not options.page.parent.is_dir():
-        raise SystemExit(f"bench: there is no folder {options.page.parent}; make it, or name another page")
+        raise SystemExit(f"advantages bench: there is no folder {options.page.parent}; make it, or name another page")
     facts = machine()
     chosen = works(options.only)
     found: list[Found] = []
-    start = time.perf_counter()
-    for number, work in enumerate(chosen):
-        _progress(number, len(chosen), work.title, start)
+    for work in counted(chosen, "bench", lambda work: work.title):
         some = measured(work, seconds=options.seconds)
         found += some
         if not options.json:
             _print(work.title, some)
     cells: list[Cell] = []
     if "grid" in options.only:
-        _progress(len(chosen), len(chosen), "ours and the naive line at every size, about half a minute", start)
+        print("bench: ours and the naive line at every size, about half a minute", file=sys.stderr, flush=True)
         for one in grid(min(0.1, options.seconds)):
             cells.append(one)
             if not options.json:
@@ -83,13 +81,6 @@ def run(options: argparse.Namespace) -> int:
         options.page.write_text(markdown(facts, found, cells, f"images/{image.name}"))
         print(f"wrote {options.page} and {image}", file=sys.stderr)
     return 0
-
-
-def _progress(done: int, of: int, title: str, start: float) -> None:
-    left = ""
-    if done:
-        left = f", about {(time.perf_counter() - start) / done * (of - done):.0f} s left"
-    print(f"[{min(done + 1, of)}/{of}{left}] {title}", file=sys.stderr, flush=True)
 
 
 def _print(title: str, found: list[Found]) -> None:

@@ -1,20 +1,29 @@
-"""How far a command is, for one that takes seconds."""
+"""How far a command is, and how long it will take, for one that takes seconds."""
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 __all__ = ["counted"]
 
+T = TypeVar("T")
 
-def counted(names: Sequence[str], what: str) -> Iterator[str]:
-    """The names, with the place of each on one line of the terminal; silent where standard error is a file.
+
+def counted(items: Sequence[T], what: str, name: Callable[[T], str] = str) -> Iterator[T]:
+    """The items, with the place of each and the time left on one line of the terminal.
+
+    Silent where standard error is a file. The time left is that of the items before, for as many as are left.
 
     >>> list(counted(["grpo", "rloo"], "vectors"))
     ['grpo', 'rloo']
     """
-    for place, name in enumerate(names, 1):
-        _show(f"{what} {place}/{len(names)} {name}")
-        yield name
+    start = time.perf_counter()
+    for done, item in enumerate(items):
+        each = (time.perf_counter() - start) / done if done else None
+        left = "" if each is None else f", about {each * (len(items) - done):.0f} s left"
+        _show(f"{what} {done + 1}/{len(items)}{left}: {name(item)}")
+        yield item
     _show("")
 
 

@@ -7,7 +7,8 @@ from typing import Any, assert_never
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from ..reports.tables import tables
 from ..runs.compare import Comparison
@@ -23,11 +24,13 @@ class Display:
         self.main = os.environ.get("RANK", "0") == "0"
         self.console = Console(highlight=False, quiet=not self.main)
         self._bar = Progress(
-            TextColumn("[bold]{task.description:<28}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[shown]}"),
-            TimeElapsedColumn(),
+            TextColumn("[bold]{task.description:<18}"),
+            BarColumn(bar_width=10),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[shown]}", table_column=Column(ratio=1, no_wrap=True)),
             console=self.console,
+            expand=True,
             disable=not self.console.is_terminal or not self.main,
         )
         self._tasks: dict[Any, TaskID] = {}

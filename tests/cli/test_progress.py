@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import re
+import sys
+import time
 from typing import get_args
 
 import pytest
@@ -10,6 +13,7 @@ pytest.importorskip("rich")
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from advantages.cli.counted import counted
 from advantages.cli.progress import Display
 from advantages.runs.config import Config
 from advantages.training import events, experiment
@@ -63,6 +67,22 @@ def test_every_event_is_shown(event, parts, terminal, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for part in parts:
         assert part in printed or (terminal and part.startswith("step"))  # there, a bar says how far it is
+
+
+def test_on_a_terminal_a_run_and_a_count_say_how_long_they_still_take(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_INTERACTIVE", "1")
+    with Display() as display:
+        for step in range(1, 4):
+            display(Step(CONFIG, METRICS | {"step": step}))
+            time.sleep(0.01)
+    assert re.search(r"left.*0:00:0", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(counted(["a", "b", "c"], "lab", str.upper)) == ["a", "b", "c"]
+    said = capsys.readouterr().err
+    assert "lab 1/3: A" in said
+    assert "lab 3/3, about 0 s left: C" in said
 
 
 def test_beside_the_main_process_nothing_is_shown(capsys, monkeypatch):
