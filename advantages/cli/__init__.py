@@ -118,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     parser = argparse.ArgumentParser(
         prog="advantages",
+        allow_abbrev=False,
         description="Advantage estimators for reinforcement learning of language models.",
         epilog="Exit codes: 0 done; 1 done, and found what is looked for; 2 not done, for the reason that is printed; "
         "128 + n stopped by signal n.",
@@ -126,7 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {}
     for name, command in _COMMANDS.items():
-        parsers[name] = commands.add_parser(name, help=command.help, description=command.description or None)
+        parsers[name] = commands.add_parser(
+            name, help=command.help, description=command.description or None, allow_abbrev=False
+        )
         _of(command, "add_arguments")(parsers[name])
 
     options, more = parser.parse_known_args(arguments)

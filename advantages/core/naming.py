@@ -63,14 +63,25 @@ mean 'root'?
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is spelt most alike, or None where none is: 1 is the same, 0 has no letter in common.
+    """The one known name that begins so, else the one that is spelt most alike; None where none is.
 
+    Args:
+        name: what was written.
+        known: what might be meant.
+        cutoff: how much must be alike: 1 is the same, 0 has no letter in common.
+
+    >>> nearest("lear", ["clear", "learning_rate"])
+    'learning_rate'
     >>> nearest("learning_rat", ["seed", "learning_rate"])
     'learning_rate'
     >>> nearest("gpro", ["mgpo", "grpo"])
     'grpo'
     """
-    found = difflib.get_close_matches(name, list(known), 3, cutoff)
+    every = list(known)
+    longer = [one for one in every if one.startswith(name)]
+    if len(longer) == 1:
+        return longer[0]
+    found = difflib.get_close_matches(name, every, 3, cutoff)
     return next((one for one in found if sorted(one) == sorted(name)), found[0] if found else None)  # letters swapped
 
 

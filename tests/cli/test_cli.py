@@ -109,6 +109,21 @@ def test_help_answers(capsys):
     assert "check an estimator, your own for instance" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["bench", "--sec", "1"], "--seconds"),
+        (["train", "--estim", "grpo"], "--estimator"),
+        (["eval", "--bench", "aime"], "--benchmark"),
+        (["check", "grpo", "--th", "clipped"], "--then"),
+        (["lab", "--js"], "--json"),
+    ],
+)
+def test_the_beginning_of_an_option_is_no_option(arguments, meant):
+    with pytest.raises(SystemExit, match=f"there is no such option; .*; did you mean {meant}\\?"):
+        main(arguments)
+
+
 def test_adapters_says_what_works_where(capsys):
     assert main(["adapters"]) == 0
     printed = capsys.readouterr().out

@@ -124,6 +124,7 @@ def test_an_unknown_option_is_answered_with_the_nearest():
     assert no_such_option("--learning-rat=3", known, "x").endswith(
         "see advantages x --help; did you mean --learning-rate?"
     )
+    assert no_such_option("--lear", [*known, "--clear"], "x").endswith("; did you mean --learning-rate?")
     assert no_such_option("--passes", known, "x", {"--passes": "--epochs"}).endswith("; did you mean --epochs?")
     assert no_such_option("--qqqq", known, "x") == "--qqqq: there is no such option; see advantages x --help"
     assert no_such_option("word", known, "x") == "word: there is no place for it; see advantages x --help"
