@@ -25,6 +25,10 @@ class Row(NamedTuple):
     """Beyond what all estimators promise, for the default settings; n is the scored responses in a group."""
     paper: Paper | None
 
+    def record(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        return {**self._asdict(), "paper": self.paper and self.paper._asdict()}
+
 
 def row(function: Callable[..., Any]) -> Row:
     """What an estimator declares."""

@@ -1,6 +1,7 @@
 """`advantages check`: the verdicts on an estimator, readable in a terminal."""
 
 import argparse
+import json
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECK=REASON",
         help="a check that is known to fail, and why; may be given several times",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from ..testing.conforms import verdicts
     from ..testing.subject import Subject, installed_libraries
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=options.json)
     expected = dict(_pair(text) for text in options.expect_failure)
     for library in {options.library, *(options.libraries or ())}:
         if library not in installed_libraries():
@@ -91,11 +93,14 @@ def run(options: argparse.Namespace) -> int:
     console.print(f"properties on {subject.library}{also}\n", style="dim")
     counts = dict.fromkeys(_MARKS, 0)
     silent: dict[str, list[str]] = {}
+    told: list[dict[str, str]] = []
     with warnings.catch_warnings(), console.status("") as status:
         warnings.simplefilter("ignore", RuntimeWarning)  # what NaN does to the estimator is the verdict's to say
         found = verdicts(subject, examples=options.examples, random_seed=options.seed, expected_failures=expected)
         try:
             for verdict in found:
+                check = verdict.check
+                told.append({"check": check.name, "outcome": verdict.outcome, "detail": verdict.detail})
                 if verdict.outcome == "does not apply":
                     silent.setdefault(verdict.detail, []).append(verdict.check.sentence)
                 else:
@@ -111,6 +116,8 @@ def run(options: argparse.Namespace) -> int:
         )
         console.print(Text(f"\n  {sum(map(len, silent.values()))} do not apply ({reasons})", style="dim"))
     failed = counts["fails"] + counts["holds unexpectedly"]
+    if options.json:
+        print(json.dumps({"estimator": subject.definition.name, "verdicts": told}))
     summary = ", ".join(f"{count} {_plural(outcome, count)}" for outcome, count in counts.items() if count)
     console.print(f"\n{summary}", style="bold red" if failed else "bold green")
     return 1 if failed else 0

@@ -1,6 +1,7 @@
 """`advantages list`: the estimators, what each needs and promises, and where it was published."""
 
 import argparse
+import json
 from typing import get_args
 
 from ..catalogue import markdown, rows, table
@@ -17,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--needs", type=_words, default=(), metavar="WORD,...", help="only those that need all these inputs"
     )
     parser.add_argument("--unit", choices=get_args(Unit), help="only those with one advantage per response, or token")
-    parser.add_argument("--markdown", action="store_true", help="the table of the README")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="the table of the README")
+    form.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -36,7 +39,9 @@ def run(options: argparse.Namespace) -> int:
         print(markdown())
         return 0
     found = rows(options.needs, options.unit)
-    if found:
+    if options.json:
+        print(json.dumps({"estimators": [one.record() for one in found]}))
+    elif found:
         print(table(found))
     else:
         per = f" with one advantage per {options.unit}" if options.unit else ""

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import json
 
 from .. import estimators
 from ..catalogue import bibtex, row
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "estimator", help="a name in `advantages`, verl.grpo, package.module:function or path/file.py:function"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,13 +32,17 @@ def run(options: argparse.Namespace) -> int:
         parameters=[p.replace(annotation=p.empty) for p in d.signature.parameters.values()],
         return_annotation=inspect.Signature.empty,
     )
+    ships = shipped(d.name) if function is getattr(estimators, d.name, None) else []
+    if options.json:
+        more = {"signature": f"{d.name}{plain}", "docstring": inspect.getdoc(function), "shipped": ships}
+        print(json.dumps(said.record() | more))
+        return 0
     parts = [
         f"{d.name}{plain}",
         inspect.getdoc(function) or "It has no docstring.",
         f"Gives one advantage per {said.unit}, and needs {', '.join(said.needs)}.",
         "\n".join(["Promises, beyond what all do:", *(f"    {promise}" for promise in said.promises or ["nothing"])]),
     ]
-    ships = shipped(d.name) if function is getattr(estimators, d.name, None) else []
     if ships:
         parts.append("\n".join(["Shipped, in `advantages.conventions`, as:", *(f"    {line}" for line in ships)]))
     if said.paper is not None:

@@ -1,5 +1,6 @@
 """The command line, as a person uses it."""
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -52,6 +53,14 @@ def test_check_finds_the_smallest_counterexample_and_exits_with_1(mine):
     assert found.stdout.count("do not apply") == 1
     assert "not applicable" not in found.stdout
     assert "Traceback" not in found.stderr
+
+
+def test_programs_read_the_verdicts(mine):
+    found = run("check", f"{mine}:careless", "--json", "--examples", "20")
+    assert found.returncode == 1
+    verdicts = {one["check"]: one for one in json.loads(found.stdout)["verdicts"]}
+    assert "another group changed the first row's group" in verdicts["keeps_groups_apart"]["detail"]
+    assert {one["outcome"] for one in verdicts.values()} == {"holds", "fails", "does not apply"}
 
 
 def test_check_takes_stages_around_an_estimator(capsys):
@@ -129,3 +138,7 @@ def test_adapters_says_what_works_where(capsys):
     printed = capsys.readouterr().out
     assert "TRL: " in printed
     assert "lacks values: gae" in printed
+    assert main(["adapters", "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)["adapters"]
+    assert known["TRL"]["lacks"]["gae"] == ["values"]
+    assert known["TRL"]["lacks"]["grpo"] == []

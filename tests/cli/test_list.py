@@ -1,5 +1,6 @@
 """`advantages list` and `advantages show`: the estimators as a person reads them."""
 
+import json
 import re
 
 import numpy as np
@@ -32,6 +33,23 @@ def test_list_has_every_estimator_and_fits_a_terminal(capsys):
     assert "Williams, 1992, Machine Learning 8:229-256" in printed
     for name in advantages.estimators.__all__:
         assert str(definition_of(getattr(advantages, name)).paper) in " ".join(printed.split())
+
+
+def test_programs_read_the_same(capsys):
+    every = json.loads(listed(capsys, "--json"))["estimators"]
+    assert [one["name"] for one in every] == advantages.estimators.__all__
+    some = json.loads(listed(capsys, "--json", "--needs", "values", "--unit", "token"))["estimators"]
+    assert [one["name"] for one in some] == [one.name for one in rows(["values"], "token")]
+    assert json.loads(listed(capsys, "--json", "--needs", "values,labels")) == {"estimators": []}
+    for one in every:
+        assert main(["show", one["name"], "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown.items() >= one.items()
+        assert shown["shipped"] == shipped(one["name"])
+        assert shown["signature"].startswith(f"{one['name']}(")
+        assert (
+            shown["paper"] is None or Paper(**shown["paper"]) == definition_of(getattr(advantages, one["name"])).paper
+        )
 
 
 def test_list_finds_estimators_by_what_they_need_and_give(capsys):
