@@ -1,10 +1,10 @@
 """ROLL 8eb27cc2 (2026-08-19): from source, not executed.
 
-`roll/utils/functionals.py`, norm_mean_type and norm_std_type. A lone response is NaN in rlvr and 0 in agentic there
-(fault B37); here it is 0.
-Its gigpo and step_reinforce are for steps in the rows, with reward_normalization's method "mean" and grouping
-"traj_group_id"; "mean_std" is `scale=True`, and grouping "batch" one group for all. Its gigpo merges equal states of
-different tasks (fault B5, not reproduced).
+`roll/utils/functionals.py` and `roll/pipeline/agentic/utils.py`, norm_mean_type and norm_std_type. A lone response is
+NaN in rlvr and 0 in agentic there (fault B37); here it is 0. Its gigpo and step_reinforce are for steps in the rows,
+with reward_normalization's method "mean" and grouping "traj_group_id"; "mean_std" is `scale=True`, and grouping "batch"
+one group for all. Its gigpo merges equal states of different tasks (fault B5, not reproduced). A deviation of at most
+1e-6 counts as 0 there. Both were run once, out of their package, and agreed to 1e-6.
 """
 
 from .. import estimators

@@ -1,9 +1,10 @@
 """verl 0.9.1: run beside it in the tests.
 
-`verl/trainer/ppo/core_algos.py`. A NaN reward makes its whole group NaN there; here its row is left out. Its grpo_passk refuses a lone response, padding rows too (fault
-B11, not reproduced: here it gets 0). `grpo_vectorized` takes ids for positions there (ids "7" and "07" are one group);
-here ids are names. tir_optimal_token_baseline is for outcomes on a trained token, and gives a group of equals 0 here;
-optimal_token_baseline, which counts columns, is the same where masks have no holes.
+`verl/trainer/ppo/core_algos.py`. A NaN reward makes its whole group NaN there; here its row is left out. Its grpo_passk
+refuses a lone response, padding rows too (fault B11, not reproduced: here it gets 0). `grpo_vectorized` takes ids for
+positions there (ids "7" and "07" are one group); here ids are names. tir_optimal_token_baseline is for outcomes on a
+trained token, and gives a group of equals 0 here; optimal_token_baseline, which counts columns, is the same where masks
+have no holes.
 """
 
 from .. import estimators

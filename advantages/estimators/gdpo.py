@@ -105,9 +105,7 @@ def gdpo(
     return where(total == 0, 0.0, white) if singleton == "zero" and statistics == "group" else white
 
 
-def _of_component(
-    rewards: Any, groups: Any, statistics: str, epsilon: float, singleton: str, min_scored: int
-) -> Any:
+def _of_component(rewards: Any, groups: Any, statistics: str, epsilon: float, singleton: str, min_scored: int) -> Any:
     finite = namespace(rewards).isfinite(rewards)
     groups = groups.where(finite if groups.scored is None else groups.scored & finite)
     rewards = where(finite, rewards, 0.0)

@@ -124,6 +124,7 @@ def test_gigpo_at_its_ends(case):
     close(gigpo(r, g, np.zeros(len(r), int)), 2 * dr_grpo(r, g))
     close(gigpo(r, g, states, step_weight=0.0), dr_grpo(r, g))
     total = np.array([r[rollouts == one].sum() for one in rollouts])
+    close(gigpo(r, g, states, trajectories=rollouts, step_weight=0.0, weight="steps"), dr_grpo(total, g))
     first = np.array([row == np.flatnonzero(rollouts == one)[0] for row, one in enumerate(rollouts)])
     episode = np.zeros_like(total)
     episode[first] = dr_grpo(total[first], g[first])
