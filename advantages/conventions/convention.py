@@ -11,12 +11,12 @@ from ..core.definition import Definition, definition_of
 from ..core.naming import did_you_mean
 from ..core.promises import Promises
 from ..core.settings import MinScored
-from ..core.types import Singleton
+from ..core.types import Array, Singleton
 from ..ops.elementwise import where
 from ..ops.groupwise import small_groups
 from ..ops.statistics import whiten
 
-__all__ = ["STAGES", "Convention", "Deviations", "Framework"]
+__all__ = ["STAGES", "Convention", "Deviations", "Framework", "over_tokens"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,18 +63,44 @@ class Framework:
         self.name, self.version, self.deviations, self.executed = name, version, deviations, executed
         self.by_position = by_position
 
-    def __call__(self, name: str, base: F) -> F:
+    def __call__(self, name: str, base: F, *, promises: Promises | None = None) -> F:
         """The framework's function of this name: `base` with the settings that `deviations` say.
+
+        Args:
+            name: of the function.
+            base: our estimator.
+            promises: what holds at those settings, where they break what `base` promises.
 
         Raises:
             TypeError: a deviation is no setting of `base`.
         """
         deviations = self.deviations.get(name, {})
         made = Convention(self.name, self.version, self.executed, self.by_position, base, deviations)
-        return cast(F, _estimator(made, name))
+        return cast(F, _estimator(made, name, promises))
 
 
-def _estimator(made: Convention, name: str) -> Callable[..., Any]:
+def over_tokens(base: Callable[..., Any]) -> Callable[..., Any]:
+    """`base`, one number per response, as an estimator of tokens, so that a convention can whiten over them.
+
+    Its last input is the mask; each trained token has its response's number.
+    """
+    d = definition_of(base)
+
+    def function(*inputs: Any, **settings: Any) -> Any:
+        return d.function(*inputs[:-1], **settings)[:, None]
+
+    parameters = d.signature.parameters.values()
+    mask = inspect.Parameter("mask", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Array)
+    inputs = [p for p in parameters if p.name in d.own_inputs]
+    settings = [p for p in parameters if p.name in d.own and p.name not in d.own_inputs]
+    function.__name__ = function.__qualname__ = d.name
+    function.__doc__ = d.function.__doc__
+    function.__signature__ = inspect.Signature([*inputs, mask, *settings])  # type: ignore[attr-defined]
+    function.__annotations__ = get_type_hints(d.function, include_extras=True) | {"mask": Array}
+    return estimator(unit="token", shapes=d.shapes, ranges=d.ranges, paper=d.paper)(function)
+
+
+def _estimator(made: Convention, name: str, promises: Promises | None) -> Callable[..., Any]:
     d = definition_of(made.base)
     hints = get_type_hints(d.function, include_extras=True)
     own = {key: x for key, x in d.settings.items() if key in d.own}
@@ -117,7 +143,7 @@ def _estimator(made: Convention, name: str) -> Callable[..., Any]:
     made_estimator = estimator(
         unit=d.unit,
         spec=None if d.spec is None or "whitening" in stages else _spec(d.spec, settings, stages),
-        promises=Promises(spans_batch=True) if "whitening" in stages else _promises(d, settings),
+        promises=promises or (Promises(spans_batch=True) if "whitening" in stages else _promises(d, settings)),
         shapes=d.shapes,
         ranges=d.ranges,
         paper=d.paper,

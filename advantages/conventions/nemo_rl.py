@@ -2,13 +2,28 @@
 
 `nemo_rl/algorithms/advantage_estimator.py`. The deviation of the others is E[x^2] - E[x]^2 there, so that others that
 are equal have one of rounding, and a lone winner 172196 (fault B2, not reproduced: it hangs on rounding); here they
-have 0, and are not divided by it.
+have 0, and are not divided by it. Its gdpo wants at least two components. Its reinforce_plus_plus whitens outcomes, and
+folds a KL penalty in without a reward-to-go: the convention is for no such penalty. Its gae and vapo put the outcome on
+the last trained token; vapo is gae with length_adaptive_alpha, whose critic has gae_lambda_value=1.0. Its estimators of
+components and tokens were run once, out of their package, and agreed to 1e-6.
 """
 
 from .. import estimators
+from ..core.promises import Promises
 from .convention import Deviations, Framework
 
-__all__ = ["dr_grpo", "group_grpo", "grpo", "opd", "raw_reward", "rloo"]
+__all__ = [
+    "dr_grpo",
+    "gae",
+    "gdpo",
+    "group_grpo",
+    "grpo",
+    "opd",
+    "raw_reward",
+    "reinforce_plus_plus",
+    "rloo",
+    "vapo",
+]
 
 VERSION = "7ea279ab (2026-08-22)"
 
@@ -16,6 +31,22 @@ DEVIATIONS: Deviations = {
     "grpo": {
         "center": ("others", "use_leave_one_out_baseline is the default"),
         "scale": ("others", "the deviation of the others, and undivided where it is 0"),
+    },
+    "gdpo": {
+        "statistics": ("others", "use_leave_one_out_baseline is the default, component by component"),
+        "batch_epsilon": (0.0, "nothing is added to the batch's deviation"),
+    },
+    "reinforce_plus_plus": {
+        "ddof": (0, "the population's deviation over all trained tokens"),
+        "epsilon": (0.0, "the variance is at least 1e-8 instead"),
+    },
+    "gae": {
+        "masked_rewards": ("lost", "token rewards are multiplied by the mask"),
+        "whitening": ("sample", "normalize_advantages: whitened over all trained tokens"),
+    },
+    "vapo": {
+        "masked_rewards": ("lost", "token rewards are multiplied by the mask"),
+        "whitening": ("sample", "normalize_advantages: whitened over all trained tokens"),
     },
 }
 
@@ -27,3 +58,7 @@ rloo = FRAMEWORK("rloo", estimators.rloo)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)
 raw_reward = FRAMEWORK("raw_reward", estimators.reinforce)
 opd = FRAMEWORK("opd", estimators.on_policy_distillation)
+gdpo = FRAMEWORK("gdpo", estimators.gdpo, promises=Promises(spans_batch=True, shift_invariant=True))
+reinforce_plus_plus = FRAMEWORK("reinforce_plus_plus", estimators.reinforce_plus_plus_baseline)
+gae = FRAMEWORK("gae", estimators.gae)
+vapo = FRAMEWORK("vapo", estimators.vapo)

@@ -1,13 +1,16 @@
 """ROLL 8eb27cc2 (2026-08-19): from source, not executed.
 
-`roll/utils/functionals.py`, norm_mean_type and norm_std_type. A lone response is NaN in rlvr and 0 in agentic there
-(fault B37); here it is 0.
+`roll/utils/functionals.py` and `roll/pipeline/agentic/utils.py`, norm_mean_type and norm_std_type. A lone response is
+NaN in rlvr and 0 in agentic there (fault B37); here it is 0. Its gigpo and step_reinforce are for steps in the rows,
+with reward_normalization's method "mean" and grouping "traj_group_id"; "mean_std" is `scale=True`, and grouping "batch"
+one group for all. Its gigpo merges equal states of different tasks (fault B5, not reproduced). A deviation of at most
+1e-6 counts as 0 there. Both were run once, out of their package, and agreed to 1e-6.
 """
 
 from .. import estimators
 from .convention import Deviations, Framework
 
-__all__ = ["agentic_reinforce", "batch", "dr_grpo", "grpo", "lite_ppo", "reinforce"]
+__all__ = ["agentic_reinforce", "batch", "dr_grpo", "gigpo", "grpo", "lite_ppo", "reinforce", "step_reinforce"]
 
 VERSION = "8eb27cc2 (2026-08-19)"
 
@@ -18,6 +21,12 @@ DEVIATIONS: Deviations = {
     "batch": {
         "center": ("batch", "norm_mean_type=batch"),
         "scale": ("batch", "norm_std_type=batch"),
+    },
+    "gigpo": {
+        "weight": ("steps", "the rollout's part is centred over rows: a rollout counts as often as it has steps"),
+    },
+    "step_reinforce": {
+        "scale": (False, 'method="mean" centres alone'),
     },
     "reinforce": {
         "epsilon": (
@@ -35,3 +44,5 @@ lite_ppo = FRAMEWORK("lite_ppo", estimators.normalized)
 batch = FRAMEWORK("batch", estimators.normalized)
 reinforce = FRAMEWORK("reinforce", estimators.reinforce_plus_plus)
 agentic_reinforce = FRAMEWORK("agentic_reinforce", estimators.turn_returns)
+gigpo = FRAMEWORK("gigpo", estimators.gigpo)
+step_reinforce = FRAMEWORK("step_reinforce", estimators.step_reinforce)

@@ -1,18 +1,19 @@
 """verl 0.9.1: run beside it in the tests.
 
-`verl/trainer/ppo/core_algos.py`. A NaN reward makes its whole group NaN there; here its row is left out. Its gdpo
-whitens over tokens, not responses, and is not here. Its grpo_passk refuses a lone response, padding rows too (fault
-B11, not reproduced: here it gets 0). `grpo_vectorized` takes ids for positions there (ids "7" and "07" are one group);
-here ids are names. tir_optimal_token_baseline is for outcomes on a trained token, and gives a group of equals 0 here;
-optimal_token_baseline, which counts columns, is the same where masks have no holes.
+`verl/trainer/ppo/core_algos.py`. A NaN reward makes its whole group NaN there; here its row is left out. Its grpo_passk
+refuses a lone response, padding rows too (fault B11, not reproduced: here it gets 0). `grpo_vectorized` takes ids for
+positions there (ids "7" and "07" are one group); here ids are names. tir_optimal_token_baseline is for outcomes on a
+trained token, and gives a group of equals 0 here; optimal_token_baseline, which counts columns, is the same where masks
+have no holes.
 """
 
 from .. import estimators
-from .convention import Deviations, Framework
+from .convention import Deviations, Framework, over_tokens
 
 __all__ = [
     "dr_grpo",
     "gae",
+    "gdpo",
     "gpg",
     "grpo",
     "grpo_passk",
@@ -46,6 +47,10 @@ DEVIATIONS: Deviations = {
     },
     "grpo_passk": {
         "scale": (True, "norm_adv_by_std_in_grpo: divided by the group's deviation by default"),
+    },
+    "gdpo": {
+        "singleton": ("raw", "a lone response keeps its components: its group is taken to have mean 0"),
+        "whitening": ("sample", "the weighted sum is whitened over all trained tokens, not over responses"),
     },
     "tir_optimal_token_baseline": {
         "tail": ("raw", "handle_zero_tail: where one response alone goes on it has no baseline"),
@@ -88,6 +93,7 @@ rloo_vectorized = FRAMEWORK("rloo_vectorized", estimators.rloo)
 reinforce_plus_plus = FRAMEWORK("reinforce_plus_plus", estimators.reinforce_plus_plus)
 reinforce_plus_plus_baseline = FRAMEWORK("reinforce_plus_plus_baseline", estimators.reinforce_plus_plus_baseline)
 gae = FRAMEWORK("gae", estimators.gae)
+gdpo = FRAMEWORK("gdpo", over_tokens(estimators.gdpo))
 gpg = FRAMEWORK("gpg", estimators.gpg)
 opo = FRAMEWORK("opo", estimators.opo)
 grpo_passk = FRAMEWORK("grpo_passk", estimators.grpo_passk)

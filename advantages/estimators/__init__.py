@@ -21,6 +21,7 @@ from .grpo import grpo
 from .grpo_lead import grpo_lead
 from .grpo_passk import grpo_passk
 from .gtpo import gtpo
+from .hgpo import hgpo
 from .hicra import hicra
 from .hierarchical_grpo import hierarchical_grpo
 from .iw_opd import iw_opd
@@ -95,6 +96,7 @@ __all__ = [
     "grpo_lead",
     "grpo_passk",
     "gtpo",
+    "hgpo",
     "hicra",
     "hierarchical_grpo",
     "iw_opd",

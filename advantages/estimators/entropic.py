@@ -54,7 +54,7 @@ def spec(
         "Yuksekgonul et al.",
         2026,
         "2601.16175",
-        note="read in the authors' code; the arXiv number is to be checked",
+        note="read in the authors' code",
     ),
     promises=Promises(shift_invariant=True, scale="invariant", monotone=True, objective=ENTROPIC),
 )

@@ -1,7 +1,7 @@
 """Group reward-decoupled normalization policy optimization (arXiv:2601.05242)."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from ..core.promises import Promises
 from ..core.settings import MinScored, NonNegative
 from ..core.types import A, BatchOptions, Ids, Singleton
 from ..ops.elementwise import namespace, where
-from ..ops.groupwise import group_zscore, small_groups
+from ..ops.groupwise import group_above_others, group_std_of_others, group_zscore, small_groups
 from ..ops.statistics import whiten
 from ..spec import per_batch
 from .grpo import spec as grpo_spec
+from .normalized import spec as normalized_spec
 
 
 @per_batch
@@ -25,18 +26,23 @@ def spec(
     singleton: str = "zero",
     weights: Any = None,
     components: Sequence[str] | None = None,
+    statistics: str = "group",
     epsilon: float = 1e-6,
+    batch_epsilon: float | None = None,
     min_scored: int = 2,
 ) -> Any:
     w = [1.0] * r.shape[1] if weights is None else weights
     if isinstance(w, Mapping):
         w = [w[name] for name in components or ()]
     settings = {"singleton": singleton, "min_scored": min_scored, "epsilon": epsilon}
-    per_component = [grpo_spec(rewards=r_k, groups=groups, **settings) for r_k in r.T]
+    if statistics == "others":
+        settings |= {"center": "others", "scale": "others"}
+    component_spec = grpo_spec if statistics == "group" else normalized_spec
+    per_component = [component_spec(rewards=r_k, groups=groups, **settings) for r_k in r.T]
     total = np.sum([w_k * a_k for w_k, a_k in zip(w, per_component, strict=True)], 0)
     if len(total) < 2 or np.ptp(total) == 0:
         return 0.0 * total
-    return (total - total.mean()) / (total.std(ddof=1) + epsilon)
+    return (total - total.mean()) / (total.std(ddof=1) + (epsilon if batch_epsilon is None else batch_epsilon))
 
 
 @estimator(
@@ -51,7 +57,9 @@ def gdpo(
     *,
     weights: Mapping[str, float] | Sequence[float] | None = None,
     components: Sequence[str] | None = None,
+    statistics: Literal["group", "others"] = "group",
     epsilon: NonNegative = 1e-6,
+    batch_epsilon: NonNegative | None = None,
     singleton: Singleton = "zero",
     min_scored: MinScored = 2,
     **options: Unpack[BatchOptions],
@@ -69,7 +77,10 @@ def gdpo(
         groups: (N,) ids, equal where responses answer the same prompt.
         weights: one number per component, in order or by name; None: 1 each.
         components: names of the K columns; needed for weights by name.
-        epsilon: added to both deviations.
+        statistics: mean and deviation of the whole "group", or of a response's "others", as NeMo-RL has it: undivided
+            where that deviation is 0.
+        epsilon: added to the deviations.
+        batch_epsilon: added to the batch's deviation instead.
         singleton: what a response that is alone in its group adds per component: "zero", "raw" (its reward) or
             "error".
         min_scored: scored responses below which a group counts as small, component by component.
@@ -87,17 +98,22 @@ def gdpo(
     total: Any = namespace(rewards).zeros_like(rewards[:, 0])
     for k, w_k in enumerate(w):
         if w_k != 0:
-            total = total + w_k * _of_component(rewards[:, k], groups, epsilon, singleton, min_scored)
-    white: Any = whiten(total, groups.scored, epsilon=epsilon)  # type: ignore[union-attr]
-    # Without lone raw rewards the mean is zero but for rounding, which must not reach a group of equals.
-    return where(total == 0, 0.0, white) if singleton == "zero" else white
+            total = total + w_k * _of_component(rewards[:, k], groups, statistics, epsilon, singleton, min_scored)
+    added = epsilon if batch_epsilon is None else batch_epsilon
+    white: Any = whiten(total, groups.scored, epsilon=added)  # type: ignore[union-attr]
+    # Without lone raw rewards the groups' means are zero but for rounding, which must not reach a group of equals.
+    return where(total == 0, 0.0, white) if singleton == "zero" and statistics == "group" else white
 
 
-def _of_component(rewards: Any, groups: Any, epsilon: float, singleton: str, min_scored: int) -> Any:
+def _of_component(rewards: Any, groups: Any, statistics: str, epsilon: float, singleton: str, min_scored: int) -> Any:
     finite = namespace(rewards).isfinite(rewards)
     groups = groups.where(finite if groups.scored is None else groups.scored & finite)
     rewards = where(finite, rewards, 0.0)
-    scores = group_zscore(rewards, groups, epsilon=epsilon)
+    if statistics == "group":
+        scores: Any = group_zscore(rewards, groups, epsilon=epsilon)
+    else:
+        std: Any = group_std_of_others(rewards, groups)
+        scores = group_above_others(rewards, groups) / where(std > 0, std + epsilon, 1.0)
     return where(groups.scored, small_groups("gdpo", scores, rewards, groups, singleton, min_scored), 0.0)
 
 

@@ -1,7 +1,7 @@
 """Group-in-group policy optimization (Feng et al., 2025, arXiv:2505.10978)."""
 
 from collections.abc import Hashable, Sequence
-from typing import Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 
@@ -41,6 +41,7 @@ def spec(
     step_weight: float = 1.0,
     discount: float = 0.95,
     scale: bool = False,
+    weight: str = "rollouts",
     epsilon: float = 1e-6,
     singleton: str = "zero",
     min_scored: int = 2,
@@ -54,8 +55,9 @@ def spec(
             a[i] = r[i] if singleton == "raw" else 0.0
             continue
         rollouts = list(dict.fromkeys(trajectories[k] for k in peers))
-        episodes = np.array([sum(r[k] for k in peers if trajectories[k] == one) for one in rollouts])
-        a[i] = _normed(episodes, scale, epsilon)[rollouts.index(trajectories[i])]
+        counted = rollouts if weight == "rollouts" else [trajectories[k] for k in peers]
+        episodes = np.array([sum(r[k] for k in peers if trajectories[k] == one) for one in counted])
+        a[i] = _normed(episodes, scale, epsilon)[counted.index(trajectories[i])]
         same = [k for k in peers if states[k] == states[i]]
         a[i] += step_weight * _normed(g[same], scale, epsilon)[same.index(i)]
     return a
@@ -75,6 +77,7 @@ def gigpo(
     step_weight: NonNegative = 1.0,
     discount: Fraction = 0.95,
     scale: bool = False,
+    weight: Literal["rollouts", "steps"] = "rollouts",
     epsilon: NonNegative = 1e-6,
     **options: Unpack[StepOptions],
 ) -> A:
@@ -83,9 +86,9 @@ def gigpo(
         A_t = (R - mean(R over rollouts)) + step_weight * (G_t - mean(G over steps from the same state)),
         G_t = r_t + discount * G_{t+1}
 
-    Rows are steps, in order within their rollout, and R is the sum of a rollout's rewards; a rollout counts once,
-    however many steps it has. A step from a state that nobody else was in has the rollout's part alone. States of
-    different tasks are never the same, whatever their ids: ROLL and Trinity-RFT 0.6.0 merge them.
+    Rows are steps, in order within their rollout, and R is the sum of a rollout's rewards. A step from a state that
+    nobody else was in has the rollout's part alone. States of different tasks are never the same, whatever their ids:
+    ROLL and Trinity-RFT 0.6.0 merge them.
 
     Args:
         rewards: (N,) reward of each step.
@@ -95,6 +98,8 @@ def gigpo(
         step_weight: of the step's part.
         discount: per step.
         scale: whether both parts are divided by their deviation plus `epsilon`, as the paper's other form has it.
+        weight: whether all "rollouts" of a task count alike, or all "steps", as in ROLL: then a rollout counts as often
+            as it has steps.
         epsilon: added to the deviations.
 
     Returns:
@@ -114,6 +119,8 @@ def gigpo(
     step = normed(step_returns(rewards, trajectories, discount=discount), states)
     if trajectories is None:
         return normed(rewards, groups) + step_weight * step
+    if weight == "steps":
+        return normed(group_sum(rewards, trajectories), groups) + step_weight * step
     ends = rollout_ends(rewards, trajectories)
     episode = normed(group_sum(rewards, trajectories), groups.where(ends))
     return group_sum(where(ends, episode, 0.0), trajectories) + step_weight * step

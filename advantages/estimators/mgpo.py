@@ -30,7 +30,7 @@ def spec(r: Vector, *, strength: float = 1.0, epsilon: float = 1e-6) -> Vector:
         "Xu et al.",
         2025,
         "2511.06221",
-        note="formula from an indexed copy of third-party code; the arXiv number is to be checked",
+        note="formula from an indexed copy of third-party code",
     ),
     promises=Promises(zero_sum=True, monotone=True, bound=Bound("sqrt(n - 1)", lambda n: (n - 1) ** 0.5)),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},

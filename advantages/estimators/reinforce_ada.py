@@ -31,7 +31,7 @@ def spec(r: Vector, successes: Vector, failures: Vector, *, epsilon: float = 1e-
         "Xiong et al.",
         2025,
         "2510.04996",
-        note="read in the authors' code; the arXiv number is to be checked",
+        note="read in the authors' code",
     ),
     promises=Promises(),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},

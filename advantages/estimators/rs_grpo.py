@@ -29,7 +29,7 @@ def spec(r: Vector, *, beta: float = 2.0) -> Vector:
         "Jiang et al.",
         2025,
         "2509.24261",
-        note="formula read in an indexed copy of its code; the arXiv number is to be checked",
+        note="formula read in an indexed copy of its code",
     ),
     promises=Promises(zero_sum=True, shift_invariant=True, monotone=True, objective=ENTROPIC),
 )

@@ -10,7 +10,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
-from ..ops.groupwise import group_zscore
+from ..ops.groupwise import group_centered, group_zscore
 from ..ops.turns import step_returns
 from ..spec import per_batch
 
@@ -30,6 +30,7 @@ def spec(
     groups: Sequence[Hashable],
     trajectories: Sequence[Hashable],
     discount: float = 0.95,
+    scale: bool = True,
     epsilon: float = 1e-6,
     singleton: str = "zero",
     min_scored: int = 2,
@@ -41,7 +42,7 @@ def spec(
         if len(peers) < min_scored:
             a[i] = r[i] if singleton == "raw" else 0.0
         elif np.ptp(g[peers]) > 0:
-            a[i] = (g[i] - g[peers].mean()) / (g[peers].std(ddof=1) + epsilon)
+            a[i] = (g[i] - g[peers].mean()) / (g[peers].std(ddof=1) + epsilon if scale else 1.0)
     return a
 
 
@@ -56,6 +57,7 @@ def step_reinforce(
     *,
     trajectories: Ids | None = None,
     discount: Fraction = 0.95,
+    scale: bool = True,
     epsilon: NonNegative = 1e-6,
     **options: Unpack[StepOptions],
 ) -> A:
@@ -71,6 +73,7 @@ def step_reinforce(
         groups: (N,) ids, equal where steps belong to rollouts of the same task.
         trajectories: (N,) ids, equal where steps are of one rollout; without them each row is a rollout.
         discount: per step.
+        scale: whether it is divided by the deviation plus `epsilon`.
         epsilon: added to the deviation.
 
     Returns:
@@ -81,4 +84,5 @@ def step_reinforce(
     >>> step_reinforce(rewards, ["task"] * 4, trajectories=["a", "a", "b", "b"], discount=1.0).round(3)
     array([ 0.866,  0.866, -0.866, -0.866])
     """
-    return group_zscore(step_returns(rewards, trajectories, discount=discount), groups, epsilon=epsilon)
+    returns = step_returns(rewards, trajectories, discount=discount)
+    return group_zscore(returns, groups, epsilon=epsilon) if scale else group_centered(returns, groups)

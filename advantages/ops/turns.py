@@ -11,7 +11,7 @@ from .elementwise import where
 from .groupwise import few, group_max, group_min, group_sum
 from .tokens import scan_to_come
 
-__all__ = ["Turns", "rollout_ends", "step_returns"]
+__all__ = ["Turns", "histories", "rollout_ends", "step_returns"]
 
 
 class Turns:
@@ -112,6 +112,42 @@ def step_returns(rewards: A, trajectories: Ids | None, *, discount: float = 1.0)
     decay = where(trajectories.scored, xp.ones_like(rewards) * discount, 1.0)[order]
     returns = backend.reverse_scan(where(goes_on, decay, 0.0)[None], rewards[order][None])[0]
     return returns[xp.argsort(order)]
+
+
+def histories(states: Groups, trajectories: Ids, like: Any, *, longest: int) -> list[Groups]:
+    """Groups of steps with the same state; with the same last two states of their rollout; and so on, up to `longest`.
+
+    A step that has fewer steps before it than a history is long is not scored in its groups, and steps that are not
+    scored are not there: the history goes on with the one before them.
+
+    Args:
+        states: (N,) the state of each step, never the same in two tasks.
+        trajectories: (N,) ids, equal where steps are of one rollout, in the order of the rows.
+        like: (N,) numbers, whose library is worked in.
+        longest: states in the longest history.
+
+    >>> states, rollouts = Groups(["door", "hall", "wall", "hall"]), Groups(["a", "a", "b", "b"])
+    >>> _, two = histories(states, rollouts, np.zeros(4), longest=2)
+    >>> two.scored, int(two.slots[1]) == int(two.slots[3])
+    (array([False,  True, False,  True]), False)
+    """
+    backend = backend_of(like)
+    xp = backend.xp
+    trajectories = trajectories if isinstance(trajectories, Groups) else Groups(trajectories)
+    there = xp.ones_like(like, dtype=bool) if states.scored is None else states.scored
+    rollouts = backend.index(trajectories.slots_like(like))
+    # Rows that are not there are sorted behind the others of their rollout, where no step is before another.
+    order = xp.argsort(2 * rollouts + backend.cast(~there, rollouts.dtype), stable=True)
+    place = xp.argsort(order)
+    before = xp.where(place > 0, order[place - 1], 0)
+    follows = there & (place > 0) & there[before] & (rollouts[before] == rollouts)
+    found = [states]
+    for _ in range(1, longest):
+        last = found[-1]
+        known = follows if last.scored is None else follows & last.scored[before]
+        older = Groups(last.slots_like(like)[before])
+        found.append(Groups.of_pairs(states, older).where(known))
+    return found
 
 
 def rollout_ends(like: Any, trajectories: Ids) -> Any:

@@ -11,7 +11,17 @@ from ..runs.config import Config
 
 __all__ = ["HOST", "at_the_end", "check_estimator", "options_of", "try_estimator", "words_of"]
 
-_WORDS = {"rewards", "groups", "logprobs", "mask", "token_rewards", "token_logprobs", "lengths", "valid"}
+_WORDS = {
+    "rewards",
+    "groups",
+    "logprobs",
+    "mask",
+    "token_rewards",
+    "token_logprobs",
+    "token_entropies",
+    "lengths",
+    "valid",
+}
 HOST = Host("advantages train", "rl-advantages", ">=0", frozenset(_WORDS), real=True, samples="--group-size")
 _PROMPTS, _TOKENS = 3, 4
 """Size of the batch that an estimator is tried on."""
@@ -77,6 +87,7 @@ def try_estimator(config: Config, components: int = 1) -> None:
         "mask": mask,
         "token_rewards": at_the_end(rewards, mask),
         "token_logprobs": logprobs,
+        "token_entropies": torch.where(mask, 0.5, 0.0),
         "ref_token_logprobs": logprobs,
         "lengths": mask.sum(1),
         "valid": torch.ones(rows, dtype=torch.bool) if config.truncated == "drop" else None,

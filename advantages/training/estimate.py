@@ -19,6 +19,7 @@ __all__ = ["advantages_of"]
 def advantages_of(
     batch: Batch,
     own_old: torch.Tensor,
+    own_entropies: torch.Tensor,
     own_reference: torch.Tensor | None,
     *,
     config: Config,
@@ -31,6 +32,7 @@ def advantages_of(
     Args:
         batch: of all processes.
         own_old, own_reference: (n, T) log-probabilities of this process's responses.
+        own_entropies: (n, T) of the policy that `own_old` is of, in nats.
         config: names the estimator, its settings, and what happens to truncated responses.
         estimator, definition: what that name stands for.
         world: the processes.
@@ -54,6 +56,7 @@ def advantages_of(
         "mask": lambda: mask,
         "token_rewards": lambda: at_the_end(rewards, mask),
         "token_logprobs": lambda: everyones(own_old),
+        "token_entropies": lambda: everyones(own_entropies),
         "ref_token_logprobs": lambda: everyones(own_reference),
         "lengths": lambda: mask.sum(1),
         "valid": lambda: ~batch.rollout.truncated if config.truncated == "drop" else None,

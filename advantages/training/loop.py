@@ -84,6 +84,7 @@ class Training:
         advantages = advantages_of(
             batch,
             old,
+            entropy,
             reference,
             config=self.config,
             estimator=self.estimator,

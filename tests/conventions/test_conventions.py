@@ -131,6 +131,52 @@ def test_nemo_rl_divides_by_the_deviation_of_the_others_where_there_is_one():
     assert nemo_rl.grpo(np.array([0.7]), ["a"]).tolist() == [0.0]
 
 
+def test_nemo_rls_gdpo_has_the_others_for_a_baseline():
+    # Right: the winner is 1 above equals, undivided; a loser -1/2 over a deviation of 0.70711. Short: the loner is 1.
+    parts = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    loser = -0.5 / (np.sqrt(0.5) + 1e-6)
+    total = np.array([1 + 2 * loser, 3 * loser, loser + 2, 0.0])
+    close(nemo_rl.gdpo(parts, ["a", "a", "a", "b"], weights=[1.0, 2.0]), (total - total.mean()) / total.std(ddof=1))
+    assert nemo_rl.gdpo(np.ones((2, 2)), 2).tolist() == [0.0, 0.0]
+
+
+def test_nemo_rls_tokens_are_whitened():
+    mask = np.array([[True, True, False], [True, True, True]])
+    values, rewards = np.full((2, 3), 0.5), np.array([[0.0, 1.0, 7.0], [0.0, 0.0, 0.0]])
+
+    def white(x, ddof):
+        return np.where(mask, (x - x[mask].mean()) / x[mask].std(ddof=ddof), 0.0)
+
+    # Five tokens: deltas 0 and 0.5 for the first response, 0, 0 and -0.5 for the second.
+    decayed = np.array([[0.5 * 0.95, 0.5, 0.0], [-0.5 * 0.95**2, -0.5 * 0.95, -0.5]])
+    close(nemo_rl.gae(rewards, values, mask), white(decayed, 1))
+    # Lambda 1 - 1 / (2/3 L): 1/4 for two tokens, 1/2 for three.
+    decayed = np.array([[0.5 / 4, 0.5, 0.0], [-0.5 / 4, -0.5 / 2, -0.5]])
+    close(nemo_rl.vapo(rewards, values, mask, alpha=2 / 3), white(decayed, 1))
+    above = np.array([[0.5], [-0.5]]) * np.ones((2, 3))
+    close(nemo_rl.reinforce_plus_plus(np.array([1.0, 0.0]), 2, mask), white(above, 0))
+
+
+def test_rolls_steps_of_agents():
+    # Rollouts a of one step and b of two, of one task: returns 1, 0 and 4; sums 1, 4 and 4, whose mean over rows is 3.
+    rewards, rollouts, task = np.array([1.0, 0.0, 4.0]), ["a", "b", "b"], ["task"] * 3
+    states = ["start", "start", "door"]
+    found = roll.gigpo(rewards, task, states, trajectories=rollouts, discount=0.5)
+    close(found, [-2 - 0.5, 1 + 0.5, 1])
+    close(roll.gigpo(rewards, task, states, trajectories=rollouts, weight="rollouts", discount=0.5), [-2, 2, 1.5])
+    close(roll.step_reinforce(rewards, task, trajectories=rollouts, discount=0.5), np.array([1, 2, 4]) - 7 / 3)
+    scaled = roll.step_reinforce(rewards, task, trajectories=rollouts, discount=0.5, scale=True)
+    close(scaled, (np.array([1, 2, 4]) - 7 / 3) / (np.sqrt(7 / 3) + 1e-6))
+
+
+def test_verls_gdpo_counts_a_response_as_often_as_it_has_tokens():
+    parts, mask = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[True, True, True], [True, False, False]])
+    found = verl.gdpo(parts, ["a", "a"], mask)  # numbers 1, 1, 1 and -1: mean 1/2, deviation 1
+    close(found, [[0.5, 0.5, 0.5], [-1.5, 0.0, 0.0]])
+    long = verl.gdpo(parts, ["a", "a"], mask, whitening="population")
+    close(long, found * np.sqrt(4 / 3))
+
+
 def test_areal_has_five_epsilons_and_a_deviation_about_the_others():
     close(areal.grpo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(2) + 1e-5))
     close(areal.leave_one_out_grpo(TWO, PAIRS), np.array([2, -2, 2, -2]) / (2 * np.sqrt(2) + 1e-5))

@@ -16,6 +16,7 @@ from advantages import (
     Promises,
     gigpo,
     grpo,
+    hgpo,
     lampo,
     reinforce,
     reinforce_plus_plus_baseline,
@@ -47,6 +48,7 @@ PROMISES = {
     "grpo_lead": "monotone",
     "grpo_passk": "shift_invariant, scale=equivariant, monotone, gap_bound=1, unbiased=1/n, objective=E[max of n]",
     "gtpo": "zero_sum",
+    "hgpo": "scale=invariant",
     "hicra": "shift_invariant, scale=invariant",
     "hierarchical_grpo": "zero_sum, shift_invariant, scale=equivariant",
     "iw_opd": "objective=E[r] - KL(policy, teacher)",
@@ -174,6 +176,7 @@ ONE_ROW = "holds where every rollout is one row, which is what the kit draws; wi
 CHOSEN = "holds as long as nobody chooses another mean or deviation"
 KEPT = {
     **{("gigpo", claim): ONE_ROW for claim in ("zero_sum", "shift_invariant")},
+    **{("hgpo", claim): ONE_ROW for claim in ("zero_sum", "shift_invariant")},
     **{("step_reinforce", claim): ONE_ROW for claim in ("shift_invariant", "monotone")},
     **{("normalized", claim): CHOSEN for claim in ("zero_sum", "shift_invariant", "scale=invariant", "monotone")},
 }
@@ -266,7 +269,11 @@ def test_grpo_is_not_unbiased():
 def test_steps_are_paid_for_being_early():
     """A shift of every step's reward adds up over a rollout, and a better step may come too late to earn more."""
     rewards, tasks, rollouts = np.array([0.0, 1.0, 0.5]), ["task"] * 3, ["a", "a", "b"]
-    for function in (step_reinforce, partial(gigpo, states=["s", "t", "s"])):
+    for function in (
+        step_reinforce,
+        partial(gigpo, states=["s", "t", "s"]),
+        partial(hgpo, states=["s", "t", "s"], scale=False),
+    ):
         found, shifted = (function(x, tasks, trajectories=rollouts) for x in (rewards, rewards + 1))
         assert np.abs(found - shifted).max() > 0.1
     assert gigpo(rewards, tasks, states=["s", "t", "s"], trajectories=rollouts).sum() != pytest.approx(0.0)

@@ -12,6 +12,7 @@ from advantages import (
     gae,
     gigpo,
     grpo,
+    hgpo,
     mt_grpo,
     n_step,
     optimal_token_baseline,
@@ -124,11 +125,47 @@ def test_gigpo_at_its_ends(case):
     close(gigpo(r, g, np.zeros(len(r), int)), 2 * dr_grpo(r, g))
     close(gigpo(r, g, states, step_weight=0.0), dr_grpo(r, g))
     total = np.array([r[rollouts == one].sum() for one in rollouts])
+    close(gigpo(r, g, states, trajectories=rollouts, step_weight=0.0, weight="steps"), dr_grpo(total, g))
     first = np.array([row == np.flatnonzero(rollouts == one)[0] for row, one in enumerate(rollouts)])
     episode = np.zeros_like(total)
     episode[first] = dr_grpo(total[first], g[first])
     expected = np.array([episode[first & (rollouts == one)][0] for one in rollouts])
     close(gigpo(r, g, states, trajectories=rollouts, step_weight=0.0, min_scored=2), _unless_alone(expected, g))
+
+
+@given(strategies.inputs("rewards", "groups", "trajectories", "states"))
+def test_hgpo_without_a_history_is_gigpos_part_of_the_step(case):
+    r, g, states, rollouts = (case[word] for word in ("rewards", "groups", "states", "trajectories"))
+    step = gigpo(r, g, states, trajectories=rollouts) - gigpo(r, g, states, trajectories=rollouts, step_weight=0.0)
+    close(hgpo(r, g, states, trajectories=rollouts, history=0, scale=False), step)
+    close(hgpo(r, g, np.arange(len(r)), trajectories=rollouts), np.zeros(len(r)))
+    close(hgpo(r, g, states), grpo(r, [(one, state) for one, state in zip(g, states, strict=True)], ddof=0))
+
+
+def test_hgpo_weighs_longer_histories_more_by_hand():
+    """Three rollouts come to the door with returns 4, 0 and 2; the first two by the same way."""
+    rewards, states = np.array([0.0, 4.0, 0.0, 0.0, 0.0, 2.0]), ["in", "door", "in", "door", "roof", "door"]
+    rollouts, tasks = ["a", "a", "b", "b", "c", "c"], ["task"] * 6
+    found = hgpo(rewards, tasks, states, trajectories=rollouts, discount=1.0, scale=False, alpha=2.0)
+    close(found, [2, (1 * 2 + 4 * 2) / 5, -2, -2, 0, 0])
+    rewards[3] = 1.0  # now 4, 1 and 2: above the mean of 7/3 by 5/3, -4/3, -1/3, and by 3/2, -3/2 of the same way
+    settings = {"trajectories": rollouts, "discount": 1.0, "scale": False}
+    close(hgpo(rewards, tasks, states, **settings)[1], (5 / 3 + 2 * 3 / 2) / 3)
+    close(hgpo(rewards, tasks, states, weights="code", **settings)[1], (2 * 5 / 3 + 3 * 3 / 2) / 5)
+    found = hgpo(rewards, ["task"] * 4 + ["other"] * 2, states, **settings)
+    close(found, [1.5, 1.5, -1.5, -1.5, 0, 0])  # no state is the same in two tasks
+
+
+def test_hgpo_as_its_code_has_it_jumps_where_a_part_is_0():
+    """Returns 3, 1 and 2 or 2.1 at the door: the third is at the mean of all, or near it, and 1 above its own way's."""
+    states, rollouts = ["a", "s", "b", "s", "b", "s"], ["x", "x", "y", "y", "z", "z"]
+
+    def third(reward, zeros):
+        rewards = np.array([0.0, 3.0, 0.0, 1.0, 0.0, reward])
+        return hgpo(rewards, ["task"] * 6, states, trajectories=rollouts, discount=1.0, scale=False, zeros=zeros)[5]
+
+    assert abs(third(2.0, "counted") - third(2.0 + 1e-9, "counted")) < 1e-8
+    assert third(2.0, "dropped") - third(2.0 + 1e-9, "dropped") == pytest.approx(0.5 - 1 / 3)
 
 
 def _unless_alone(x, groups):

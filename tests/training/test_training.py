@@ -290,6 +290,14 @@ def test_every_estimator_that_can_takes_a_step(name, world, short, brief):
     assert verdicts or metrics["length"] < 15  # of at most 20
 
 
+def test_stages_around_an_estimator_train_and_get_the_policys_entropies(world, short):
+    settings = {"prompts": 4, "group_size": 4, "learning_rate": 1e-3, "rewards": {"exact": 1.0, **short}}
+    raised = start(Config(estimator="grpo+entropy_shaped.alpha=0.4", **settings), world).step()
+    expected = start(Config(estimator="grpo", **settings), world).step()
+    assert raised["entropy"] == expected["entropy"] > 0  # the same policy
+    assert raised["advantage"] != expected["advantage"] > 0
+
+
 def test_an_estimator_that_needs_a_critic_is_refused_at_once(world):
     with pytest.raises(TypeError, match=r"gae needs values .* which advantages train does not hand to estimators here"):
         start(Config(estimator="gae"), world)

@@ -1,5 +1,6 @@
 """verl's own functions beside `advantages.conventions.verl`, on random batches."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,6 +104,22 @@ def test_reinforce_plus_plus_baseline(batches, close):
         if spread(to_tokens(verl.dr_grpo(batch["rewards"], batch["groups"]), mask), mask):
             their = theirs(function, batch, index=batch["groups"])
             close(verl.reinforce_plus_plus_baseline(batch["rewards"], batch["groups"], mask), their)
+
+
+def test_gdpo_whitens_over_tokens(batches, close):
+    """Their components come from the batch, one key each, and lie on the last token."""
+    rng = np.random.default_rng(0)
+    for batch in batches():
+        mask, rows = batch["mask"], len(batch["groups"])
+        parts, weights = np.round(rng.normal(size=(rows, 3)), 1), [1.0, 0.5, 2.0]
+        names = ["right", "short", "polite"]
+        ours = verl.gdpo(parts, batch["groups"], mask, weights=weights)
+        if spread(ours, mask):
+            components = dict(zip(names, parts.T, strict=True))
+            lengths = {"prompts": torch.zeros(rows, 2), "attention_mask": torch.ones(rows, 2 + mask.shape[1]).long()}
+            config = {"gdpo_reward_keys": names, "gdpo_reward_weights": weights}
+            function = partial(core_algos.compute_gdpo_outcome_advantage, batch=lengths, non_tensor_batch=components)
+            close(ours, theirs(function, batch, index=batch["groups"], config=config))
 
 
 @pytest.mark.parametrize(("gamma", "lam"), [(1.0, 1.0), (0.9, 0.8)])
