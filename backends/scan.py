@@ -113,8 +113,9 @@ def advantages(
     result = to_come if known is None else to_come - known
     if mask is None:
         return result
-    result = xp.where(mask, result, 0.0)
-    return _with_those_ahead(backend, result, clean, mask) if ahead else result
+    if ahead:
+        result = _with_those_ahead(backend, result, clean, mask)
+    return xp.where(mask, result, 0.0)
 
 
 def _block(decay: Any, itemsize: int) -> int | None:
@@ -193,10 +194,10 @@ def _cut(backend: Any, x: Any, block: int) -> Any:
 
 
 def _with_those_ahead(backend: Any, result: Any, clean: Any, mask: Any) -> Any:
-    """Rewards ahead of the first trained token are its own."""
+    """Rewards ahead of the first trained token are its own; without one they go to a token that does not count."""
     xp = backend.xp
     steps = mask.shape[1]
     ahead = xp.cumsum(mask, 1) == 0
     first = ahead.sum(1)
     found = xp.where(ahead, clean, 0.0).sum(1)
-    return backend.add_at(result, first.clip(0, steps - 1), xp.where(first < steps, found, 0.0))
+    return backend.add_at(result, first.clip(0, steps - 1), found)

@@ -177,7 +177,7 @@ def _scored(
 
     Also the size of the largest number that is measured in rewards, where it was looked at.
     """
-    finite, most = None, 0.0
+    finite, cells, most = None, None, 0.0
     for name, x in inputs.items():
         if backend.kind(x) != "f":
             continue
@@ -190,8 +190,13 @@ def _scored(
         if INPUTS[name].reward_unit:
             most = float("nan")
         here = backend.xp.abs(x) < inf  # two launches, where torch's isfinite is four
-        if len(x.shape) == 2:
-            here = (here | ~inputs["mask"]).all(1) if INPUTS[name].per_token else here.any(1)
+        if len(x.shape) == 2 and INPUTS[name].per_token:
+            cells = here if cells is None else cells & here
+        else:
+            here = here.any(1) if len(x.shape) == 2 else here
+            finite = here if finite is None else finite & here
+    if cells is not None:
+        here = (cells >= inputs["mask"]).all(1)  # finite wherever the mask is True
         finite = here if finite is None else finite & here
     counted = inputs.get("valid")
     if groups is not None and groups.scored is not None:

@@ -60,6 +60,7 @@ class Grouped:
             self.size = self.groups.members.size
             self.scattered = self.size is not None
         self.shape = tuple(x.shape)
+        self._counted: Any = None
         self.scored = self._viewed(self.groups.scored)
         self.view = where(self.scored, self._viewed(self.backend.wide(x)), 0.0)
 
@@ -113,12 +114,19 @@ class Grouped:
 
     @property
     def _counts(self) -> Any:
-        if self.scored is None and self.size is not None:
+        if self._counted is None:
+            self._counted = self._count()
+        return self._counted
+
+    def _count(self) -> Any:
+        if self.scored is not None:
+            return self.reduced("sum", self.backend.cast(self.scored, self.view.dtype, True))
+        if self.size is not None:
             return self.size
-        if self.scored is None and self.tables:
+        if self.tables:
             sizes = self.groups.like("sizes", self.groups.members.sizes, self.view)
             return self.backend.cast(sizes, self.view.dtype, True)
-        return self.reduced("sum", where(self.scored, self.backend.xp.ones_like(self.view), 0.0))
+        return self.reduced("sum", self.backend.xp.ones_like(self.view))
 
     def anchor(self, view: Any) -> Any:
         """Some scored member of each group."""
@@ -141,7 +149,8 @@ class Grouped:
         wherever they are not in float64."""
         centered = self.gap(view)
         for _ in range(1 if centered.dtype.itemsize == 8 else 2):
-            centered -= self.mean(centered)  # in the memory that the gaps were given
+            # in the memory that the gaps were given, which are zero where nothing is scored
+            centered -= self.each(self.reduced("sum", centered) / at_least(self._counts, 1))
             centered = where(self.scored, centered, 0.0)
         return centered
 
@@ -178,7 +187,7 @@ def group_count(x: A, groups: Ids) -> Any:
     if groups.size is not None and groups.scored is None:
         return groups.size
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.count, 1.0) + g.backend.xp.zeros_like(g.view))
+    return g.rows(where(g.scored, g.count, 1.0))
 
 
 def group_sum(x: A, groups: Ids) -> A:

@@ -33,14 +33,13 @@ class Moments(NamedTuple):
     def merged(self) -> "Moments":
         """One set of statistics from those of R shards, stacked along the first axis."""
         backend = backend_of(self.count)
-        xp = backend.xp
         filled = self.count > 0
         count = self.count.sum()
         origin = _lowest(backend, self.origin, filled)
-        means = xp.where(filled, self.origin - origin + self.mean, 0.0)
+        means = backend.xp.where(filled, self.origin, origin) - origin + self.mean  # of an empty shard: 0
         mean = (self.count * means).sum() / at_least(count, 1.0)
-        m2 = xp.where(filled, self.m2 + self.count * (means - mean) ** 2, 0.0).sum()
-        return Moments(count, origin, mean, m2)
+        off = means - mean
+        return Moments(count, origin, mean, (self.m2 + self.count * off * off).sum())
 
 
 def moments(x: Any, mask: Any = None, *, weight: Weight = "tokens", across: Any = None, counts: Any = None) -> Moments:
@@ -115,7 +114,7 @@ def _lowest(backend: Backend, x: Any, mask: Any) -> Any:
     if 0 in x.shape:
         return x.sum()
     low = backend.xp.where(mask, x, float("inf")).min()
-    return backend.xp.where(backend.xp.isfinite(low), low, 0.0)
+    return backend.xp.nan_to_num(low, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def whiten(
@@ -156,7 +155,8 @@ def whiten(
     found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
     std = found.std(ddof)
     xp = backend_of(std).xp
-    scale = xp.where(std > 0, 1.0 / xp.where(std > 0, std + epsilon, 1.0), 0.0)
+    differ = std > 0
+    scale = differ / xp.where(differ, std + epsilon, 1.0)
     table = len(x.shape) == 2
     white = backend.whitened(
         working if table else working[None],
