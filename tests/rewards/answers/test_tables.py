@@ -49,9 +49,12 @@ def test_responses_are_right_or_wrong():
     assert [row for row, (*_, verdict) in zip(graded, rows, strict=True) if row[2][0] != (verdict == "right")] == []
 
 
+SCALES = [("hundred", 2), ("thousand", 3), ("million", 6), ("billion", 9)]
+
+
 @given(
-    st.integers(-10**4, 10**4),
-    st.lists(st.sampled_from([("hundred", 2), ("thousand", 3), ("million", 6), ("billion", 9)]), min_size=1, max_size=3),
+    st.integers(-(10**4), 10**4),
+    st.lists(st.sampled_from(SCALES), min_size=1, max_size=3),
     st.sampled_from(["", " people", " dollars", " of the votes"]),
 )
 def test_words_of_a_number_are_a_part_of_it(number, scales, unit):
