@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]
     )
     assert benchmark is not None
     facts: dict[str, Any] = {"questions": fingerprint(questions)}
-    with Record(folder) as record:
+    with Record(folder) as record, closing(make_grading(benchmark.grading)) as grading:
         record.check(_written(settings), facts)
-        return _evaluate(settings, benchmark, questions, record, facts, report)
+        return _evaluate(settings, benchmark, questions, record, grading, facts, report)
 
 
 def _evaluate(
@@ -57,6 +58,7 @@ def _evaluate(
     benchmark: Benchmark,
     questions: Sequence[Question],
     record: Record,
+    grading: Grading,
     facts: dict[str, Any],
     report: Report,
 ) -> dict[str, Any]:
@@ -73,7 +75,6 @@ def _evaluate(
         {"id": question.id, "prompt": prompt, "answer": question.answer}
         for question, prompt in zip(questions, prompts, strict=True)
     )
-    grading = make_grading(benchmark.grading)
     record.open(written, facts, asked)
     report("start", done=record.rows, total=len(questions) * settings.samples)
     for batch in _batches(questions, settings, record.rows):

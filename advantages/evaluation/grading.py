@@ -34,6 +34,10 @@ class Grading(Protocol):
         """Whether two answers that were read are the same one."""
         ...
 
+    def close(self) -> None:
+        """End what grading has started."""
+        ...
+
 
 def make_grading(kind: str) -> Grading:
     """The grading that a benchmark names: "math", "letter" or "marked"."""
@@ -77,6 +81,9 @@ class Mathematics:
         (found,) = self._graded([rf"\boxed{{{other}}}"], [one])
         return found is not None and bool(found[0])
 
+    def close(self) -> None:
+        self._grader.close()
+
     def _graded(self, completions: Sequence[str], answers: Sequence[str]) -> list[Any]:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # results count what was not graded
             return self._grader.results(completions=completions, answer=answers)
@@ -94,6 +101,9 @@ class Letter:
     def same(self, one: str, other: str) -> bool:
         return one == other
 
+    def close(self) -> None:
+        pass
+
 
 class Marked:
     """The text after the last mark is the expected one."""
@@ -110,3 +120,6 @@ class Marked:
 
     def same(self, one: str, other: str) -> bool:
         return one == other
+
+    def close(self) -> None:
+        pass

@@ -337,15 +337,16 @@ def _end(process: "subprocess.Popen[bytes]", connection: Connection, owner: int,
     connection.close()
     if os.getpid() != owner:  # a fork of the owner, which has no say over the process
         return
+    clean = False
     try:
-        clean = process.wait(ENDING_SECONDS) == 0
-    except subprocess.TimeoutExpired:
-        clean = False
-    if not clean:  # a keeper that was stopped or killed has left others behind
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for file in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if f"{MARK}={mark}".encode() in file.read_bytes().split(b"\0"):
-                    os.kill(int(file.parent.name), signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            clean = process.wait(ENDING_SECONDS) == 0
+    finally:
+        if not clean:  # a keeper that was stopped or killed, or is not waited for, leaves others behind
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for file in Path("/proc").glob("[0-9]*/environ"):
+                with contextlib.suppress(OSError):
+                    if f"{MARK}={mark}".encode() in file.read_bytes().split(b"\0"):
+                        os.kill(int(file.parent.name), signal.SIGKILL)

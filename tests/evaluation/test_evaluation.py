@@ -1,5 +1,6 @@
 """`advantages eval`: real sampling and grading, estimators checked by enumeration, and a record that survives."""
 
+import contextlib
 import functools
 import json
 import math
@@ -8,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from itertools import combinations
 
@@ -30,6 +30,7 @@ from advantages.evaluation.record import Record
 from advantages.evaluation.settings import Settings
 from advantages.evaluation.statistics import interval, maj_at_k, pass_at_k, sampling_error
 from advantages.policy.load import byte_tokenizer
+from advantages.rewards.worker import _children
 
 # Statistics
 
@@ -271,6 +272,17 @@ def test_letters_and_marks_are_read():
         (False, None),
         (False, "8"),
     ]
+
+
+def test_a_closed_grading_has_ended_its_process_and_starts_another():
+    before = set(_children(os.getpid()))
+    with contextlib.closing(Mathematics()) as grading:
+        assert grading.same("1/2", "0.5")
+        assert set(_children(os.getpid())) > before
+    assert set(_children(os.getpid())) == before
+    assert grading.same("1/2", "0.5")
+    grading.close()
+    assert set(_children(os.getpid())) == before
 
 
 # The model
@@ -550,12 +562,33 @@ PATIENCE = 300
 """Seconds that a process may take, on a machine that may be busy."""
 
 
+STOPPED = """
+import os, sys, threading
+from advantages.cli import command
+from advantages.evaluation.record import Record
+
+number, batches, *sys.argv[1:] = sys.argv[1:]
+append, appended = Record.append, []
+
+def counted(record, rows):
+    append(record, rows)
+    appended.append(rows)
+    if len(appended) == int(batches):
+        threading.Timer(0.02, os.kill, (os.getpid(), int(number))).start()
+
+Record.append = counted
+sys.exit(command())
+"""
+"""A process that gets a signal soon after some batches, from itself: so a busy machine delays both alike."""
+
+
 @pytest.fixture
 def start():
     started = []
 
-    def new(*parts):
-        command = [sys.executable, "-m", "advantages", *map(str, parts)]
+    def new(*parts, stop=None):
+        run = ["-m", "advantages"] if stop is None else ["-c", STOPPED, str(int(stop)), "3"]
+        command = [sys.executable, *run, *map(str, parts)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
@@ -567,31 +600,20 @@ def start():
         process.communicate()
 
 
-def stopped_by(number, process, file, lines):
-    """End a process when a file has so many lines; what it said."""
-    deadline = time.monotonic() + PATIENCE
-    while not file.exists() or file.read_bytes().count(b"\n") < lines:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(number)
-    return process.communicate(timeout=PATIENCE)
-
-
 def test_an_evaluation_that_is_killed_goes_on_as_if_nothing_had_happened(start, model_folder, written, tmp_path):
-    data = written([{**AIME[0], "id": i, "problem": f"What is {i} + {i}?"} for i in range(30)])
+    data = written([{**AIME[0], "id": i, "problem": f"What is {i} + {i}?"} for i in range(16)])
     more = {"samples": 4, "batch_size": 2, "max_new_tokens": 48}
     whole = start(*arguments(model_folder, data, tmp_path / "whole", **more))
     folder = tmp_path / "killed"
     file = folder / "completions.jsonl"
-    killed = start(*arguments(model_folder, data, folder, **more))
-    stopped_by(signal.SIGKILL, killed, file, 4)
-    assert killed.returncode == -signal.SIGKILL
-    found = file.read_bytes().count(b"\n")
-    assert 4 <= found < 118
-    again = start("eval", "--resume", folder)
-    _, said = stopped_by(signal.SIGINT, again, file, found + 1)
-    assert again.returncode == 130
+    killed = start(*arguments(model_folder, data, folder, **more), stop=signal.SIGKILL)
+    _, said = killed.communicate(timeout=PATIENCE)
+    assert killed.returncode == -signal.SIGKILL, said
+    assert 6 <= file.read_bytes().count(b"\n") < 64
+    again = start("eval", "--resume", folder, stop=signal.SIGINT)
+    _, said = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 130, said
+    assert 12 <= file.read_bytes().count(b"\n") < 64
     assert said == f"\nstopped; go on with: advantages eval --resume {folder}\n"
     last = start("eval", "--resume", folder)
     out, error = last.communicate(timeout=PATIENCE)

@@ -266,8 +266,10 @@ def _measured(text: str) -> Form | None:
         value = _form(found[1] + found[3])
         return Quantity(value.value if isinstance(value, Quantity) else value, unit_of(found[2]))
     if found := re.fullmatch(r"(.*[\d})])\s*\(([A-Za-z][^()\d=]*)\)", text):
-        counted = _simple(found[1])
-        return counted and Quantity(counted, unit_of(found[2]))
+        if (counted := _simple(found[1])) is None:
+            return None
+        counted, unit = _scaled(counted, found[2])
+        return Quantity(counted, unit_of(unit))
     if found := re.fullmatch(r"(.*[\d}\w)])\s*°\s*([CFK])?", text):
         counted = _simple(found[1])
         return counted and Quantity(counted, unit_of("°" + (found[2] or "")))
@@ -281,10 +283,13 @@ def _measured(text: str) -> Form | None:
 
 
 def _with_unit(value: str, space: str, unit: str) -> Form | None:
-    known = unit_of(unit)
     number = _simple(value)
     if number is None:
         return None
+    number, unit = _scaled(number, unit)
+    if not unit:
+        return number
+    known = unit_of(unit)
     if known is not None and (space or len(re.sub(r"\W.*", "", unit)) > 1 or not unit.isascii()):
         return Quantity(number, known)
     unit = re.sub(r"^of\s+(?=(?:\w+\s+)*\w{3,}$)", "", unit)  # two thirds of a cup
@@ -300,6 +305,30 @@ def _with_unit(value: str, space: str, unit: str) -> Form | None:
     ):
         return Quantity(number, None)
     return None
+
+
+_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES |= {"lakh": 10**5, "crore": 10**7}
+_SHARES = {"halves": 2, "thirds": 3, "fourths": 4, "fifths": 5, "sixths": 6, "sevenths": 7, "eighths": 8, "ninths": 9}
+_SHARES |= {"tenths": 10, "hundredths": 100, "thousandths": 10**3, "millionths": 10**6}
+_OPERATION = re.compile(r"(?:squared|cubed|factorial|negative|below|bps|basis points?|per mill?e)\b", re.IGNORECASE)
+"""After a number, what makes another one of it."""
+
+
+def _scaled(number: Form, unit: str) -> tuple[Form, str]:
+    """2 "million dollars" as 2000000 "dollars": words after a number that are part of it are no unit.
+
+    Raises:
+        UnreadableAnswerError: they say what is done to the number, as in 5 squared.
+    """
+    if _OPERATION.match(unit):
+        raise UnreadableAnswerError(f"a number that is {unit!r} cannot be read")
+    word, _, rest = unit.partition(" ")
+    name = word.casefold()
+    factor = Fraction(_SCALES.get(name, 1), _SHARES.get(name, 1))
+    if factor == 1 or not isinstance(number, Number):
+        return number, unit
+    return _scaled(Number(number.value * factor, number.decimal), rest.strip())
 
 
 _FUNCTION_WORDS = ("sin", "cos", "tan", "log", "exp")

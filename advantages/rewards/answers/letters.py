@@ -29,7 +29,8 @@ _SAID = re.compile(
     rf"|(?:答案|选[择项]?|答え|정답|답)\s*(?:应该|應該)?\s*(?:是|为|為|选|は|은|는)?\s*[:\uff1a]?{_OPEN}{_ANY}"
     rf"|\bAns\b\.?\s*{_OPEN}(?<=[(\s]){_LETTER}|{_LETTER}{_SHUT}\s+it\s+is(?=\s*[.!]|\s*$)"
     rf"|\bonly\s+(?:{_KIND}\b\s*)?{_OPEN}{_LETTER}{_SHUT}\s+(?:works|fits|holds|remains|survives|matches)\b"
-    rf"|\b(?:réponse|respuesta|resposta|risposta|antwort|ответ)\b[^.:\n]{{0,30}}?(?:\b(?:est|es|é|è|ist|lautet)\b|[:\uff1a])[\s*_]*{_OPEN}{_ANY}"
+    rf"|\b(?:réponse|respuesta|resposta|risposta|antwort|ответ)\b[^.:\n]{{0,30}}?(?:\b(?:est|es|é|è|ist|lautet)\b|[:\uff1a])[\s*_]*"
+    rf"(?:(?:la|le|die|der|das|a|letra|lettre|lettera|opción|opção|opzione|option)\s+){{0,2}}{_OPEN}{_ANY}"
     rf"|\bI(?:['’]d|['’]ll|\s+would|\s+will|\s+shall|\s+must)?(?:\s+(?:have to|therefore|thus))?\s+"  # noqa: RUF001
     rf"(?:choose|pick|select|chose|picked|selected|answer|go\s+with|going\s+with|go\s+for|vote\s+for|opt\s+for|say|settle\s+on|conclude)"
     rf"\s*(?:that\s+|the\s+)?(?:it\s+is\s+|it['’]s\s+)?(?:answer\s+is\s+)?(?:{_KIND}\b\s*:?)?{_OPEN}{_LETTER}"  # noqa: RUF001
@@ -43,6 +44,7 @@ _JUDGED = re.compile(
     rf"{_LETTER}{_SHUT}(?:\s*[:.)]?\s*[^.\n]{{0,60}}?)??\s+(?:{_IS}|looks|seems)\s+{_GOOD}(?!\s*(?:ly\b))",
     re.IGNORECASE | re.MULTILINE,
 )
+_SEVERAL = re.compile(r"\b(?:options|choices|answers|alternatives|statements)\b", re.IGNORECASE)
 _ALSO = re.compile(
     rf"{_SHUT}\s*(?:,?\s*\b(?:or|and|nor)\b|/|,|&|\+)\s*(?:maybe\s+|possibly\s+|perhaps\s+|also\s+|either\s+)?(?:{_KIND}\s+)?{_OPEN}{_LETTER}",
     re.IGNORECASE,
@@ -141,11 +143,24 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             at = end
             if pattern is _SAID and (not _meant(text, letter, end) or _WRONG.match(text, end)):
                 continue
+            if pattern is _SAID and letter in "Aa" and _lists(found[0], text[end:]):
+                continue
             if _DENIED.search(text[max(0, found.start() - 80) : start].replace("\n", " . ")):
                 continue
             several = _ALSO.match(text, end) or _BEFORE.search(text[:start][-60:])
             others = several and next((x for x in several.groups() if x), letter).upper() != letter.upper()
             yield start, "" if others else letter.upper()
+
+
+def _lists(said: str, after: str) -> bool:
+    """Whether A is but the first of the options, which are repeated: A) 1 B) 2 C) 3."""
+    several = _SEVERAL.search(said) is not None
+    labels = (
+        rf"(?<![\w])[(\[]?[{letter}{letter.lower()}][).:\]]\s*(?!(?:is|are|was|and|or)\b)\S.*?"
+        for letter in ("B" if several else "BC")
+    )
+    shown = after[:1000] if several else after[:1000].partition("\n")[0]
+    return re.match(rf"\s*[).:\]].*?{''.join(labels)}", shown, re.DOTALL) is not None
 
 
 def _meant(text: str, letter: str, end: int) -> bool:
@@ -164,6 +179,7 @@ def _alone(response: str) -> str | None:
         return None
     for line in (lines[-1], lines[0]):
         found = _LINE.match(line.strip()) or re.fullmatch(r"\(([a-z])\)\.?", line.strip())
+        found = found or re.fullmatch(r"([a-z])[.)]?", response.strip())
         if found:
             return next(letter for letter in found.groups() if letter).upper()
     labels = [found[1].upper() for line in lines if (found := _LABEL.match(line.strip()))]

@@ -49,6 +49,22 @@ def test_responses_are_right_or_wrong():
     assert [row for row, (*_, verdict) in zip(graded, rows, strict=True) if row[2][0] != (verdict == "right")] == []
 
 
+SCALES = [("hundred", 2), ("thousand", 3), ("million", 6), ("billion", 9)]
+
+
+@given(
+    st.integers(-(10**4), 10**4),
+    st.lists(st.sampled_from(SCALES), min_size=1, max_size=3),
+    st.sampled_from(["", " people", " dollars", " of the votes"]),
+)
+def test_words_of_a_number_are_a_part_of_it(number, scales, unit):
+    written = " ".join([str(number), *(word for word, _ in scales)]) + unit
+    zeros = sum(power for _, power in scales)
+    assert equal(written, str(number * 10**zeros))
+    assert number == 0 or not equal(written, str(number))
+    assert number == 0 or not equal(str(number), written)
+
+
 def writings(number):
     """A rational number as people write it."""
     above, below = abs(number.numerator), number.denominator
