@@ -21,7 +21,7 @@ from .host import resolve
 from .ops import to_tokens, whiten
 from .tasks.files import read_rows
 
-__all__ = ["Difference", "Exchange", "diff", "named", "read_batch", "words_of_columns"]
+__all__ = ["Difference", "Exchange", "batch_of_rows", "diff", "named", "read_batch", "words_of_columns"]
 
 Batch = Mapping[str, Any]
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -306,7 +306,15 @@ def read_batch(path: Path, names: Mapping[str, str] = _NONE) -> dict[str, Any]:
     """
     if path.suffix == ".npz":
         return _read_npz(path, names)
-    rows = read_rows(path, names, ("rewards", "groups"))
+    return batch_of_rows(path, read_rows(path, names, ("rewards", "groups")))
+
+
+def batch_of_rows(path: Path, rows: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """The columns of rows, as `read_rows` gives them, that are words of the vocabulary.
+
+    Raises:
+        ValueError: a record does not fit; the message says which line and what to write.
+    """
     found = {column: _word(column) for column in rows[0][1]}
     columns = {column: word for column, word in found.items() if word is not None}
     for where, row in rows:

@@ -1,6 +1,7 @@
 """The rollouts that a command looks at: words of the vocabulary, and what else `diagnose` can be told."""
 
 import argparse
+import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 from ..core.definition import definition_of
 from ..core.vocabulary import INPUTS
 from ..diagnostics import Diagnosis, diagnose
-from ..diff import named, read_batch, words_of_columns
+from ..diff import batch_of_rows, named, read_batch, words_of_columns
 from ..files import MAP
 from ..tasks.files import read_rows
+from .counted import counted
 from .fields import pairs
 
-__all__ = ["add_file", "advantages_of", "diagnosed", "estimators_named", "read", "saved", "temperature_of"]
+__all__ = ["add_file", "advantages_of", "diagnosed", "estimators_named", "place", "read", "saved", "temperature_of"]
 
+PICTURES = (".png", ".svg", ".pdf")
 EXTRA = {
     "advantages": ("advantages", "advantage"),
     "responses": ("responses", "response", "completion", "text"),
@@ -46,19 +49,22 @@ def read(path: Path, text: str | None) -> dict[str, Any]:
     own: dict[str, str] = {}
     for left, right in list(given.items()):
         for column, word in ((left, right), (right, left)):
-            if (meant := _extra(word)) and _extra(column) is None:
+            if (meant := _extra(word)) and (word == meant or _extra(column) is None):
                 own[column] = meant
                 del given[left]
                 break
-    batch = read_batch(path, words_of_columns(given))
+    words = words_of_columns(given)
     if path.suffix == ".npz":
+        batch = read_batch(path, words)
         with np.load(path, allow_pickle=False) as archive:
             found = {own.get(name) or _extra(name): archive[name] for name in archive.files}
         for meant, x in found.items():
             if meant is not None:
                 batch[meant] = x.tolist() if meant == "responses" else x.astype(float)
     else:
-        rows = read_rows(path, {}, ("rewards", "groups"))
+        wanted = ("rewards", "groups")
+        rows = read_rows(path, words, wanted, lambda lines: counted(lines, "reading line", lambda _: path.name))
+        batch = batch_of_rows(path, rows)
         names = {column: own.get(column) or _extra(column) for column in rows[0][1]}
         for column, meant in names.items():
             if meant is not None:
@@ -138,6 +144,22 @@ def temperature_of(function: Callable[..., Any], **settings: Any) -> float | Non
     found = {**d.settings, **settings}.get("temperature")
     compares = "logprobs" in d.own_inputs and found is not None and {**d.settings, **settings}.get("reduction") == "sum"
     return float(found) if compares and isinstance(found, (int, float)) else None
+
+
+def place(path: Path | None, *endings: str) -> None:
+    """Look, before work begins, whether a file can be written there, if one is asked for.
+
+    Raises:
+        ValueError: there is no such folder, or its name has none of the endings.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"{path} is of no kind that can be written; pass a name that ends in {' or '.join(endings)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path} cannot be written: there is no folder {path.parent}; make it, or pass another place")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError(f"{path} needs matplotlib; pip install 'rl-advantages[train]'")
 
 
 def saved(figure: Any, path: Path) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from ..core.palette import COLORS
 from ..diagnostics import Diagnosis
 from ..files import write_whole
-from .batches import add_file, advantages_of, diagnosed, estimators_named, read, saved, temperature_of
+from .batches import PICTURES, add_file, advantages_of, diagnosed, estimators_named, place, read, saved, temperature_of
+from .counted import counted
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,9 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
     try:
+        place(options.plot, *PICTURES)
+        place(options.html, ".html", ".htm")
         batch = read(options.file, options.map)
         names = estimators_named(options.estimators)
-        advantages = {name: advantages_of(function, batch) for name, function in names.items()}
+        advantages = {name: advantages_of(names[name], batch) for name in counted(list(names), "compare")}
         looks = {name: diagnosed(batch, a, temperature=temperature_of(names[name])) for name, a in advantages.items()}
         each = {name: _per_response(a, batch) for name, a in advantages.items()}
         found = _rows(each, looks)

@@ -8,6 +8,8 @@ from typing import TypeVar
 __all__ = ["counted"]
 
 T = TypeVar("T")
+_PAUSE = 0.1
+"""Seconds for which a line stands at least."""
 
 
 def counted(items: Sequence[T], what: str, name: Callable[[T], str] = str) -> Iterator[T]:
@@ -18,11 +20,13 @@ def counted(items: Sequence[T], what: str, name: Callable[[T], str] = str) -> It
     >>> list(counted(["grpo", "rloo"], "vectors"))
     ['grpo', 'rloo']
     """
-    start = time.perf_counter()
+    start, shown = time.perf_counter(), -_PAUSE
     for done, item in enumerate(items):
-        each = (time.perf_counter() - start) / done if done else None
-        left = "" if each is None else f", about {each * (len(items) - done):.0f} s left"
-        _show(f"{what} {done + 1}/{len(items)}{left}: {name(item)}")
+        took = time.perf_counter() - start
+        if took - shown >= _PAUSE or done + 1 == len(items):
+            left = f", about {took / done * (len(items) - done):.0f} s left" if done else ""
+            _show(f"{what} {done + 1}/{len(items)}{left}: {name(item)}")
+            shown = took
         yield item
     _show("")
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from ..diff import named
-from .batches import add_file, advantages_of, diagnosed, read, saved, temperature_of
+from .batches import PICTURES, add_file, advantages_of, diagnosed, place, read, saved, temperature_of
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what is wrong; the exit status is 1 where something is."""
     try:
+        place(options.plot, *PICTURES)
         batch, temperature = read(options.file, options.map), options.temperature
         if options.estimator is None and "advantages" in batch:
             source, advantages = "the file", batch["advantages"]

@@ -1,6 +1,7 @@
 """`advantages plan`: what a group size gives at a pass rate, before the compute is burnt."""
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,8 @@ import numpy as np
 from ..core.definition import definition_of
 from ..core.palette import COLORS
 from ..lab.bandit import updates
-from .batches import estimators_named, saved
+from .batches import PICTURES, estimators_named, place, saved
+from .counted import counted
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
     try:
+        place(options.plot, *PICTURES)
         rates = _listed(options.pass_rate, float, "--pass-rate", lambda p: 0 < p < 1, "shares between 0 and 1")
         sizes = _listed(options.group_size, int, "--group-size", lambda n: 2 <= n <= _MOST, f"sizes from 2 to {_MOST}")
         if options.prompts < 1:
@@ -71,28 +74,27 @@ def rows(
     Raises:
         ValueError: an estimator needs more than rewards, groups and log-probabilities.
     """
-    for rate in rates:
-        for n in sizes:
-            informative = 1 - (1 - rate) ** n - rate**n
-            for name, function in estimators.items():
-                d = definition_of(function)
-                if more := [word for word in d.needed if word not in ("rewards", "groups", "logprobs")]:
-                    raise ValueError(f"{name} needs {', '.join(more)}; a plan is of rewards, groups and logprobs alone")
-                update = updates(function, [rate, 1 - rate], [1.0, 0.0], n)
-                mean = float(np.linalg.norm(update.mean))
-                size, square = _moments(function, d.own_inputs, rate, n)
-                responses = prompts * n
-                yield {
-                    "pass_rate": rate,
-                    "group_size": n,
-                    "estimator": name,
-                    "informative_share": informative,
-                    "informative_groups": prompts * informative,
-                    "responses": responses,
-                    "effective_sample_size": responses * size**2 / square if square else 0.0,
-                    "variance": update.deviation**2,
-                    "noise_to_signal": update.deviation / math.sqrt(prompts) / mean if mean > 0 else None,
-                }
+    cases = list(itertools.product(rates, sizes, estimators.items()))
+    for rate, n, (name, function) in counted(cases, "plan", lambda case: f"{case[2][0]} at {case[0]:g} of {case[1]}"):
+        informative = 1 - (1 - rate) ** n - rate**n
+        d = definition_of(function)
+        if more := [word for word in d.needed if word not in ("rewards", "groups", "logprobs")]:
+            raise ValueError(f"{name} needs {', '.join(more)}; a plan is of rewards, groups and logprobs alone")
+        update = updates(function, [rate, 1 - rate], [1.0, 0.0], n)
+        mean = float(np.linalg.norm(update.mean))
+        size, square = _moments(function, d.own_inputs, rate, n)
+        responses = prompts * n
+        yield {
+            "pass_rate": rate,
+            "group_size": n,
+            "estimator": name,
+            "informative_share": informative,
+            "informative_groups": prompts * informative,
+            "responses": responses,
+            "effective_sample_size": responses * size**2 / square if square else 0.0,
+            "variance": update.deviation**2,
+            "noise_to_signal": update.deviation / math.sqrt(prompts) / mean if mean > 0 else None,
+        }
 
 
 def _moments(function: Callable[..., Any], takes: Sequence[str], rate: float, n: int) -> tuple[float, float]:

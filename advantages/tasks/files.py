@@ -5,7 +5,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -126,7 +126,10 @@ def _problem(where: str, row: Mapping[str, Any]) -> Problem:
 
 
 def read_rows(
-    path: Path, names: Mapping[str, str] = _NONE, wanted: Sequence[str] = _WANTED
+    path: Path,
+    names: Mapping[str, str] = _NONE,
+    wanted: Sequence[str] = _WANTED,
+    watched: Callable[[list[bytes]], Iterable[bytes]] = iter,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Where each row of a file stands, and its columns.
 
@@ -137,6 +140,7 @@ def read_rows(
         path: of the file.
         names: what a column is to be called, by its name in the file.
         wanted: the columns that a row needs, for messages.
+        watched: gives the lines that it is given, for somebody who waits.
 
     Raises:
         ValueError: there is no such file, it is no such table, or it is empty; the message names the line.
@@ -150,7 +154,7 @@ def read_rows(
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error or type(error).__name__}); restore it") from None
     table = content.startswith(b"PAR1") or path.suffix == ".parquet"
-    found = list(_parquet(path, content) if table else _lines(path, content))
+    found = list(_parquet(path, content) if table else _lines(path, content, watched))
     if len(set(names.values())) < len(names):
         raise ValueError(f"--map gives two columns one name ({', '.join(names.values())}); give each its own")
     for where, row in found:
@@ -162,13 +166,13 @@ def read_rows(
     return rows
 
 
-def _lines(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+def _lines(path: Path, content: bytes, watched: Callable[[list[bytes]], Iterable[bytes]]) -> Iterator[tuple[str, Any]]:
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
     try:
         whole: bytes = content.decode(encoding).encode() if encoding else content
     except UnicodeError as error:
         raise ValueError(f"{path} is no {encoding} as it begins to be ({error}); save it as UTF-8") from None
-    for number, line in enumerate(whole.split(b"\n"), 1):
+    for number, line in enumerate(watched(whole.split(b"\n")), 1):
         where = f"{path} line {number}"
         if not line.strip():
             continue

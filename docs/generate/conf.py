@@ -9,7 +9,7 @@ sys.path.insert(0, str(HERE))
 
 from docutils import nodes  # noqa: E402
 from formulas import latex, mathml  # noqa: E402
-from prose import rst  # noqa: E402
+from prose import ALSO, rst  # noqa: E402
 from sphinx.ext.napoleon import Config, GoogleDocstring  # noqa: E402
 
 from advantages import __version__, estimators  # noqa: E402
@@ -36,6 +36,7 @@ html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 html_show_search_summary = False  # which are fetched, and no browser fetches from a folder
 html_theme_options = {"navigation_with_keys": True}
@@ -48,7 +49,8 @@ def _described(app: Any, what: str, name: str, item: Any, options: Any, lines: l
     of_page = head == "advantages" and local in estimators.__all__
     lines[:] = rst(lines, from_arguments=of_page, formula=latex)
     if what not in ("attribute", "property", "data"):  # whose first words would be read as a type
-        lines[:] = GoogleDocstring(lines, Config(napoleon_use_rtype=False), app, what, name, item, options).lines()
+        config = Config(napoleon_use_rtype=False, napoleon_custom_sections=[(ALSO, "params_style")])
+        lines[:] = GoogleDocstring(lines, config, app, what, name, item, options).lines()
 
 
 def _block(translator: Any, node: Any) -> None:

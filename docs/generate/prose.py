@@ -5,9 +5,12 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Described", "described", "rst"]
+__all__ = ["ALSO", "Described", "described", "rst"]
 
-_SECTION = re.compile(r"(Args|Returns|Raises|Yields):$")
+ALSO = "Also takes"
+"""The section of what every estimator takes; napoleon knows no comma in a section's name."""
+_BY_NAME = f"{ALSO}, by name:"
+_SECTION = re.compile(rf"(Args|Returns|Raises|Yields|{ALSO}, by name):$")
 
 
 class Described(NamedTuple):
@@ -77,7 +80,7 @@ def rst(lines: list[str], *, from_arguments: bool, formula: Callable[[str], str]
         ):
             made.append(line)
         else:
-            made.append(_escaped(line))
+            made.append(f"{ALSO}:" if line == _BY_NAME else _escaped(line))
     return made
 
 

@@ -161,6 +161,40 @@ def test_a_bad_record_is_named_by_its_line(tmp_path, line, message, command):
         main([*command, str(path)])
 
 
+@pytest.mark.parametrize("column", ["completion", "text", "answer_hash"])
+def test_any_column_can_be_the_responses(tmp_path, capsys, column):
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(f'{{"reward": 0, "group": 1, "{column}": "same"}}\n' * 8)
+    for order in (f"{column}=responses", f"responses={column}"):
+        status, said = printed(capsys, "diagnose", path, "--map", order, "--json")
+        assert (status, json.loads(said)["metrics"]["advantages/groups_collapse"]) == (1, 1.0)
+
+
+@pytest.mark.parametrize("command", [["diagnose", "FILE"], ["compare", "FILE", "--estimators", "grpo"]])
+@pytest.mark.parametrize(("name", "message"), [("none/a.svg", "there is no folder"), ("a.xyz", "ends in .png or .svg")])
+def test_a_picture_that_cannot_be_written_is_refused_before_the_work(tmp_path, command, name, message):
+    missing = [str(tmp_path / "none.jsonl") if word == "FILE" else word for word in command]
+    with pytest.raises(SystemExit, match=message):
+        main([*missing, "--plot", str(tmp_path / name)])
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path):
+    arguments = [str(tmp_path / "none.jsonl"), "--estimators", "grpo", "--html", str(tmp_path / "none" / "a.html")]
+    with pytest.raises(SystemExit, match="there is no folder"):
+        main(["compare", *arguments])
+
+
+def test_reading_shows_how_long_it_takes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text("".join(f'{{"reward": {i % 2}, "group": {i // 4}}}\n' for i in range(8)))
+    main(["compare", str(path), "--estimators", "grpo,rloo"])
+    said = capsys.readouterr().err
+    assert "reading line 9/9, about 0 s left: rollouts.jsonl" in said
+    assert "compare 2/2, about 0 s left: rloo" in said
+    assert said.endswith("\r\x1b[K")
+
+
 def test_exit_codes_have_one_meaning_each(tmp_path):
     path = tmp_path / "rollouts.jsonl"
     path.write_text("".join(f'{{"reward": {i % 2}, "group": {i // 4}}}\n' for i in range(8)))
