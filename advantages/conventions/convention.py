@@ -89,6 +89,9 @@ def over_tokens(base: Callable[..., Any]) -> Callable[..., Any]:
     def function(*inputs: Any, **settings: Any) -> Any:
         return d.function(*inputs[:-1], **settings)[:, None]
 
+    def spec(*, mask: Any, **call: Any) -> Any:
+        return d.spec(**call)[:, None] * (mask != 0)  # type: ignore[misc]
+
     parameters = d.signature.parameters.values()
     mask = inspect.Parameter("mask", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Array)
     inputs = [p for p in parameters if p.name in d.own_inputs]
@@ -97,7 +100,7 @@ def over_tokens(base: Callable[..., Any]) -> Callable[..., Any]:
     function.__doc__ = d.function.__doc__
     function.__signature__ = inspect.Signature([*inputs, mask, *settings])  # type: ignore[attr-defined]
     function.__annotations__ = get_type_hints(d.function, include_extras=True) | {"mask": Array}
-    return estimator(unit="token", shapes=d.shapes, ranges=d.ranges, paper=d.paper)(function)
+    return estimator(unit="token", spec=d.spec and spec, shapes=d.shapes, ranges=d.ranges, paper=d.paper)(function)
 
 
 def _estimator(made: Convention, name: str, promises: Promises | None) -> Callable[..., Any]:

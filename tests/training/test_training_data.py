@@ -30,6 +30,18 @@ def test_a_model_and_a_file_train(pretrained, tmp_path, capsys):
     assert "lampo(temperature=3)" in capsys.readouterr().out
 
 
+def test_stages_around_an_estimator_train_by_command(pretrained, tmp_path):
+    data = write(tmp_path / "data.jsonl", *({"prompt": f"{k}+2?", "answer": str(k + 2)} for k in range(20)))
+    arguments = ["train", "--model", str(pretrained), "--data", str(data), "--runs", str(tmp_path), "--name", "mine"]
+    arguments += ["--estimator", "grpo", "--then", "entropy_shaped.alpha=0.4", "--then", "clipped.limit=5"]
+    arguments += ["--steps", "1", "--prompts", "1", "--group-size", "2", "--max-new-tokens", "2", "--evaluation", "0"]
+    assert main([*arguments, "--rewards", "exact=1"]) == 0
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    assert config["estimator"] == "grpo+entropy_shaped.alpha=0.4+clipped.limit=5"
+    with pytest.raises(SystemExit, match=r"there is no stage 'entropy_shape'.*did you mean 'entropy_shaped'"):
+        main([*arguments, "--name", "other", "--then", "entropy_shape.alpha=0.4"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

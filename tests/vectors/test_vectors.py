@@ -14,7 +14,18 @@ from advantages.core.definition import definition_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "vectors"
 NAMES = vectors.names()
-WHITENED = {"openrlhf.gae", "skyrl.gae", "trinity.ppo", "tunix.gae", "verl.gae", "trinity.remax", "verl.remax"}
+WHITENED = {
+    "nemo_rl.gae",
+    "nemo_rl.vapo",
+    "openrlhf.gae",
+    "skyrl.gae",
+    "trinity.ppo",
+    "tunix.gae",
+    "verl.gae",
+    "verl.gdpo",
+    "trinity.remax",
+    "verl.remax",
+}
 """Whose stages do something by default."""
 
 
