@@ -131,9 +131,7 @@ class Rewards:
         functions, settings = functions or {}, settings or {}
         for what, given in (("weights", weights), ("functions", functions), ("settings", settings)):
             if not isinstance(given, Mapping):
-                raise TypeError(
-                    f"Rewards: {what} is a {type(given).__name__}; pass a dict with a name for each function"
-                )
+                raise TypeError(f"Rewards: {what} is a {type(given).__name__}; pass a dict, by names of functions")
         if not weights:
             raise ValueError("Rewards: there are no components; pass a weight for each, such as {'exact': 1.0}")
         if isinstance(optional, str):
