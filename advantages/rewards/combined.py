@@ -129,6 +129,9 @@ class Rewards:
         optional: Collection[str] = (),
     ) -> None:
         functions, settings = functions or {}, settings or {}
+        for what, given in (("weights", weights), ("functions", functions), ("settings", settings)):
+            if not isinstance(given, Mapping):
+                raise TypeError(f"Rewards: {what} is a {type(given).__name__}; pass a dict, by names of functions")
         if not weights:
             raise ValueError("Rewards: there are no components; pass a weight for each, such as {'exact': 1.0}")
         if isinstance(optional, str):

@@ -76,7 +76,8 @@ class Isolated:
             MemoryError. Counted is what is allocated, not what is used: torch takes some 2 when it is imported.
         sealed: give the function no network, no power of root's, and one folder to write in, which is where it runs, is
             emptied after each call and removed in the end; on Linux from 6.7 on, elsewhere it is refused. It still
-            reads what the user may, and reaches sockets that are files; a user who is not root keeps UDP.
+            reads what the user may, sets modes and times of the user's files, and reaches sockets that are files; a
+            user who is not root keeps UDP.
         environment: names of variables that the function needs although they look like secrets (`OPENAI_API_KEY`), or
             like a place in the trainer's process group (`RANK`). Others of these are kept from it.
 

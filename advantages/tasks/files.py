@@ -177,7 +177,7 @@ def _lines(path: Path, content: bytes, watched: Callable[[list[bytes]], Iterable
         if not line.strip():
             continue
         try:
-            yield where, json.loads(line.decode())
+            yield where, json.loads(line.decode(), object_pairs_hook=_object)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{where} is not in UTF-8 (byte 0x{line[error.start]:02x}, which is {chr(line[error.start])!r} in "
@@ -187,6 +187,15 @@ def _lines(path: Path, content: bytes, watched: Callable[[list[bytes]], Iterable
             said = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
             said = "NUL bytes, as of UTF-16 without a byte order mark" if b"\0" in line else said
             raise ValueError(f"{where} is no JSON ({said}); write one object a line") from None
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Of JSON, where json itself would take the last of two values of one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it gives {next(name for name in found if names.count(name) > 1)!r} twice")
+    return found
 
 
 def _parquet(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:

@@ -605,6 +605,8 @@ class Model:
     ("make", "error", "message"),
     [
         (lambda: Rewards({}), ValueError, "there are no components"),
+        (lambda: Rewards([len]), TypeError, "weights is a list; pass a dict, by names of functions"),
+        (lambda: Rewards({"a": 1.0}, [len]), TypeError, "functions is a list; pass a dict, by names"),
         (
             lambda: Rewards({"exakt": 1.0}),
             ValueError,

@@ -51,6 +51,8 @@ def test_parquet_holds_the_same_problems(tmp_path):
         (['{"prompt": "a", "answer": null}'], "data.jsonl line 1 has no answer"),
         (['{"prompt": "a", "answer": ["b"]}'], "data.jsonl line 1: answer is a list; pass a text"),
         (['{"prompt": "a", "answer": true}'], "data.jsonl line 1: answer is a bool; pass a text"),
+        (['{"prompt": "a", "answer": "1", "answer": "2"}'], r"line 1 is no JSON \(it gives 'answer' twice\)"),
+        (['{"prompt": "a", "answer": "1", "more": {"x": 1, "x": 1}}'], r"line 1 is no JSON \(it gives 'x' twice\)"),
         ([""], "data.jsonl holds no problem; write one JSON object a line"),
     ],
 )

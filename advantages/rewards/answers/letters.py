@@ -179,7 +179,6 @@ def _alone(response: str) -> str | None:
         return None
     for line in (lines[-1], lines[0]):
         found = _LINE.match(line.strip()) or re.fullmatch(r"\(([a-z])\)\.?", line.strip())
-        found = found or re.fullmatch(r"([a-z])[.)]?", response.strip())
         if found:
             return next(letter for letter in found.groups() if letter).upper()
     labels = [found[1].upper() for line in lines if (found := _LABEL.match(line.strip()))]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("math_verify")
 
-from advantages.rewards.answers import Reasoning, UnreadableAnswerError, equal
+from advantages.rewards.answers import Reasoning, UnreadableAnswerError, equal, find_letter
 from advantages.rewards.answers.units import unit_of
 from advantages.rewards.mathematics import Grader
 
@@ -47,6 +47,19 @@ def test_responses_are_right_or_wrong():
         for response, answer, _ in rows
     ]
     assert [row for row, (*_, verdict) in zip(graded, rows, strict=True) if row[2][0] != (verdict == "right")] == []
+
+
+@given(
+    st.sampled_from(["Options:", "The choices are", "Answer choices:", "The possible answers are:", "Alternatives:"]),
+    st.sampled_from(["{})", "({})", "{}.", "{}:"]),
+    st.lists(st.sampled_from(["12", "Paris", "$x^2$", "it doubles", "none of these"]), min_size=2, max_size=4),
+    st.sampled_from([" ", "\n", ", ", "; "]),
+    st.sampled_from(["", "B", "C"]),
+)
+def test_options_that_are_repeated_choose_none(head, label, options, between, chosen):
+    listed = between.join(f"{label.format(letter)} {text}" for letter, text in zip("ABCD", options, strict=False))
+    stated = f"\nThe answer is {chosen}." if chosen else ""
+    assert (find_letter(f"{head} {listed}{stated}") or "") == chosen
 
 
 SCALES = [("hundred", 2), ("thousand", 3), ("million", 6), ("billion", 9)]
