@@ -333,14 +333,14 @@ def diagnose(
     is_zero = (size == 0) & good if not sane or peak is not None else a == 0
     row_differs = differs[slots]
     zero_scored = is_zero & scored
-    zeros = int(is_zero.sum())
+    zeros = _count(is_zero)
     absolute = float(weight.sum())
     positive = float(a.sum() + absolute) / 2
 
     spread = high - low
     near = differs & (spread < _NEAR * np.maximum(np.abs(low), np.abs(high)))
     largest, cause = 0.0, 0
-    if zeros < n - int((~good).sum()):
+    if zeros < n - _count(~good):
         top = int(size.argmax())
         slot = slots[top]
         largest = float(size[top])
@@ -349,7 +349,7 @@ def diagnose(
             cause = 4
         elif near[slot]:
             cause = 2
-        elif int(same.sum()) == 1 and (low[slot] == t[top] or high[slot] == t[top]):
+        elif _count(same) == 1 and (low[slot] == t[top] or high[slot] == t[top]):
             cause = 1
         else:
             cause = 3 if abs(t[top] - mean[slot]) >= max(high[slot] - mean[slot], mean[slot] - low[slot]) else 4
@@ -383,19 +383,19 @@ def diagnose(
         raw_squares = float(squares_of(raw)[0][enough].sum())
         penalty_squares = float(squares_of(np.where(scored, taken, 0.0))[0][enough].sum())
         top_raw = by_group(np.maximum, np.where(scored, r, -np.inf))
-        penalty_only = int((differs & (top_raw == by_group(np.minimum, np.where(scored, r, np.inf)))).sum())
+        penalty_only = _count(differs & (top_raw == by_group(np.minimum, np.where(scored, r, np.inf))))
     component_squares: tuple[float, ...] = ()
     cancelled = None
     if parts is not None:
         each = [squares_of(np.where(scored, part, 0.0))[0] for part in parts.T]
         component_squares = tuple(float(x[enough].sum()) for x in each)
         moving = np.add.reduce(each, axis=0)
-        cancelled = int((enough & (moving > 0) & (squares <= 1e-12 * moving)).sum())
+        cancelled = _count(enough & (moving > 0) & (squares <= 1e-12 * moving))
 
     cliff = collapse = noisy = None
     if responses is not None:
         same, told = _equal_responses(responses, slots, t, scored, groups.count, n)
-        cliff, collapse, noisy = int((dead & ~same).sum()), int((dead & same).sum()), told
+        cliff, collapse, noisy = _count(dead & ~same), _count(dead & same), told
     doubted = None
     if second_rewards is not None:
         again = _row("second_rewards", second_rewards, n)
@@ -403,7 +403,7 @@ def diagnose(
         flat = by_group(np.maximum, np.where(both, again, -np.inf)) <= by_group(
             np.minimum, np.where(both, again, np.inf)
         )
-        doubted = int((differs & flat).sum())
+        doubted = _count(differs & flat)
     pairs = saturated = None
     if logprobs is not None:
         pairs, saturated = _saturation(_row("logprobs", logprobs, n), slots, scored & row_differs, temperature)
@@ -415,7 +415,7 @@ def diagnose(
             raise ValueError(f"diagnose: unclipped has shape {was.shape} and advantages {now.shape}; pass equal ones")
         _, was_each = _each("unclipped", was, trained, n)
         moved = (was != now) & (np.isfinite(was) | np.isfinite(now))
-        clipped = int((moved if moved.ndim == 1 else (moved & trained).any(1)).sum())
+        clipped = _count(moved if moved.ndim == 1 else (moved & trained).any(1))
         before = float(np.abs(was_each[np.isfinite(was_each)]).sum())
         largest_before = float(
             np.abs(was[np.isfinite(was) if was.ndim == 1 else np.isfinite(was) & trained]).max(initial=0.0)
@@ -423,28 +423,28 @@ def diagnose(
 
     found = Diagnosis(
         responses=n,
-        unscored=int((counts & ~finite).sum()),
-        invalid=n - int(counts.sum()),
+        unscored=_count(counts & ~finite),
+        invalid=n - _count(counts),
         groups=groups.count,
-        informative=int(differs.sum()),
-        all_wrong=int((dead & (low <= wrong)).sum()),
-        all_right=int((dead & (low >= right)).sum()),
-        tied=int((dead & (low > wrong) & (low < right)).sum()),
-        small=int(small.sum()),
-        unscored_groups=int(none.sum()),
-        near_tied=int(near.sum()),
+        informative=_count(differs),
+        all_wrong=_count(dead & (low <= wrong)),
+        all_right=_count(dead & (low >= right)),
+        tied=_count(dead & (low > wrong) & (low < right)),
+        small=_count(small),
+        unscored_groups=_count(none),
+        near_tied=_count(near),
         cliff=cliff,
         collapse=collapse,
         noisy=noisy,
         doubted=doubted,
         zero=zeros,
-        zero_invalid=int((is_zero & ~counts).sum()),
-        zero_unscored=int((is_zero & counts & ~finite).sum()),
-        zero_small=int((zero_scored & small[slots]).sum()),
-        zero_tied=int((zero_scored & dead[slots]).sum()),
-        zero_informative=int((zero_scored & row_differs).sum()),
-        in_informative=int((scored & row_differs).sum()),
-        nonfinite=n - int(good.sum()),
+        zero_invalid=_count(is_zero & ~counts),
+        zero_unscored=_count(is_zero & counts & ~finite),
+        zero_small=_count(zero_scored & small[slots]),
+        zero_tied=_count(zero_scored & dead[slots]),
+        zero_informative=_count(zero_scored & row_differs),
+        in_informative=_count(scored & row_differs),
+        nonfinite=n - _count(good),
         absolute=absolute,
         squares=float(a @ a),
         positive=positive,
@@ -548,6 +548,10 @@ def _unflattened(like: Diagnosis, row: Any) -> Diagnosis:
         else:
             made[field.name] = tuple(tuple(y) if isinstance(y, list) else y for y in part.tolist())
     return Diagnosis(**made)
+
+
+def _count(which: Any) -> int:
+    return int(np.count_nonzero(which))
 
 
 def _numbers(name: str, x: Any) -> Any:

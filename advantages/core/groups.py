@@ -368,7 +368,21 @@ def _dense_array(ids: Any) -> tuple[Any, int, int | None]:
     if not len(ids):
         return np.zeros(0, np.intp), 0, None
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-    return _from_runs(ids[starts].tolist(), starts, len(ids))
+    heads = ids[starts]
+    if ids.dtype.kind in "iu" and int(heads.max()) - int(least := heads.min()) < 4 * len(heads):
+        above = heads.astype(np.uint64) - least.astype(np.uint64)  # which no distance overflows
+        return _of_runs(*_by_place(above.astype(np.intp)), starts, len(ids))
+    return _from_runs(heads.tolist(), starts, len(ids))
+
+
+def _by_place(ids: Any) -> tuple[Any, int]:
+    """Slots of small numbers from 0 on, in the order of their first rows, and their count; faster than a table."""
+    rows = np.arange(len(ids))
+    first = np.empty(int(ids.max()) + 1, np.intp)
+    first[ids[::-1]] = rows[::-1]  # of several the last one written stays, which is the first row
+    first = first[ids]
+    number = np.cumsum(first == rows)
+    return number[first] - 1, int(number[-1])
 
 
 def _dense_objects(ids: Any) -> tuple[Any, int, int | None]:
@@ -399,7 +413,12 @@ def _from_runs(heads: Iterable[Hashable], starts: Any, rows: int) -> tuple[Any, 
         slots = np.fromiter(map(table.__getitem__, heads), np.intp, len(starts))
     except TypeError as error:
         raise TypeError(f"ids are not hashable ({error}); {_ADVICE}") from None
-    slots, count = np.repeat(slots, np.diff(starts, append=rows)), len(table)
+    return _of_runs(slots, len(table), starts, rows)
+
+
+def _of_runs(slots: Any, count: int, starts: Any, rows: int) -> tuple[Any, int, int | None]:
+    """Slots of all rows from those of the starts of runs; with their count, and the size of groups where in blocks."""
+    slots = np.repeat(slots, np.diff(starts, append=rows))
     in_blocks = count and rows % count == 0 and (slots.reshape(count, -1) == np.arange(count)[:, None]).all()
     return slots, count, rows // count if in_blocks else None
 

@@ -34,6 +34,20 @@ def test_every_carrier_of_integers_gives_the_same_groups(ids):
         assert Groups(made).slots.tolist() == slots
 
 
+@given(st.sampled_from(["int8", "uint8", ">i2", "int64", "uint64"]), st.sampled_from([0, 1, 2]), st.data())
+def test_integers_that_lie_close_together_are_grouped_as_ids_of_a_list(kind, end, data):
+    limits = np.iinfo(kind)
+    low = (limits.min, 0, limits.max - 100)[end]  # no distance of two ids may overflow
+    ids = np.array(data.draw(st.lists(st.integers(low, low + 100), min_size=1, max_size=60)), kind)
+    close, listed = Groups(ids), Groups(ids.tolist())
+    assert (close.slots.tolist(), close.count, close.size) == (listed.slots.tolist(), listed.count, listed.size)
+
+
+def test_bytes_over_their_whole_range_are_groups():
+    ids = np.tile(np.arange(-128, 128), 2)
+    assert Groups(ids.astype(np.int8)).slots.tolist() == Groups(ids.tolist()).slots.tolist()
+
+
 @pytest.mark.parametrize(
     "ids",
     [
