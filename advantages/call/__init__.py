@@ -90,47 +90,54 @@ def _documented(definition: Definition) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _bind(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Every input and setting by name, defaults filled in."""
+def _bind(
+    d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The arrays that were passed, the ids that were, and every setting, checked, defaults filled in."""
     if len(args) > len(d.positional):
         raise TypeError(
             f"{d.name}: got {len(args)} positional arguments but takes {len(d.positional)} "
             f"({', '.join(d.positional)}); pass settings by name"
         )
-    call: dict[str, Any] = dict.fromkeys(d.inputs)
-    call.update(d.settings)
-    call.update(zip(d.positional, args, strict=False))
+    given = dict(zip(d.positional, args, strict=False))
+    settings = dict(d.settings)
     for name, x in kwargs.items():
-        if name not in call:
-            if name == "group_size" and "groups" in call:
+        if name in settings:
+            settings[name] = x
+            continue
+        if name not in d.inputs:
+            if name == "group_size" and "groups" in d.inputs:
                 raise TypeError(
                     f"{d.name}: takes no 'group_size'; pass groups={x!r} for groups of {x!r} neighbouring rows"
                 )
             raise TypeError(
                 f"{d.name}: takes no {name!r}; inputs are {', '.join(d.inputs)}; "
-                f"settings are {', '.join(d.settings)}{did_you_mean(name, call)}"
+                f"settings are {', '.join(d.settings)}{did_you_mean(name, (*d.inputs, *settings))}"
             )
-        if name in d.positional[: len(args)]:
+        if name in given:
             raise TypeError(f"{d.name}: got {name!r} twice; pass it by position or by name")
-        call[name] = x
+        given[name] = x
     for name in d.needed:
-        if call[name] is None:
+        if given.get(name) is None:
             word = INPUTS[name]
             raise TypeError(
                 f"{d.name}: needs {name}: {word.meaning}; pass {word.each}"
                 + (", or their number where groups are equal blocks of neighbouring rows" if name == "groups" else "")
             )
-    return call
+    for key, x in kwargs.items():
+        if key in settings and x is not d.settings[key]:
+            if key in d.checks:
+                d.checks[key].check(d.name, key, x)
+            if getattr(x, "shape", None) == ():  # a number that may be traced
+                settings[key] = backend_of(x).stop_gradient(x)
+    arrays = {name: given[name] for name in d.arrays if given.get(name) is not None}
+    return arrays, {name: given[name] for name in d.ids if given.get(name) is not None}, settings
 
 
 def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    call = _bind(d, args, kwargs)
-    for key, check in d.checks.items():
-        if call[key] is not d.settings[key]:
-            check.check(d.name, key, call[key])
-    arrays = {name: call[name] for name in d.arrays if call[name] is not None}
+    arrays, given, settings = _bind(d, args, kwargs)
     sizes = check_arrays(d.name, arrays, d.shapes)
-    lead = call[d.lead]
+    lead = arrays.get(d.lead)
     backend = backend_of(lead)
 
     inputs = {}
@@ -139,11 +146,6 @@ def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             inputs[name] = backend.stop_gradient(x)
         else:
             inputs[name] = x if backend.kind(x) == "b" else x != 0
-    given = {name: call[name] for name in d.ids if call[name] is not None}
-    settings = {key: call[key] for key in d.settings}
-    for key, x in settings.items():
-        if x is not d.settings[key] and getattr(x, "shape", None) == ():  # a number that may be traced
-            settings[key] = backend_of(x).stop_gradient(x)
     rows, own = sizes["N"], None
     spans = "groups" in given or "trajectories" in given or d.promises.spans_batch
     if settings["across"] is not None and "across" not in d.own and spans:

@@ -65,15 +65,16 @@ def _estimate(
         if name not in clean:
             continue
         word = INPUTS[name]
+        per_token = word.per_token
         if name == "mask":
             clean[name] = mask
         elif word.kind == "flag":
-            clean[name] = where(mask if word.per_token else scored, x, False)
-        elif word.per_token and d.selects:
+            clean[name] = where(mask if per_token else scored, x, False)
+        elif per_token and d.selects:
             clean[name] = x
         elif name == "token_rewards" and mask is not None:
             clean[name] = carried_rewards(x, mask)
-        elif word.per_token:
+        elif per_token:
             clean[name] = where(mask, backend.working(x), 0.0)
         elif len(x.shape) == 2:  # components; each is scored or not on its own
             clean[name] = backend.wide(x)
@@ -94,13 +95,11 @@ def _estimate(
     shrink = _shrink(d, backend, inputs, clean, most)
     if shrink is not None:
         clean |= {name: x * shrink for name, x in clean.items() if x is not None and INPUTS[name].reward_unit}
-    own = {key: value for key, value in settings.items() if key in d.own}
-    result = d.function(
-        *(clean[name] for name in d.positional),
-        **{name: x for name, x in clean.items() if name not in d.positional},
-        **own,
-    )
-    _check_shape(d, result, tuple(inputs["mask"].shape) if d.per_token else tuple(lead.shape[:1]))
+    named = {name: clean[name] for name in d.by_name}
+    for key in d.own_settings:
+        named[key] = settings[key]
+    result = d.function(*map(clean.__getitem__, d.positional), **named)
+    _check_shape(d, result, inputs["mask"].shape if d.per_token else lead.shape[:1])
     if "groups" in ids and "singleton" not in d.own:
         result = small_groups(
             d.name, result, clean["rewards"], clean["groups"], settings["singleton"], settings["min_scored"]
@@ -118,7 +117,8 @@ def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
     if found != expected and not (d.per_token and found == (expected[0], 1)):
         other = ' (declare unit="token" for one per token)' if not d.per_token and len(found) == 2 else ""
         raise ValueError(
-            f"{d.name}: returned shape {found}; its advantages must have shape {expected}, one per {d.unit}{other}"
+            f"{d.name}: returned shape {found}; "
+            f"its advantages must have shape {tuple(expected)}, one per {d.unit}{other}"
         )
 
 

@@ -60,17 +60,18 @@ class Definition(NamedTuple):
     """Inputs that are ids."""
     own_inputs: tuple[str, ...]
     """Inputs that the function itself takes."""
+    by_name: tuple[str, ...]
+    """Those of them that it takes by name only."""
+    own_settings: tuple[str, ...]
+    """Settings that the function itself takes."""
+    lead: str
+    """The input whose library, device and floating dtype the advantages have."""
     spec: Callable[..., Any] | None
     promises: Promises
     paper: Paper | None
     signature: inspect.Signature
     selects: bool = False
     """Whether the function itself looks at trained tokens only, so that words of tokens come as they are."""
-
-    @property
-    def lead(self) -> str:
-        """The input whose library, device and floating dtype the advantages have."""
-        return "rewards" if "rewards" in self.own else "token_rewards"
 
     @property
     def per_token(self) -> bool:
@@ -137,6 +138,7 @@ def define(
     if "rewards" not in inputs and "token_rewards" not in inputs:
         raise TypeError(f"{name}: takes neither rewards nor token_rewards; an estimator needs one of them")
     settings = {p.name: p.default for p in parameters if p.name not in inputs}
+    own_settings = tuple(settings)
     for key, default in settings.items():
         if default is inspect.Parameter.empty:
             raise TypeError(f"{name}: setting {key!r} has no default; give it one")
@@ -172,6 +174,9 @@ def define(
         arrays=tuple(word for word in words if INPUTS[word].kind != "ids"),
         ids=tuple(word for word in words if INPUTS[word].kind == "ids"),
         own_inputs=tuple(inputs),
+        by_name=tuple(p.name for p in inputs.values() if p.kind is p.KEYWORD_ONLY),
+        own_settings=own_settings,
+        lead="rewards" if "rewards" in inputs else "token_rewards",
         spec=spec,
         promises=promises or Promises(),
         paper=paper,

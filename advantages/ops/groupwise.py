@@ -240,8 +240,9 @@ def group_above_others(x: A, groups: Ids) -> A:
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
     if (kernels := _kernels(x, groups)) is not None:
         return _by_kernel(kernels, x, groups, others=True)
-    n = group_count(x, groups)
-    return group_centered(x, groups) * (n / at_least(n - 1, 1))
+    g = Grouped(x, groups)
+    n = g.count
+    return g.rows(g.centered(g.view) * (n / at_least(n - 1, 1)))
 
 
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:

@@ -1,12 +1,13 @@
 """Work of the words about tokens, counted: operations and full-size results of torch, at any size."""
 
+import sys
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from advantages import gae, reinforce_plus_plus, whiten
+from advantages import dr_grpo, gae, grpo, reinforce_plus_plus, rloo, whiten
 from advantages.backends import kernels
 
 _VIEWS = ("view", "expand", "slice", "select", "squeeze", "transpose", "permute", "detach", "alias", "unbind", "t")
@@ -74,12 +75,40 @@ def test_compiled_kernels_write_each_result_once(name, operations, full, shape):
     assert found.full <= full
 
 
-@pytest.mark.parametrize(("name", "most"), [("gae", 74), ("whiten", 67), ("reinforce_plus_plus", 143)])
+@pytest.mark.parametrize(("name", "most"), [("gae", 65), ("whiten", 55), ("reinforce_plus_plus", 125)])
 def test_an_accelerator_launches_few_kernels_and_hardly_more_for_long_rows(name, most):
     short = counted(CALLS[name], (64, 2048), True, "meta").operations
     assert short <= most
     assert counted(CALLS[name], (4, 2**20), True, "meta").operations <= short + 2 * 30
     assert counted(CALLS[name], (4096, 2048), True, "meta").operations == short
+
+
+@pytest.mark.parametrize(
+    ("estimator", "device", "most"),
+    [(grpo, "cpu", 20), (rloo, "cpu", 14), (dr_grpo, "cpu", 13), (grpo, "meta", 51), (dr_grpo, "meta", 41)],
+)
+@pytest.mark.parametrize("rows", [64, 512, 4096])
+def test_blocks_take_few_operations_whatever_the_size(estimator, device, most, rows, monkeypatch):
+    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    rewards = torch.ones(rows, device=device)
+    with Counted(rows) as found:
+        estimator(rewards, 8)
+    assert found.operations <= most
+
+
+@pytest.mark.parametrize(("estimator", "most"), [(grpo, 95), (rloo, 92), (dr_grpo, 88)])
+def test_a_plain_call_makes_few_calls_of_python(estimator, most, monkeypatch):
+    """At the size of one step's batch a call's time is that of Python, not of arithmetic."""
+    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    rewards = torch.ones(512)
+    estimator(rewards, 8)
+    calls = []
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        estimator(rewards, 8)
+    finally:
+        sys.setprofile(None)
+    assert len(calls) <= most
 
 
 def test_masks_are_read_and_rewards_moved_without_a_look_at_a_device():
