@@ -64,8 +64,8 @@ def register() -> None:
     @functools.wraps(find)
     def found(name_or_enum: Any) -> Callable[..., Any]:
         name = name_or_enum.value if isinstance(name_or_enum, Enum) else name_or_enum
-        if isinstance(name, str) and ":" in name:
-            return _hosted(resolve(name))
+        if isinstance(name, str) and name not in registry and (":" in name or "+" in name):
+            return _composed(name)
         if name not in registry:
             guess = nearest(str(name), registry)
             raise ValueError(
@@ -160,11 +160,13 @@ def _refuse_near_misses(
     for key in node:
         if key in known:
             continue
-        guess = places.get(nearest(str(key), places) or "")
-        if guess is None and isinstance(node[key], Mapping) and set(node[key]).intersection(places):
-            guess = places["advantage_options"]
+        found, guess = f"{where}{key}", places.get(nearest(str(key), places) or "")
+        if guess is None and isinstance(node[key], Mapping):
+            inside = next((word for word in node[key] if word in places), None)
+            if inside is not None:
+                found, guess = f"{found}.{inside}", places[inside]
         if guess is not None:
-            raise ValueError(f"{where}{key} is set, but nothing reads it; did you mean {guess}?")
+            raise ValueError(f"{found} is set, but nothing reads it; did you mean {guess}?")
 
 
 class _Hosted:
@@ -202,6 +204,12 @@ class _Hosted:
 
 
 _hosted = functools.cache(_Hosted)
+
+
+@functools.cache
+def _composed(name: str) -> _Hosted:
+    """The estimator of a name that no registry has: a function's address, or a name with stages behind it."""
+    return _hosted(resolve(name))
 
 
 def _callers(function: str) -> Iterator[FrameType]:

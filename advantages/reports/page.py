@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..version import __version__
 from .charts import COLORS, DASHES
@@ -54,8 +54,10 @@ def legend(names: Sequence[str]) -> Markup:
 
 
 def chip(name: str, number: int) -> Markup:
-    """A curve's name in its colour."""
-    return part("chip", name, number % len(COLORS), number // len(COLORS) % len(DASHES))
+    """A curve's name in its colour; where it must break, it does behind an underscore."""
+    return part(
+        "chip", escape(name).replace("_", Markup("_<wbr>")), number % len(COLORS), number // len(COLORS) % len(DASHES)
+    )
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], *, numbers: bool = True) -> Markup:

@@ -411,7 +411,7 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.addresses += [value for name, value in attributes if name in ("src", "href", "xlink:href", "srcset")]
         assert not [name for name, _ in attributes if name.startswith("on")]
-        if tag not in ("meta", "br", "img", "link"):
+        if tag not in ("meta", "br", "img", "link", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
@@ -485,6 +485,14 @@ def test_a_comparison_is_one_page_and_one_record(seeds, tmp_path):
     difference = record["differences"]["rloo"]["auc"]
     assert difference["seeds"] == list(range(seeds))
     assert (difference["mean"]["half"] is None) == (seeds == 1)
+
+
+def test_long_names_break_behind_underscores_and_one_run_is_one(tmp_path):
+    write_experiment(tmp_path / "one", *configs("reinforce_plus_plus_baseline", seeds=1))
+    source = write_comparison(compared(tmp_path / "one"), tmp_path)["report"].read_text()
+    assert "</i>reinforce_<wbr>plus_<wbr>plus_<wbr>baseline</span>" in source
+    assert "seed 0 · 1 run<" in source
+    assert "reinforce_plus_plus_baseline" in assert_self_contained(source).text
 
 
 def test_a_comparison_links_to_the_reports_of_its_runs(tmp_path):

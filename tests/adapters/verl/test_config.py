@@ -204,6 +204,21 @@ def test_a_misspelt_or_misplaced_key_is_refused_with_the_nearest(validate, name,
         validate(f"algorithm.adv_estimator={name}", f"+{key}=1")
 
 
+@pytest.mark.parametrize("where", ["actor_rollout_ref", "trainer"])
+def test_a_misplaced_key_is_named_with_its_place(validate, where):
+    message = rf"^{where}\.advantage_options is set, but nothing reads it; did you mean algorithm\.advantage_options\?"
+    with pytest.raises(ValueError, match=message):
+        validate("algorithm.adv_estimator=lampo", f"+{where}.advantage_options.temperature=1")
+
+
+def test_a_name_with_stages_is_an_estimator(validate):
+    validate('algorithm.adv_estimator="grpo+clipped.limit=5"', "+algorithm.advantage_options.epsilon=0.1")
+    with pytest.raises(ValueError, match=r"actor_rollout_ref.rollout.n is 1, but "):
+        validate('algorithm.adv_estimator="advantages.rloo+clipped.limit=2"', "actor_rollout_ref.rollout.n=1")
+    with pytest.raises(ValueError, match=r"grpo\+cliped.limit=5': there is none"):
+        validate('algorithm.adv_estimator="grpo+cliped.limit=5"')
+
+
 @pytest.mark.parametrize(
     ("key", "meant"),
     [
