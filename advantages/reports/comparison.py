@@ -152,7 +152,8 @@ def comparison_report(compared: Compared, folder: Path) -> str:
     ]
     title = " and ".join(names) if len(names) < 3 else f"{len(names)} variants compared"
     task = config.data or config.task
-    subtitle = f"{task} · {config.steps} steps · {seeds_of(seeds)} · {len(compared.runs)} run{'s' if len(compared.runs) > 1 else ''}"
+    runs = "1 run" if len(compared.runs) == 1 else f"{len(compared.runs)} runs"
+    subtitle = f"{task} · {config.steps} steps · {seeds_of(seeds)} · {runs}"
     return page(title, "advantages compare-runs", subtitle, parts)
 
 
