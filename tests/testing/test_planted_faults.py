@@ -1,5 +1,8 @@
 """Faults of whole kinds, planted in plain functions that are right otherwise: each is caught by its check."""
 
+import decimal
+import gc
+import logging
 import os
 import random
 import sys
@@ -11,6 +14,7 @@ import pytest
 
 from advantages import Promises, estimator
 from advantages.testing import CHECKS, Subject, verdict_on
+from advantages.testing.process import restored, state
 
 by_name = {check.name: check for check in CHECKS}
 
@@ -125,11 +129,20 @@ STATES = {
     "os.chdir": _after(lambda: os.chdir("/")),
     "sys.path": _after(lambda: sys.path.insert(0, "elsewhere")),
     "print": _after(lambda: print("rewards")),
+    "sys.setrecursionlimit": _after(lambda: sys.setrecursionlimit(5000)),
+    "gc.disable": _after(gc.disable),
+    "gc.enable": _after(gc.enable),
+    "logging.disable": _after(lambda: logging.disable(logging.WARNING)),
+    "logging.basicConfig": _after(logging.basicConfig),
+    "the root logger's level": _after(lambda: logging.getLogger().setLevel("ERROR")),
+    "decimal.getcontext": _after(lambda: setattr(decimal.getcontext(), "prec", 50)),
     "torch.manual_seed": _torch(lambda torch: torch.manual_seed(0)),
     "torch.rand": _torch(lambda torch: torch.rand(1)),
     "torch.set_default_dtype": _torch(lambda torch: torch.set_default_dtype(torch.float64)),
     "torch.set_grad_enabled": _torch(lambda torch: torch.set_grad_enabled(False)),
     "torch.set_num_threads": _torch(lambda torch: torch.set_num_threads(1 + torch.get_num_threads() % 2)),
+    "torch.use_deterministic_algorithms": _torch(lambda torch: torch.use_deterministic_algorithms(True)),
+    "torch.autograd.set_detect_anomaly": _torch(lambda torch: torch.autograd.set_detect_anomaly(True)),
 }
 
 
@@ -295,6 +308,20 @@ def test_a_fault_of_the_kind_is_caught(check, function, options):
         pytest.importorskip("torch")
     verdict = verdict_on(Subject(function, **options), by_name[check], examples=100)
     assert verdict.outcome == "fails", verdict
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", STATES)
+def test_a_change_of_the_process_that_an_earlier_call_has_made_is_seen(name):
+    if "torch" in name:
+        pytest.importorskip("torch")
+    with restored():
+        before = state()
+        STATES[name](np.arange(4.0), np.array([0, 0, 1, 1]))
+        verdict = verdict_on(Subject(STATES[name]), by_name["leaves_the_process_alone"], examples=20)
+        assert verdict.outcome == "fails", verdict
+    after = state()
+    assert {key for key in before if before[key] != after[key]} <= {"torch's random state"}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=[check.sentence for check in CHECKS])

@@ -2,18 +2,15 @@
 
 import contextlib
 import io
-import os
-import random
-import sys
 import tracemalloc
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ...backends import library_of
+from .. import process
 from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64, to_library
 from .base import check, check_rarely, take
 
@@ -192,89 +189,13 @@ def leaves_the_process_alone(subject: Subject, draw: Draw) -> None:
     """A seed set inside repeats the sampler's draws; a default changed inside changes other people's code."""
     case = subject.case(draw)
     for unusual in (False, True):
-        with _restored(), contextlib.redirect_stdout(io.StringIO()) as printed:
-            _unsettle(unusual)
-            before = _state()
+        with process.restored(), contextlib.redirect_stdout(io.StringIO()) as printed:
+            process.unsettle(unusual)
+            before = process.state()
             subject(case)
-            after = _state()
+            after = process.state()
         changed = [name for name in before if before[name] != after.get(name)]
         if changed:
             fail(f"changed {', '.join(changed)}", case)
         if printed.getvalue():
             fail(f"printed {printed.getvalue()!r}", case)
-
-
-def _state() -> dict[str, Any]:
-    """What all code in the process shares, by name; of libraries that are loaded only."""
-    state: dict[str, Any] = {
-        "the state of random": random.getstate(),
-        "numpy's random state": repr(np.random.get_state(legacy=False)),  # noqa: NPY002
-        "numpy's handling of floating-point errors": (np.geterr(), np.geterrcall()),
-        "numpy's print options": repr(np.get_printoptions()),
-        "the filters of warnings": list(warnings.filters),
-        "the environment": dict(os.environ),
-        "the working folder": os.getcwd(),
-        "sys.path": list(sys.path),
-        "the recursion limit": sys.getrecursionlimit(),
-    }
-    if torch := sys.modules.get("torch"):
-        state |= {
-            "torch's random state": torch.get_rng_state().numpy().tobytes(),
-            "torch's default dtype": torch.get_default_dtype(),
-            "torch's default device": torch.get_default_device(),
-            "torch's gradient mode": torch.is_grad_enabled(),
-            "torch's number of threads": torch.get_num_threads(),
-            "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
-            "torch's anomaly mode": torch.is_anomaly_enabled(),
-        }
-    if jax := sys.modules.get("jax"):
-        state |= {
-            "JAX's default precision": jax.config.jax_enable_x64,
-            "JAX's check for NaN": jax.config.jax_debug_nans,
-            "JAX's switch for compilation": jax.config.jax_disable_jit,
-        }
-    return state
-
-
-def _unsettle(unusual: bool) -> None:
-    """Put what is shared where no function would put it, one way or the other, so that setting it shows."""
-    random.random()
-    np.random.random()  # noqa: NPY002
-    np.seterr(all="warn" if unusual else "ignore")
-    np.set_printoptions(precision=7 if unusual else 5)
-    warnings.filterwarnings("default", "no such warning")
-    if torch := sys.modules.get("torch"):
-        torch.rand(())
-        torch.set_grad_enabled(unusual)
-
-
-@contextlib.contextmanager
-def _restored() -> Iterator[None]:
-    """Put back whatever the block, or the function in it, changes."""
-    state, generator = random.getstate(), np.random.get_state()  # noqa: NPY002
-    environment, folder, path, limit = dict(os.environ), os.getcwd(), list(sys.path), sys.getrecursionlimit()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(np.errstate())
-        stack.enter_context(np.printoptions())
-        stack.enter_context(warnings.catch_warnings())
-        if torch := sys.modules.get("torch"):
-            stack.enter_context(torch.random.fork_rng(devices=[]))
-            stack.enter_context(torch.set_grad_enabled(torch.is_grad_enabled()))
-            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            stack.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
-            stack.callback(torch.autograd.set_detect_anomaly, torch.is_anomaly_enabled())
-        if jax := sys.modules.get("jax"):
-            for name in ("jax_enable_x64", "jax_debug_nans", "jax_disable_jit"):
-                stack.callback(jax.config.update, name, getattr(jax.config, name))
-        try:
-            yield
-        finally:
-            random.setstate(state)
-            np.random.set_state(generator)  # noqa: NPY002
-            if dict(os.environ) != environment:
-                os.environ.clear()
-                os.environ.update(environment)
-            os.chdir(folder)
-            sys.path[:] = path
-            sys.setrecursionlimit(limit)
