@@ -129,13 +129,17 @@ def parsed(text: str) -> tuple[str, list[Stage]]:
     A stage has its defaults where no setting follows; settings of one stage follow each other.
 
     Raises:
-        ValueError: a stage has no such setting, or its value does not fit.
+        ValueError: there is no such stage, or setting of it, or its value does not fit.
 
     >>> parsed("grpo+overlong_penalty.limit=100+overlong_penalty.buffer=10")
     ('grpo', [overlong_penalty(limit=100, buffer=10, clip=True)])
     """
-    name, *texts = re.split(rf"\+(?=(?:{'|'.join(STAGES)})(?:[.+]|$))", text)
+    name, *texts = re.split(rf"\+(?=(?:{'|'.join(STAGES)})(?:[.+]|$)|{_LIKE_A_STAGE})", text)
     return name, stages_of(texts)
+
+
+_LIKE_A_STAGE = r"[a-z_]+(?:\.[a-z_]+=|\+|$)"
+"""Words that are no stage are refused as stages; a folder's name, such as c++.old/mine.py:f, stays what it is."""
 
 
 def stages_of(texts: Iterable[str]) -> list[Stage]:

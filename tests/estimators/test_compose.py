@@ -140,5 +140,10 @@ def test_a_name_says_the_composition():
     named = resolve("grpo+entropy_shaped.alpha=0.4+clipped.limit=5")
     case = (np.array([1.0, 0.0]), 2, np.ones((2, 2)), np.ones((2, 2), bool))
     assert (named(*case) == shaped(*case)).all()
-    assert parsed("folder/a+b.py:mine") == ("folder/a+b.py:mine", [])
+    for place in ("folder/a+b.py:mine", "c++.old/mine.py:f", "a+clippers/mine.py:f", "a+b.py:f"):
+        assert parsed(place) == (place, [])
+    assert parsed("a+b.py:f+clipped.limit=1e+5") == ("a+b.py:f", [clipped(1e5)])
+    for text in ("grpo+cliped", "grpo+cliped.limit=5", "grpo+cliped.limit=5+clipped", "a+b.py:f+clipped+cliped"):
+        with pytest.raises(ValueError, match="there is no stage 'cliped'.*; did you mean 'clipped'"):
+            parsed(text)
     assert resolve("grpo") is grpo
