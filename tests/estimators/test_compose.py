@@ -144,6 +144,6 @@ def test_a_name_says_the_composition():
         assert parsed(place) == (place, [])
     assert parsed("a+b.py:f+clipped.limit=1e+5") == ("a+b.py:f", [clipped(1e5)])
     for text in ("grpo+cliped", "grpo+cliped.limit=5", "grpo+cliped.limit=5+clipped", "a+b.py:f+clipped+cliped"):
-        with pytest.raises(ValueError, match="there is no stage 'cliped'.*; did you mean 'clipped'"):
+        with pytest.raises(ValueError, match=r"there is no stage 'cliped'.*; did you mean 'clipped'"):
             parsed(text)
     assert resolve("grpo") is grpo
