@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
@@ -24,11 +23,11 @@ class Display:
         self.main = os.environ.get("RANK", "0") == "0"
         self.console = Console(highlight=False, quiet=not self.main)
         self._bar = Progress(
-            TextColumn("[bold]{task.description:<18}"),
+            TextColumn("{task.description:<18}", style="bold", markup=False),
             BarColumn(bar_width=10),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[shown]}", table_column=Column(ratio=1, no_wrap=True)),
+            TextColumn("{task.fields[shown]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
             console=self.console,
             expand=True,
             disable=not self.console.is_terminal or not self.main,
@@ -75,7 +74,7 @@ class Display:
                 self.console.print(f"{key[0]}  step {step:3d}  {shown}", markup=False, soft_wrap=True)
             return
         if key not in self._tasks:
-            self._tasks[key] = self._bar.add_task(escape(key[0]), total=total, shown="")
+            self._tasks[key] = self._bar.add_task(key[0], total=total, shown="")
         self._bar.update(self._tasks[key], completed=step, shown=shown)
 
     def results(self, comparison: Comparison, legend: Mapping[str, str]) -> None:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from .events import Comparing, Event, Loading, Sampled, Sampling
 
 __all__ = ["Display"]
 
@@ -22,10 +24,10 @@ class Display:
         self.name = name
         self.console = Console(highlight=False)
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
+            TextColumn("{task.fields[shown]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
@@ -42,23 +44,26 @@ class Display:
     def __exit__(self, *why: Any) -> None:
         self._bar.__exit__(*why)
 
-    def __call__(self, event: str, **facts: Any) -> None:
+    def __call__(self, event: Event) -> None:
+        """Show what happened."""
         match event:
-            case "loading":
-                self._show(f"loading {facts['model']}")
-            case "start":
-                self._total = facts["total"]
-                self._count(facts["done"])
+            case Loading(model=model):
+                self._show(f"loading {model}")
+            case Sampling(done=done, total=total):
+                self._total = total
+                self._count(done)
                 self._start = time.monotonic()
                 self._show(f"{self._done} completions were there" if self._done else "sampling")
-            case "batch":
-                self._count(facts["rows"])
-                self._tokens += sum(row["tokens"] for row in facts["rows"])
+            case Sampled(rows=rows):
+                self._count(rows)
+                self._tokens += sum(row["tokens"] for row in rows)
                 speed = self._tokens / (time.monotonic() - self._start)
                 shown = f"right {self._right / self._done:.1%}  {speed:,.0f} tok/s"
                 self._show(shown, quiet=time.monotonic() - self._said < SECONDS and self._done < self._total)
-            case _:
+            case Comparing():
                 self._show("comparing answers")
+            case _:
+                assert_never(event)
 
     def _count(self, rows: Any) -> None:
         self._done += len(rows)

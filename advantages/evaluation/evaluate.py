@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from .benchmarks import BENCHMARKS, Benchmark, Question, fingerprint, questions_of
+from .events import Comparing, Loading, Report, Sampled, Sampling
 from .grading import Grading, make_grading, votes_of
 from .record import Record
 from .settings import Settings
 from .statistics import interval, maj_at_k, pass_at_k, sampling_error
 
-__all__ = ["Report", "evaluate", "summary"]
-
-Report = Callable[..., None]
+__all__ = ["evaluate", "summary"]
 
 
 def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def evaluate(settings: Settings, folder: Path, report: Report) -> dict[str, Any]
     Args:
         settings: what is evaluated, and how.
         folder: of the record; new, or that of an evaluation with the same settings.
-        report: called with an event's name and facts, for a progress display.
+        report: told of each event, for a progress display.
 
     Raises:
         ValueError: the data, the model or the folder cannot serve; the message is a sentence.
@@ -63,7 +62,7 @@ def _evaluate(
     report: Report,
 ) -> dict[str, Any]:
     written = _written(settings)
-    report("loading", model=settings.model)
+    report(Loading(settings.model))
     from .model import Sampler
 
     sampler = Sampler(settings, longest=settings.max_new_tokens or benchmark.longest)
@@ -76,7 +75,7 @@ def _evaluate(
         for question, prompt in zip(questions, prompts, strict=True)
     )
     record.open(written, facts, asked)
-    report("start", done=record.rows, total=len(questions) * settings.samples)
+    report(Sampling(record.rows, len(questions) * settings.samples))
     for batch in _batches(questions, settings, record.rows):
         seed = _seed(settings.seed, *batch[0])
         found = sampler.sample([prompts[problem] for problem, _ in batch], seed)
@@ -100,8 +99,8 @@ def _evaluate(
             for (problem, sample), completion, grade in zip(batch, found, grades, strict=True)
         ]
         record.append(rows)
-        report("batch", rows=rows)
-    report("counting")
+        report(Sampled(rows))
+    report(Comparing())
     results = summary(questions, record.rows, settings.sizes, grading)
     record.finish({**results, "settings": written, **facts, "versions": _versions()})
     return results
