@@ -74,15 +74,15 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     'learning_rate'
     >>> nearest("learning_rat", ["seed", "learning_rate"])
     'learning_rate'
-    >>> nearest("gpro", ["mgpo", "grpo"])
+    >>> nearest("gpro", ["mgpo", "hgpo", "gopo", "grpo"])
     'grpo'
     """
     every = list(known)
     longer = [one for one in every if one.startswith(name)]
     if len(longer) == 1:
         return longer[0]
-    found = difflib.get_close_matches(name, every, 3, cutoff)
-    return next((one for one in found if sorted(one) == sorted(name)), found[0] if found else None)  # letters swapped
+    swapped = (one for one in every if sorted(one) == sorted(name))
+    return next(swapped, None) or next(iter(difflib.get_close_matches(name, every, 1, cutoff)), None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

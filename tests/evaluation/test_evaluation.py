@@ -563,7 +563,7 @@ PATIENCE = 300
 
 
 STOPPED = """
-import os, sys, threading
+import os, signal, sys, threading
 from advantages.cli import command
 from advantages.evaluation.record import Record
 
@@ -577,6 +577,7 @@ def counted(record, rows):
         threading.Timer(0.02, os.kill, (os.getpid(), int(number))).start()
 
 Record.append = counted
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has put the tests behind, it is ignored
 sys.exit(command())
 """
 """A process that gets a signal soon after some batches, from itself: so a busy machine delays both alike."""
