@@ -35,6 +35,7 @@ def api() -> Iterator[tuple[str, str]]:
     Raises:
         ValueError: a public name has no docstring.
     """
+    classes: set[type] = set()
     for module_name in MODULES:
         module = importlib.import_module(module_name)
         names = [n for n in module.__all__ if n not in estimators.__all__ and n != "__version__"]
@@ -43,7 +44,12 @@ def api() -> Iterator[tuple[str, str]]:
             links = ", ".join(f"[`{n}`](../estimators/{n}.md)" for n in estimators.__all__)
             parts += [f"Estimators, a page each: {links}."]
         for name in sorted(names, key=str.lower):
-            parts.append(f"```{{eval-rst}}\n{_directive(module_name, name, getattr(module, name))}\n```")
+            item = getattr(module, name)
+            directive = _directive(module_name, name, item)
+            if inspect.isclass(item):  # of two pages, the first is the one that the index leads to
+                directive += "\n   :no-index:" * (item in classes)
+                classes.add(item)
+            parts.append(f"```{{eval-rst}}\n{directive}\n```")
         yield module_name, "\n\n".join(parts) + "\n"
 
 
