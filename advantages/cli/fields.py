@@ -94,11 +94,13 @@ def options_in(parser: argparse.ArgumentParser) -> list[str]:
 def no_such_option(
     text: str, known: Iterable[str], command: str, renamed: Mapping[str, str] = MappingProxyType({})
 ) -> str:
-    """The sentence that refuses an unknown option, and names what it is called now, or the nearest."""
+    """The sentence that refuses an unknown option, and names what it is called now, or begins so, or is nearest."""
     if not text.startswith("-"):
         return f"{text}: there is no place for it; see advantages {command} --help"
     name = text.partition("=")[0]
-    guess = renamed.get(name) or nearest(name, known)
+    every = list(known)
+    longer = [one for one in every if one.startswith(name)]
+    guess = renamed.get(name) or (longer[0] if len(longer) == 1 else nearest(name, every))
     meant = f"; did you mean {guess}?" if guess else ""
     return f"{name}: there is no such option; see advantages {command} --help{meant}"
 

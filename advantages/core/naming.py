@@ -63,24 +63,19 @@ mean 'root'?
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The one known name that begins so, else the one that is spelt most alike; None where none is.
+    """The known name that is spelt most alike, letters swapped first; None where none is.
 
     Args:
         name: what was written.
         known: what might be meant.
         cutoff: how much must be alike: 1 is the same, 0 has no letter in common.
 
-    >>> nearest("lear", ["clear", "learning_rate"])
-    'learning_rate'
     >>> nearest("learning_rat", ["seed", "learning_rate"])
     'learning_rate'
     >>> nearest("gpro", ["mgpo", "hgpo", "gopo", "grpo"])
     'grpo'
     """
     every = list(known)
-    longer = [one for one in every if one.startswith(name)]
-    if len(longer) == 1:
-        return longer[0]
     swapped = (one for one in every if sorted(one) == sorted(name))
     return next(swapped, None) or next(iter(difflib.get_close_matches(name, every, 1, cutoff)), None)
 
