@@ -15,9 +15,18 @@ from typing import Any, overload
 import numpy as np
 
 from .core.groups import Groups
+from .core.types import Vector
 from .core.vocabulary import INPUTS
 
-__all__ = ["per_batch", "per_group", "per_response", "per_responses", "per_tokens_of_group", "whitened"]
+__all__ = [
+    "per_batch",
+    "per_group",
+    "per_response",
+    "per_responses",
+    "per_tokens_of_group",
+    "rollout_returns",
+    "whitened",
+]
 
 _SYMBOLS = {"r": "rewards", "s": "logprobs", "l": "lengths", "b": "baselines"}
 _TOKEN_SYMBOLS = {**_SYMBOLS, "r": "token_rewards", "v": "values"}
@@ -270,3 +279,16 @@ def _carried(rewards: Any, trained: Any) -> Any:
         if len(places) and np.isfinite(rewards[place]):
             result[max(0, np.searchsorted(places, place) - 1)] += rewards[place]
     return result
+
+
+def rollout_returns(r: Vector, trajectories: Sequence[Hashable], discount: float) -> Vector:
+    """(N,) G_t = r_t + discount * G_{t+1} of rows that are steps, in order within their rollout.
+
+    >>> rollout_returns(np.array([0.0, 5.0, 1.0]), ["a", "b", "a"], 0.5)
+    array([0.5, 5. , 1. ])
+    """
+    g = np.zeros_like(r)
+    for t in reversed(range(len(r))):
+        later = [k for k in range(t + 1, len(r)) if trajectories[k] == trajectories[t]]
+        g[t] = r[t] + (discount * g[later[0]] if later else 0.0)
+    return g

@@ -144,6 +144,11 @@ class Groups:
         return made._fill(slots.reshape(-1), rows * steps, None, None, (rows, steps))
 
     @classmethod
+    def of(cls, ids: Any) -> "Groups":
+        """Ids as they are where they are groups already, else the groups that they make."""
+        return ids if isinstance(ids, cls) else cls(ids)
+
+    @classmethod
     def of_pairs(cls, first: "Groups", second: "Groups") -> "Groups":
         """Groups of the rows that are together in both; the first says which rows are scored.
 

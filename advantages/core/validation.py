@@ -109,7 +109,7 @@ def check_ids(who: str, name: str, ids: Any, rows: int, lead: tuple[str, Any]) -
     try:
         if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool):
             return Groups.of_size(int(ids), rows)
-        groups = ids if isinstance(ids, Groups) else Groups(ids)
+        groups = Groups.of(ids)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{who}: {name}: {error}") from None
     if len(groups) != rows:

@@ -14,15 +14,7 @@ from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.elementwise import where
 from ..ops.groupwise import group_centered, group_sum, group_zscore
 from ..ops.turns import rollout_ends, step_returns
-from ..spec import per_batch
-
-
-def _step_returns(r: Vector, trajectories: Sequence[Hashable], discount: float) -> Vector:
-    g = np.zeros_like(r)
-    for t in reversed(range(len(r))):
-        later = [k for k in range(t + 1, len(r)) if trajectories[k] == trajectories[t]]
-        g[t] = r[t] + (discount * g[later[0]] if later else 0.0)
-    return g
+from ..spec import per_batch, rollout_returns
 
 
 def _normed(x: Vector, scale: bool, epsilon: float) -> Vector:
@@ -47,7 +39,7 @@ def spec(
     min_scored: int = 2,
 ) -> Vector:
     n = len(r)
-    g = _step_returns(r, trajectories, discount)
+    g = rollout_returns(r, trajectories, discount)
     a = np.zeros_like(r)
     for i in range(n):
         peers = [k for k in range(n) if groups[k] == groups[i]]
@@ -110,8 +102,8 @@ def gigpo(
     >>> gigpo(rewards, ["task"] * 4, states, trajectories=["a", "a", "b", "b"], discount=1.0)
     array([ 1. ,  0.5, -1. , -0.5])
     """
-    groups = groups if isinstance(groups, Groups) else Groups(groups)
-    states = Groups.of_pairs(groups, states if isinstance(states, Groups) else Groups(states))
+    groups = Groups.of(groups)
+    states = Groups.of_pairs(groups, Groups.of(states))
 
     def normed(x: A, of: Groups) -> A:
         return group_zscore(x, of, epsilon=epsilon) if scale else group_centered(x, of)

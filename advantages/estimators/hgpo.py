@@ -14,8 +14,7 @@ from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.elementwise import where
 from ..ops.groupwise import group_centered, group_count, group_zscore
 from ..ops.turns import histories, step_returns
-from ..spec import per_batch
-from .gigpo import _step_returns
+from ..spec import per_batch, rollout_returns
 
 
 @per_batch
@@ -36,7 +35,7 @@ def spec(
     min_scored: int = 2,
 ) -> Vector:
     n = len(r)
-    g = _step_returns(r, trajectories, discount)
+    g = rollout_returns(r, trajectories, discount)
     before = [[k for k in range(t) if trajectories[k] == trajectories[t]] for t in range(n)]
     a = np.zeros_like(r)
     for t in range(n):
@@ -118,8 +117,8 @@ def hgpo(
     >>> hgpo(rewards, ["task"] * 6, states, trajectories=rollouts, discount=1.0, scale=False).round(3)
     array([ 2.,  2., -2., -2.,  0.,  0.])
     """
-    groups = groups if isinstance(groups, Groups) else Groups(groups)
-    same = Groups.of_pairs(groups, states if isinstance(states, Groups) else Groups(states))
+    groups = Groups.of(groups)
+    same = Groups.of_pairs(groups, Groups.of(states))
     returns = step_returns(rewards, trajectories, discount=discount)
     levels = [same] if trajectories is None else histories(same, trajectories, rewards, longest=history + 1)
     total: Any = 0 * returns

@@ -12,15 +12,7 @@ from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Ids, StepOptions, Vector
 from ..ops.groupwise import group_centered, group_zscore
 from ..ops.turns import step_returns
-from ..spec import per_batch
-
-
-def _step_returns(r: Vector, trajectories: Sequence[Hashable], discount: float) -> Vector:
-    g = np.zeros_like(r)
-    for t in reversed(range(len(r))):
-        later = [k for k in range(t + 1, len(r)) if trajectories[k] == trajectories[t]]
-        g[t] = r[t] + (discount * g[later[0]] if later else 0.0)
-    return g
+from ..spec import per_batch, rollout_returns
 
 
 @per_batch
@@ -35,7 +27,7 @@ def spec(
     singleton: str = "zero",
     min_scored: int = 2,
 ) -> Vector:
-    g = _step_returns(r, trajectories, discount)
+    g = rollout_returns(r, trajectories, discount)
     a = np.zeros_like(r)
     for i in range(len(r)):
         peers = [k for k in range(len(r)) if groups[k] == groups[i]]

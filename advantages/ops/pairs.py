@@ -66,7 +66,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
     >>> sigmoid_sums(np.array([1.0, 0.0, 4.0]), np.zeros(3), ["a", "a", "b"])
     array([ 0.5, -0.5,  0. ])
     """
-    groups = groups if isinstance(groups, Groups) else Groups(groups)
+    groups = Groups.of(groups)
     backend = backend_of(values)
     if not len(groups):
         return backend.wide(values)
@@ -152,7 +152,7 @@ def pair_reduce(
     >>> pair_reduce("sum", lambda r_i, r_j: r_i - r_j, (np.array([1.0, 0.0, 4.0]),), ["a", "a", "b"])
     array([ 1., -1.,  0.])
     """
-    groups = groups if isinstance(groups, Groups) else Groups(groups)
+    groups = Groups.of(groups)
     backend = backend_of(columns[0])
     xp = backend.xp
     columns = tuple(backend.working(column) for column in columns)

@@ -104,7 +104,7 @@ def step_returns(rewards: A, trajectories: Ids | None, *, discount: float = 1.0)
         return rewards
     backend = backend_of(rewards)
     xp = backend.xp
-    trajectories = trajectories if isinstance(trajectories, Groups) else Groups(trajectories)
+    trajectories = Groups.of(trajectories)
     slots = trajectories.slots_like(rewards)
     order = xp.argsort(slots, stable=True)
     sorted_slots = slots[order]
@@ -133,7 +133,7 @@ def histories(states: Groups, trajectories: Ids, like: Any, *, longest: int) -> 
     """
     backend = backend_of(like)
     xp = backend.xp
-    trajectories = trajectories if isinstance(trajectories, Groups) else Groups(trajectories)
+    trajectories = Groups.of(trajectories)
     there = xp.ones_like(like, dtype=bool) if states.scored is None else states.scored
     rollouts = backend.index(trajectories.slots_like(like))
     # Rows that are not there are sorted behind the others of their rollout, where no step is before another.
@@ -153,7 +153,7 @@ def histories(states: Groups, trajectories: Ids, like: Any, *, longest: int) -> 
 def rollout_ends(like: Any, trajectories: Ids) -> Any:
     """(N,) bool, the last scored row of each rollout."""
     backend = backend_of(like)
-    trajectories = trajectories if isinstance(trajectories, Groups) else Groups(trajectories)
+    trajectories = Groups.of(trajectories)
     row = backend.wide(backend.arange(like.shape[0], like) + 1)
     end = group_max(row, trajectories) == row
     return end if trajectories.scored is None else end & trajectories.scored
