@@ -21,7 +21,17 @@ from .host import resolve
 from .ops import to_tokens, whiten
 from .tasks.files import read_rows
 
-__all__ = ["Difference", "Exchange", "batch_of_rows", "diff", "named", "read_batch", "words_of_columns"]
+__all__ = [
+    "Difference",
+    "Exchange",
+    "batch_of_arrays",
+    "batch_of_rows",
+    "diff",
+    "named",
+    "read_arrays",
+    "read_batch",
+    "words_of_columns",
+]
 
 Batch = Mapping[str, Any]
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -305,7 +315,8 @@ def read_batch(path: Path, names: Mapping[str, str] = _NONE) -> dict[str, Any]:
         ValueError: it is no such file, or a record does not fit; the message says which line and what to write.
     """
     if path.suffix == ".npz":
-        return _read_npz(path, names)
+        arrays = read_arrays(path, lambda name: name in names or _word(name) is not None)
+        return batch_of_arrays(path, arrays, names)
     return batch_of_rows(path, read_rows(path, names, ("rewards", "groups")))
 
 
@@ -375,18 +386,29 @@ def _one(where: str, column: str, word: str, x: Any) -> Any:
     return x
 
 
-def _read_npz(path: Path, names: Mapping[str, str]) -> dict[str, Any]:
+def read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, Any]:
+    """The wanted arrays of an npz archive by name; the others may be of any kind.
+
+    Raises:
+        ValueError: there is no such file, or it is no such archive.
+    """
     if not path.is_file():
         raise ValueError(f"data is {str(path)!r}, but there is no such file; check the path")
-    batch: dict[str, Any] = {}
     try:
         with np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
-                word = names.get(name) or _word(name)
-                if word is not None:
-                    batch[word] = archive[name]
+            return {name: archive[name] for name in archive.files if wanted(name)}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read ({error}); save arrays of numbers or texts with numpy.savez") from None
+
+
+def batch_of_arrays(path: Path, arrays: Mapping[str, Any], names: Mapping[str, str] = _NONE) -> dict[str, Any]:
+    """Those of the arrays, as `read_arrays` gives them, that are words of the vocabulary.
+
+    Raises:
+        ValueError: they have not a row per response, or one that is named is not there.
+    """
+    meant = {name: names.get(name) or _word(name) for name in arrays}
+    batch: dict[str, Any] = {word: arrays[name] for name, word in meant.items() if word is not None}
     rows = {word: len(x) if x.ndim else None for word, x in batch.items()}
     if len(set(rows.values())) > 1:
         raise ValueError(f"{path}: arrays have {rows} rows; save one row per response")

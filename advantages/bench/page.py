@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..core.palette import panels
 from .measure import Found
 from .works import Cell
 
@@ -115,13 +116,8 @@ def _number(x: float) -> str:
 
 def picture(found: Sequence[Found]) -> str:
     """An SVG: for each work a row of points, at each way's time as a multiple of ours, on a logarithmic axis."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     works = list(dict.fromkeys(one.work for one in found))
-    figure = Figure(figsize=(8.5, 0.9 + 0.36 * len(works)), layout="constrained")
-    FigureCanvasSVG(figure)
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(8.5, 0.9 + 0.36 * len(works), grid="x")
     looks = {"ours": ("#4269d0", "o"), "naive": ("#9498a0", "s"), "peer": ("#e8743b", "^")}
     for kind, (color, marker) in looks.items():
         points = [(one.times_ours, works.index(one.work)) for one in found if one.kind == kind]
@@ -134,8 +130,6 @@ def picture(found: Sequence[Found]) -> str:
     axes.set_yticks(range(len(works)), works)
     axes.invert_yaxis()
     axes.set_xlabel("time as a multiple of ours: right of the line, slower than ours")
-    axes.grid(axis="x", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside upper right", ncols=3)
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Title": "Time as a multiple of ours"})

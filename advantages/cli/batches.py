@@ -2,7 +2,7 @@
 
 import argparse
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..core.definition import definition_of
 from ..core.vocabulary import INPUTS
 from ..diagnostics import Diagnosis, diagnose
-from ..diff import batch_of_rows, named, read_batch, words_of_columns
+from ..diff import batch_of_arrays, batch_of_rows, named, read_arrays, words_of_columns
 from ..files import MAP
 from ..tasks.files import read_rows
 from .counted import counted
@@ -55,11 +55,10 @@ def read(path: Path, text: str | None) -> dict[str, Any]:
                 break
     words = words_of_columns(given)
     if path.suffix == ".npz":
-        batch = read_batch(path, words)
-        with np.load(path, allow_pickle=False) as archive:
-            found = {own.get(name) or _extra(name): archive[name] for name in archive.files}
-        for meant, x in found.items():
-            if meant is not None:
+        arrays = read_arrays(path, lambda _: True)
+        batch = batch_of_arrays(path, arrays, words)
+        for name, x in arrays.items():
+            if (meant := own.get(name) or _extra(name)) is not None:
                 batch[meant] = x.tolist() if meant == "responses" else x.astype(float)
     else:
         wanted = ("rewards", "groups")
@@ -146,11 +145,11 @@ def temperature_of(function: Callable[..., Any], **settings: Any) -> float | Non
     return float(found) if compares and isinstance(found, (int, float)) else None
 
 
-def place(path: Path | None, *endings: str) -> None:
+def place(path: Path | None, *endings: str, needs: Sequence[str] = ("matplotlib",)) -> None:
     """Look, before work begins, whether a file can be written there, if one is asked for.
 
     Raises:
-        ValueError: there is no such folder, or its name has none of the endings.
+        ValueError: there is no such folder, its name has none of the endings, or a module that it needs is missing.
     """
     if path is None:
         return
@@ -158,8 +157,8 @@ def place(path: Path | None, *endings: str) -> None:
         raise ValueError(f"{path} is of no kind that can be written; pass a name that ends in {' or '.join(endings)}")
     if not path.parent.is_dir():
         raise ValueError(f"{path} cannot be written: there is no folder {path.parent}; make it, or pass another place")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError(f"{path} needs matplotlib; pip install 'rl-advantages[train]'")
+    if any(importlib.util.find_spec(module) is None for module in needs):
+        raise ValueError(f"{path} needs {' and '.join(needs)}; pip install 'rl-advantages[train]'")
 
 
 def saved(figure: Any, path: Path) -> None:

@@ -1,7 +1,6 @@
 """`advantages compare`: several estimators on one's own rollouts, side by side."""
 
 import argparse
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.palette import COLORS
+from ..core.palette import COLORS, panels
 from ..diagnostics import Diagnosis
 from ..files import write_whole
 from .batches import PICTURES, add_file, advantages_of, diagnosed, estimators_named, place, read, saved, temperature_of
@@ -32,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the table."""
     try:
         place(options.plot, *PICTURES)
-        place(options.html, ".html", ".htm")
+        place(options.html, ".html", ".htm", needs=("matplotlib", "jinja2"))
         batch = read(options.file, options.map)
         names = estimators_named(options.estimators)
         advantages = {name: advantages_of(names[name], batch) for name in counted(list(names), "compare")}
@@ -87,18 +86,11 @@ def _cells(name: str, row: Mapping[str, float | None]) -> list[str]:
 
 
 def _figure(each: Mapping[str, Any]) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(7, 4)
     for number, (name, a) in enumerate(each.items()):
         place = (np.arange(len(a)) + 0.5) / max(len(a), 1)
         axes.plot(place, np.sort(a), color=COLORS[number % len(COLORS)], label=name, linewidth=2)
     axes.set(xlabel="share of the responses", ylabel="advantage, from the least to the greatest")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
 
@@ -106,8 +98,6 @@ def _figure(each: Mapping[str, Any]) -> Any:
 def _write(
     options: argparse.Namespace, each: Mapping[str, Any], looks: Mapping[str, Diagnosis], found: Mapping[str, Any]
 ) -> None:
-    if not importlib.util.find_spec("jinja2") or not importlib.util.find_spec("matplotlib"):
-        raise ValueError("--html needs jinja2 and matplotlib; pip install 'rl-advantages[train]'")
     from ..reports.charts import Line, chart
     from ..reports.page import Markup, figure, legend, page, part, section, table
 

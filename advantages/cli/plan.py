@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.definition import definition_of
-from ..core.palette import COLORS
+from ..core.palette import COLORS, panels
 from ..lab.bandit import updates
 from .batches import PICTURES, estimators_named, place, saved
 from .counted import counted
@@ -108,13 +108,9 @@ def _moments(function: Callable[..., Any], takes: Sequence[str], rate: float, n:
 
 
 def _figure(found: Sequence[dict[str, Any]]) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = (("informative_share", "share of informative groups"), ("noise_to_signal", "noise over signal of a step"))
-    for axes, (key, label) in zip(figure.subplots(1, 2), panels, strict=True):
+    shown = (("informative_share", "share of informative groups"), ("noise_to_signal", "noise over signal of a step"))
+    figure, each = panels(10, 3.6, len(shown))
+    for axes, (key, label) in zip(each, shown, strict=True):
         lines: dict[str, list[tuple[int, float]]] = {}
         for row in found:
             name = f"p = {row['pass_rate']:g}" + ("" if key == "informative_share" else f", {row['estimator']}")
@@ -125,8 +121,6 @@ def _figure(found: Sequence[dict[str, Any]]) -> Any:
             axes.plot(x, y, "o-", color=COLORS[number % len(COLORS)], label=name, markersize=4)
         axes.set(xlabel="group size", ylabel=label)
         axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
     return figure
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..core.palette import COLORS
+from ..core.palette import COLORS, panels
 from .sentences import SENTENCES, share
 
 __all__ = ["Diagnosis", "Standing"]
@@ -181,25 +181,19 @@ class Diagnosis:
 
     def plot(self) -> Any:
         """A matplotlib figure: groups by kind, why advantages are 0, and positive beside negative mass."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(10, 3.4), layout="constrained")
-        FigureCanvasAgg(figure)
         kinds = ("informative", "all_wrong", "all_right", "tied", "small", "unscored_groups")
         causes = ("zero_tied", "zero_small", "zero_unscored", "zero_invalid", "zero_informative")
-        panels = (
+        shown = (
             (f"{self.groups} groups by kind", {k.removesuffix("_groups").replace("_", " "): k for k in kinds}),
             (f"{self.zero} of {self.responses} advantages are 0", {c.removeprefix("zero_"): c for c in causes}),
             ("sum of |A|", {"positive": "positive", "negative": "negative"}),
         )
-        for axes, (title, bars) in zip(figure.subplots(1, 3), panels, strict=True):
+        figure, each = panels(10, 3.4, len(shown), grid="x")
+        for axes, (title, bars) in zip(each, shown, strict=True):
             heights = [getattr(self, name) for name in bars.values()]
             drawn = axes.barh(list(bars), heights, color=[COLORS[i % len(COLORS)] for i in range(len(bars))])
             axes.bar_label(drawn, labels=[f"{height:.4g}" for height in heights], padding=3, fontsize=8)
             axes.invert_yaxis()
             axes.margins(x=0.15)
             axes.set_title(title, fontsize=10, loc="left")
-            axes.grid(axis="x", alpha=0.25)
-            axes.spines[["top", "right"]].set_visible(False)
         return figure

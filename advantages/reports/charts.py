@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.palette import COLORS, DASHES
+from ..core.palette import COLORS, DASHES, panels
 from ..runs.measures import curve
 
 __all__ = ["COLORS", "DASHES", "GRID", "SERIES", "TEXT", "Line", "chart", "for_a_page", "plot_curves"]
@@ -19,15 +19,11 @@ def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Of accuracies, or of rewards where one run has no accuracy.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     accurate = all(outcome["auc"] is not None for outcome in outcomes)
     what = "accuracies" if accurate else "rewards"
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(7, 4.2)
     for number, name in enumerate(dict.fromkeys(outcome["estimator"] for outcome in outcomes)):
         color = COLORS[number % len(COLORS)]
         curves = [curve(outcome[what]) for outcome in outcomes if outcome["estimator"] == name]
@@ -42,8 +38,6 @@ def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
     if accurate:
         axes.set_ylim(0, 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=150)
 
