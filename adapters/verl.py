@@ -391,10 +391,10 @@ class _Batch:
         for frame in _callers("compute_advantage"):
             metrics = frame.f_locals.get("metrics")
             if isinstance(metrics, dict):
-                groups = self.data.non_tensor_batch.get("uid", range(len(self.rows)))
+                groups = list(self.data.non_tensor_batch.get("uid", range(len(self.rows))))
                 rewards = self.data.batch["token_level_rewards"].sum(1)
-                look = diagnose(rewards, advantages, list(groups), mask=self.mask)
-                metrics.update({**look.metrics(), **measures(advantages, self.mask, list(groups), rewards)})
+                look = diagnose(rewards, advantages, groups, mask=self.mask)
+                metrics.update({**look.metrics(), **measures(advantages, self.mask, groups, rewards)})
                 return
 
     def spread(self, advantages: torch.Tensor, *, whiten: bool = False) -> torch.Tensor:

@@ -8,6 +8,8 @@ the last trained token; vapo is gae with length_adaptive_alpha, whose critic has
 components and tokens were run once, out of their package, and agreed to 1e-6.
 """
 
+from typing import Any
+
 from .. import estimators
 from ..core.promises import Promises
 from .convention import Deviations, Framework
@@ -27,6 +29,11 @@ __all__ = [
 
 VERSION = "7ea279ab (2026-08-22)"
 
+_TOKENS: dict[str, tuple[Any, str]] = {
+    "masked_rewards": ("lost", "token rewards are multiplied by the mask"),
+    "whitening": ("sample", "normalize_advantages: whitened over all trained tokens"),
+}
+
 DEVIATIONS: Deviations = {
     "grpo": {
         "center": ("others", "use_leave_one_out_baseline is the default"),
@@ -40,14 +47,8 @@ DEVIATIONS: Deviations = {
         "ddof": (0, "the population's deviation over all trained tokens"),
         "epsilon": (0.0, "the variance is at least 1e-8 instead"),
     },
-    "gae": {
-        "masked_rewards": ("lost", "token rewards are multiplied by the mask"),
-        "whitening": ("sample", "normalize_advantages: whitened over all trained tokens"),
-    },
-    "vapo": {
-        "masked_rewards": ("lost", "token rewards are multiplied by the mask"),
-        "whitening": ("sample", "normalize_advantages: whitened over all trained tokens"),
-    },
+    "gae": _TOKENS,
+    "vapo": _TOKENS,
 }
 
 FRAMEWORK = Framework("nemo_rl", VERSION, DEVIATIONS, executed=False)

@@ -109,9 +109,7 @@ def _relinked(page: Path, place: Path, folder: Path) -> str:
         return found[1] + Path(os.path.relpath(new, place.parent)).as_posix() + found[3]
 
     text = _INLINE.sub(_inlined, _LINK.sub(link, page.read_text()))
-    return re.sub(
-        r"^    (A_\w+ = .+)$", lambda f: f"```{{math}}\n{formulas.latex(f[1])}\n```", text, flags=re.MULTILINE
-    )
+    return _FORMULA.sub(lambda found: f"```{{math}}\n{formulas.latex(found[1])}\n```", text)
 
 
 _FORMULA = re.compile(r"^    (A_\w+ = .+)$", re.MULTILINE)
