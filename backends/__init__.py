@@ -41,6 +41,9 @@ class Backend(Protocol):
     def on_host(self, x: Any, /) -> bool:
         """Whether reading the values of `x` costs no device synchronisation."""
 
+    def lent(self, x: Any, /) -> Any:
+        """`x` as a numpy array where its values may be read, and numpy is quicker on few numbers; None elsewhere."""
+
     def extent(self, x: Any, /) -> tuple[float, float]:
         """The least and the greatest number, NaN where one is: reads the values, so only for an `x` on the host."""
 

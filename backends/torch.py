@@ -24,7 +24,6 @@ REORDERS = True
 _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured in benchmarks/scan.py
 
 
-_CPU = torch.device("cpu")
 _SMALL = 8_192
 """Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
 _FLOAT64 = ("cpu", "cuda", "meta", "xpu")
@@ -46,14 +45,18 @@ def device(x: Any) -> torch.device:
 def traced(x: Any) -> bool:
     return (
         torch.compiler.is_compiling()
-        or x.device.type == "meta"
+        or x.is_meta
         or type(x) not in (torch.Tensor, torch.nn.Parameter)
         or torch._C._functorch.is_functorch_wrapped_tensor(x)
     )
 
 
 def on_host(x: Any) -> bool:
-    return not traced(x) and x.device.type == "cpu"
+    return not traced(x) and x.is_cpu
+
+
+def lent(x: Any) -> Any:
+    return to_numpy(x) if on_host(x) else None
 
 
 def extent(x: Any) -> tuple[float, float]:
@@ -71,11 +74,13 @@ def largest(x: Any) -> float:
 
 def to_numpy(x: Any) -> Any:
     x = x.detach() if x.requires_grad else x
-    return (x if x.device == _CPU else x.cpu()).numpy()
+    if x.dtype == torch.bfloat16:  # which numpy lacks
+        x = x.float()
+    return (x if x.is_cpu else x.cpu()).numpy()
 
 
 def from_numpy(x: Any, like: Any) -> Any:
-    return torch.as_tensor(x, device=like.device)
+    return torch.from_numpy(x) if like.is_cpu else torch.as_tensor(x, device=like.device)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -32,6 +32,7 @@ def estimator(
     shapes: Shapes | None = None,
     paper: Paper | None = None,
     ranges: Ranges | None = None,
+    portable: bool | Callable[[], bool] = False,
 ) -> Callable[[F], F]:
     """Make an estimator of a function whose positional parameters are inputs and keyword-only ones settings.
 
@@ -58,6 +59,9 @@ def estimator(
         paper: where it was published.
         ranges: numbers that an input may be, where the formula means nothing for others, as in
             `{"rewards": Range(0.0, 1.0)}`; others are refused, wherever values can be read without waiting for them.
+        portable: whether the function is written in operators and the words of `ops` alone, so that it may see numpy
+            arrays in the place of tensors on the host: on the few numbers of a batch they take half of the time. Or a
+            function that says so at each call.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
@@ -66,7 +70,17 @@ def estimator(
         raise TypeError("estimator: got a function without parentheses; write @estimator() or @estimator(spec=...)")
 
     def decorate(function: F) -> F:
-        definition = define(function, spec, promises, shapes, unit=unit, paper=paper, ranges=ranges, selects=selects)
+        definition = define(
+            function,
+            spec,
+            promises,
+            shapes,
+            unit=unit,
+            paper=paper,
+            ranges=ranges,
+            selects=selects,
+            portable=portable,
+        )
 
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:
@@ -137,9 +151,40 @@ def _bind(
 def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     arrays, given, settings = _bind(d, args, kwargs)
     sizes = check_arrays(d.name, arrays, d.shapes)
-    lead = arrays.get(d.lead)
-    backend = backend_of(lead)
+    lead = arrays[d.lead]
+    if (lent := _lent(d, arrays, settings, kwargs)) is not None:
+        backend = backend_of(lead)
+        result = _estimated(d, lent, given, settings, sizes, lead)
+        return backend.cast(backend.from_numpy(result, lead), backend.result_dtype(lead))
+    return _estimated(d, arrays, given, settings, sizes, lead)
 
+
+def _lent(
+    d: Definition, arrays: dict[str, Any], settings: dict[str, Any], kwargs: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The arrays as numpy's where all may be, and nothing else in the call belongs to their library."""
+    if settings["across"] is not None or not (d.portable() if callable(d.portable) else d.portable):
+        return None
+    if any(hasattr(settings.get(key), "dtype") for key in kwargs):
+        return None
+    lent = {}
+    for name, x in arrays.items():
+        lent[name] = backend_of(x).lent(x)
+        if lent[name] is None:
+            return None
+    return lent
+
+
+def _estimated(
+    d: Definition,
+    arrays: dict[str, Any],
+    given: dict[str, Any],
+    settings: dict[str, Any],
+    sizes: dict[str, int],
+    lead: Any,
+) -> Any:
+    """Advantages from checked arrays and ids as they were given; `lead` is the leading array as it was."""
+    backend = backend_of(arrays[d.lead])
     inputs = {}
     for name, x in arrays.items():
         if INPUTS[name].kind != "flag":

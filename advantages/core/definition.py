@@ -72,6 +72,8 @@ class Definition(NamedTuple):
     signature: inspect.Signature
     selects: bool = False
     """Whether the function itself looks at trained tokens only, so that words of tokens come as they are."""
+    portable: bool | Callable[[], bool] = False
+    """Whether the function may see numpy arrays in the place of tensors on the host, or a function that says so."""
 
     @property
     def per_token(self) -> bool:
@@ -105,14 +107,15 @@ def define(
     paper: Paper | None = None,
     ranges: Ranges | None = None,
     selects: bool = False,
+    portable: bool | Callable[[], bool] = False,
     extended: bool = True,
 ) -> Definition:
     """Read a function's signature against the vocabulary.
 
     Args:
         function: any callable with a signature.
-        spec, promises, shapes, unit, paper, ranges, selects: as in `estimator`. Without a unit, a function that takes a
-            mask is read as one that gives an advantage per token.
+        spec, promises, shapes, unit, paper, ranges, selects, portable: as in `estimator`. Without a unit, a function
+            that takes a mask is read as one that gives an advantage per token.
         extended: whether the words that the call takes care of (`valid`, `strict` ...) belong to the signature.
 
     Raises:
@@ -182,4 +185,5 @@ def define(
         paper=paper,
         signature=signature.replace(parameters=parameters + extra),
         selects=selects,
+        portable=portable,
     )

@@ -200,7 +200,11 @@ class Groups:
     @property
     def edges(self) -> Any:
         """(count + 1,) where each group starts among rows that are sorted by group; needs slots on the host."""
-        return self.members.edges if self.size is None else np.arange(self.count + 1) * self.size
+        if self.size is None:
+            return self.members.edges
+        if "edges" not in self._tables:
+            self._tables["edges"] = np.arange(self.count + 1) * self.size
+        return self._tables["edges"]
 
     @property
     def bound(self) -> int:

@@ -48,9 +48,10 @@ def check_arrays(
     if not given:
         return sizes
     lead = given[0]
-    if library_of(lead[1]) is None:
-        raise TypeError(f"{who}: {lead[0]} is a {type(lead[1]).__name__}; pass a numpy, torch or JAX array")
-    backend = backend_of(lead[1])
+    try:
+        backend = backend_of(lead[1])
+    except TypeError:
+        raise TypeError(f"{who}: {lead[0]} is a {type(lead[1]).__name__}; pass a numpy, torch or JAX array") from None
     device = backend.device(lead[1])
     for name, x in given:
         if type(x) is not type(lead[1]):

@@ -20,6 +20,7 @@ def spec(r: Vector, *, shift: float = -0.1, equals: str = "zero") -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Asymmetric REINFORCE for off-policy reinforcement learning: balancing positive and negative rewards",
         "Arnal et al.",

@@ -49,6 +49,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("BNPO: Beta normalization policy optimization", "Xiao et al.", 2025, "2506.02864"),
     promises=Promises(spans_batch=True, zero_sum=True, monotone=True),
     ranges={"rewards": Range(0.0, 1.0)},

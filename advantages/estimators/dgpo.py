@@ -23,6 +23,7 @@ def spec(r: Vector, *, epsilon: float = 1e-6) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Harder is better: boosting mathematical reasoning via difficulty-aware GRPO", "Dai et al.", 2026, "2601.20614"
     ),

@@ -22,6 +22,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Maximum likelihood reinforcement learning",
         "Tajwar et al.",

@@ -49,6 +49,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Learning to discover at test time",
         "Yuksekgonul et al.",

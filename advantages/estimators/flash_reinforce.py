@@ -19,6 +19,7 @@ def spec(r: Vector) -> Any:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("OpenRLHF", "Hu et al.", 2026, venue="OpenRLHF 0.11.2", note="no paper"),
     promises=Promises(spans_batch=True, shift_invariant=True, scale="equivariant", monotone=True),
 )

@@ -47,6 +47,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("GDPO: group reward-decoupled normalization policy optimization", "Liu et al.", 2026, "2601.05242"),
     promises=Promises(spans_batch=True, zero_sum=True, shift_invariant=True),
     shapes={"rewards": (("N", "K"),)},

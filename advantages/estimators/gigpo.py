@@ -57,6 +57,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Group-in-group policy optimization for LLM agent training", "Feng et al.", 2025, "2505.10978"),
     promises=Promises(scale="equivariant"),
 )

@@ -21,6 +21,7 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("GOPO: policy optimization using ranked rewards", "unknown", 2026, "2602.03876"),
     promises=Promises(
         zero_sum=True, shift_invariant=True, scale="invariant", monotone=True, bound=Bound("2", lambda n: 2.0)

@@ -24,6 +24,7 @@ def spec(r: Vector, *, groups: Sequence[Hashable], singleton: str = "zero", min_
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "GPG: a simple and strong reinforcement learning baseline for model reasoning", "Chu et al.", 2025, "2504.02546"
     ),

@@ -33,6 +33,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "GRPO-LEAD: a difficulty-aware reinforcement learning approach for concise mathematical reasoning in language "
         "models",

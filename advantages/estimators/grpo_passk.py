@@ -24,6 +24,7 @@ def spec(r: Vector, *, scale: bool = False, epsilon: float = 1e-6) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Optimizing language models for inference time objectives using reinforcement learning",
         "Tang et al.",

@@ -60,6 +60,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Hierarchy-of-groups policy optimization for long-horizon agentic tasks",
         "He et al.",

@@ -28,6 +28,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("prime-rl", "Prime Intellect", 2026, venue="prime-rl 559b4477", note="no paper"),
     promises=Promises(zero_sum=True, shift_invariant=True, scale="equivariant"),
 )

@@ -24,6 +24,7 @@ def spec(r: Vector, l: Vector, *, weight: float = 0.25, equals: str = "zero") ->
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("prime-rl", "Prime Intellect", 2026, venue="prime-rl 559b4477", note="no paper"),
     promises=Promises(zero_sum=True, scale="equivariant"),
 )

@@ -26,6 +26,7 @@ def spec(r: Vector, on_policy: Vector, *, epsilon: float = 1e-6, one_sided: bool
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Learning to reason under off-policy guidance", "Yan et al.", 2025, "2504.14945"),
     promises=Promises(shift_invariant=True, monotone=True),
 )

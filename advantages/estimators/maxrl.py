@@ -22,6 +22,7 @@ def spec(r: Vector, *, epsilon: float = 0.0) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710"),
     promises=Promises(
         zero_sum=True, scale="invariant", monotone=True, bound=Bound("n - 1", lambda n: n - 1.0), objective=LIKELIHOOD

@@ -32,6 +32,7 @@ def spec(r: Vector, *, order: int = 2, baseline: str = "others") -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710"),
     promises=Promises(monotone=True, unbiased=Bound("1/n", lambda n: 1 / n), objective=LIKELIHOOD_OF_ORDER),
     ranges={"rewards": Range(0.0, 1.0, whole=True)},

@@ -24,6 +24,7 @@ def spec(r: Vector, *, strength: float = 1.0, epsilon: float = 1e-6) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Tiny model, big logic: diversity-driven optimization elicits large-model reasoning ability in "
         "VibeThinker-1.5B",

@@ -24,6 +24,7 @@ def spec(r: Vector, *, best: float = 1.0, epsilon: float = 1e-6) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("NGRPO: negative-enhanced group relative policy optimization", "Nan et al.", 2025, "2509.18851"),
     promises=Promises(equals_get_zero=False, monotone=True),
 )

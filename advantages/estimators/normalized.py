@@ -60,6 +60,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Tricks or traps? A deep dive into RL for LLM reasoning", "Liu et al.", 2025, "2508.08221"),
     promises=Promises(spans_batch=True),
 )

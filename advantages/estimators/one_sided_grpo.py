@@ -22,6 +22,7 @@ def spec(r: Vector, *, epsilon: float = 1e-6) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710", note="in the authors' code"
     ),

@@ -27,6 +27,7 @@ def spec(r: Vector, *, temperature: float = 1.0, others: bool = False) -> Vector
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Kimi k1.5: scaling reinforcement learning with LLMs",
         "Kimi Team",

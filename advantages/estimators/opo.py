@@ -18,6 +18,7 @@ def spec(r: Vector, l: Vector) -> Vector:  # noqa: E741
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("On-policy RL with optimal reward baseline", "Hao et al.", 2025, "2505.23585"),
     promises=Promises(shift_invariant=True, scale="equivariant", monotone=True, gap_bound=Bound("1", lambda n: 1.0)),
 )

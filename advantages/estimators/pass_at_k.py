@@ -29,6 +29,7 @@ def spec(r: Vector, *, k: int = 2, epsilon: float = 1e-6) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Pass@k training for adaptively balancing exploration and exploitation of large reasoning models",
         "Chen et al.",

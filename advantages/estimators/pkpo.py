@@ -40,6 +40,7 @@ def spec(r: Vector, *, k: int = 2, baseline: str = "sloo-1") -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Pass@K policy optimization: solving harder reinforcement learning problems",
         "Walder and Karkhanis",

@@ -17,6 +17,7 @@ def spec(r: Vector) -> Any:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "The surprising effectiveness of negative reinforcement in LLM reasoning", "Zhu et al.", 2025, "2506.01347"
     ),

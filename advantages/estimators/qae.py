@@ -29,6 +29,7 @@ def spec(r: Vector, *, quantile: float = 0.4, coding: str = "gate", epsilon: flo
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Quantile advantage estimation for entropy-safe reasoning",
         "Wu et al.",

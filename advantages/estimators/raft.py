@@ -19,6 +19,7 @@ def spec(r: Vector) -> Any:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "A minimalist approach to LLM reasoning: from rejection sampling to Reinforce",
         "Xiong et al.",

@@ -16,6 +16,7 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Simple statistical gradient-following algorithms for connectionist reinforcement learning",
         "Williams",

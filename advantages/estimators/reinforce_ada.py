@@ -26,6 +26,7 @@ def spec(r: Vector, successes: Vector, failures: Vector, *, epsilon: float = 1e-
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Reinforce-Ada: an adaptive sampling framework for Reinforce-style LLM training",
         "Xiong et al.",

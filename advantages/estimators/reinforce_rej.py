@@ -18,6 +18,7 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "A minimalist approach to LLM reasoning: from rejection sampling to Reinforce",
         "Xiong et al.",

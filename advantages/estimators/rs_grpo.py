@@ -24,6 +24,7 @@ def spec(r: Vector, *, beta: float = 2.0) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "Risk-sensitive RL for alleviating exploration dilemmas in large language models",
         "Jiang et al.",

@@ -40,6 +40,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("ROLL", "Alibaba", 2026, venue="github.com/alibaba/ROLL", note="step_reinforce, not a paper"),
     promises=Promises(zero_sum=True, scale="invariant"),
 )

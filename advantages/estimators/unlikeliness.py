@@ -31,6 +31,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Rewarding the unlikely: lifting GRPO beyond distribution sharpening", "He et al.", 2025, "2506.02355"),
     promises=Promises(
         equals_get_zero=False, zero_sum=True, scale="invariant", bound=Bound("sqrt(n - 1)", lambda n: (n - 1) ** 0.5)

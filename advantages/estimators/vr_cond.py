@@ -23,6 +23,7 @@ def spec(r: Vector) -> Vector:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper("Maximum likelihood reinforcement learning", "Tajwar et al.", 2026, "2602.02710"),
     promises=Promises(
         equals_get_zero=False,

@@ -19,6 +19,7 @@ def spec(r: Vector, *, positive: float = 0.1) -> Any:
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "The surprising effectiveness of negative reinforcement in LLM reasoning", "Zhu et al.", 2025, "2506.01347"
     ),

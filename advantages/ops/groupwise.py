@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import backend_of
-from ..backends.kernels import compiled
+from ..backends.kernels import compiled, numpy_groups
 from ..core.groups import Groups
 from ..core.types import A, Ids
 from .elementwise import at_least, where
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _COMPILED = 512
-"""Rows from which a kernel is faster than a library's own operations (benchmarks/groups.py)."""
+"""Rows from which a compiled loop is faster than one in numpy (benchmarks/groups.py)."""
 _NONE = np.empty(0, np.intp)
 
 
@@ -224,8 +224,8 @@ def group_mean(x: A, groups: Ids) -> A:
 def group_centered(x: A, groups: Ids) -> A:
     """(N,) distance of `x` from its group's mean; exactly zero in a group of equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if (kernels := _kernels(x, groups)) is not None:
-        return _by_kernel(kernels, x, groups)
+    if _in_memory(x, groups):
+        return _by_loops(x, groups)
     g = Grouped(x, groups)
     return g.rows(g.centered(g.view))
 
@@ -238,8 +238,8 @@ def group_above_others(x: A, groups: Ids) -> A:
     array([ 1. , -0.5, -0.5])
     """
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if (kernels := _kernels(x, groups)) is not None:
-        return _by_kernel(kernels, x, groups, others=True)
+    if _in_memory(x, groups):
+        return _by_loops(x, groups, others=True)
     g = Grouped(x, groups)
     n = g.count
     return g.rows(g.centered(g.view) * (n / at_least(n - 1, 1)))
@@ -254,34 +254,33 @@ def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
     """(N,) `x` centred in its group and divided by the group's deviation plus `epsilon`; exactly zero for equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if isinstance(epsilon, (int, float)) and (kernels := _kernels(x, groups)) is not None:
-        return _by_kernel(kernels, x, groups, ddof=ddof, epsilon=epsilon)
+    if isinstance(epsilon, (int, float)) and _in_memory(x, groups):
+        return _by_loops(x, groups, ddof=ddof, epsilon=epsilon)
     g = Grouped(x, groups)
     centered = g.centered(g.view)
     centered /= g.std(centered, ddof, epsilon)
     return g.rows(centered)
 
 
-def _kernels(x: Any, groups: Groups) -> Any:
-    """The compiled loops over groups, where there are any and they can read what is given."""
-    if groups.scored is not None or not groups.on_host or x.shape[0] < _COMPILED or len(x.shape) != 1:
-        return None
+def _in_memory(x: Any, groups: Groups) -> bool:
+    """Whether plain loops over the host's memory can read what is given."""
+    if groups.scored is not None or not groups.on_host or len(x.shape) != 1:
+        return False
     backend = backend_of(x)
-    if backend.STATIC or not backend.on_host(x) or backend.kind(x) != "f" or x.dtype.itemsize < 4:
-        return None
-    return None if getattr(x, "requires_grad", False) else compiled("groups")
+    readable = not backend.STATIC and backend.kind(x) == "f" and x.dtype.itemsize >= 4 and backend.on_host(x)
+    return readable and not getattr(x, "requires_grad", False)
 
 
-def _by_kernel(
-    kernels: Any, x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0
-) -> Any:
+def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
     backend = backend_of(x)
-    numbers, edges, size = np.ascontiguousarray(backend.to_numpy(x)), _NONE, groups.size or 0
+    loops = (compiled("groups") if x.shape[0] >= _COMPILED else None) or numpy_groups
+    numbers, edges, size = backend.to_numpy(x), _NONE, groups.size or 0
     members = None if size else groups.members
     if members is not None:
         numbers, edges, size = numbers[members.order], members.edges, members.size or 0
+    numbers = np.ascontiguousarray(numbers)
     out = np.empty_like(numbers)
-    kernels.centered(numbers, edges, size, others, ddof, float(epsilon), out)
+    loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
     return backend.from_numpy(out if members is None else out[members.place], x)
 
 

@@ -13,7 +13,7 @@ from .chebyshev import WIDTH, line_sums, series
 from .elementwise import at_least, where
 from .groupwise import group_centered, group_count, group_max, group_min
 
-__all__ = ["pair_reduce", "scores_of", "sigmoid_sums"]
+__all__ = ["compiled_pairs", "pair_reduce", "scores_of", "sigmoid_sums"]
 
 _PAIRS = 1 << 16
 """Pairs that are held at once, so that they stay in the cache, where that makes at most 8 tiles; else up to eight
@@ -27,6 +27,11 @@ _TINY = 4
 
 _NARROW = 12
 """Members below which rows of groups make poor inner loops; measured in benchmarks/pairs.py."""
+
+
+def compiled_pairs() -> bool:
+    """Whether sums over pairs are compiled; else torch's exponentials take a quarter of the time of numpy's."""
+    return compiled("pairs") is not None
 
 
 def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:

@@ -1,0 +1,57 @@
+"""The loops over groups in plain numpy, for small batches and where numba is missing."""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["centered"]
+
+_TILE = 32_768
+"""Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew."""
+_LONG = 16
+"""Rows of a group from which the inner loop may run along it; below, it runs over groups (benchmarks/groups.py)."""
+
+
+def centered(x: Any, edges: Any, size: int, others: bool, ddof: int, epsilon: float, out: Any) -> None:
+    """Into `out`, (N,): what `numba_groups.centered` gives."""
+    if not size:
+        _ragged(x, edges, others, ddof, epsilon, out)
+        return
+    step = max(1, _TILE // size) * size
+    for start in range(0, len(x), step):
+        rows, into = x[start : start + step].reshape(-1, size), out[start : start + step].reshape(-1, size)
+        if size >= _LONG:
+            axis, sums = 1, "ij,ij->i"
+            gaps = np.subtract(rows, rows[:, :1], dtype=np.float64)
+        else:
+            axis, sums = 0, "ij,ij->j"
+            gaps, into = np.array(rows.T, np.float64, order="C"), into.T
+            gaps -= gaps[:1].copy()
+        gaps -= gaps.sum(axis, keepdims=True) / size
+        if others and size > 1:
+            gaps *= size / (size - 1)
+        if ddof >= 0:
+            scale = _scale(np.einsum(sums, gaps, gaps), max(size - ddof, 1), epsilon)
+            gaps /= scale[:, None] if axis else scale
+        into[...] = gaps
+
+
+def _ragged(x: Any, edges: Any, others: bool, ddof: int, epsilon: float, out: Any) -> None:
+    sizes = np.diff(edges)
+    starts, sizes = edges[:-1][sizes > 0], sizes[sizes > 0]  # a sum over no rows would be the next group's first
+    if not len(starts):
+        return
+    gaps = x - np.repeat(x[starts].astype(np.float64), sizes)
+    gaps -= np.repeat(np.add.reduceat(gaps, starts) / sizes, sizes)
+    if others:
+        gaps *= np.repeat(sizes / np.maximum(sizes - 1, 1), sizes)
+    if ddof >= 0:
+        squares = np.add.reduceat(gaps * gaps, starts)
+        gaps /= np.repeat(_scale(squares, np.maximum(sizes - ddof, 1), epsilon), sizes)
+    out[...] = gaps
+
+
+def _scale(squares: Any, counts: Any, epsilon: float) -> Any:
+    """Deviations plus epsilon; 1 for equals, whose distances are zero already."""
+    std = np.sqrt(squares / counts)
+    return np.where(std > 0.0, std + epsilon, 1.0)
