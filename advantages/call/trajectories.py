@@ -88,13 +88,14 @@ def long_rows(
 
     def joined(name: str, x: Any) -> Any:
         if INPUTS[name].per_token:
-            return backend.xp.where(present[:, :, None], x[index], 0).reshape(table.shape[0], -1)
+            nothing = False if backend.kind(x) == "b" else 0
+            return backend.xp.where(present[:, :, None], x[index], nothing).reshape(table.shape[0], -1)
         if INPUTS[name].of_trajectory == "sum":
             x = group_sum(x, trajectories if valid is None else trajectories.where(valid))
         return x[stand]
 
     long = {name: joined(name, x) for name, x in inputs.items()}
-    long["mask"], long["valid"] = long["mask"] != 0, latest >= 0
+    long["valid"] = latest >= 0
     of_rows = {}
     for name, x in ids.items():
         if isinstance(x, Groups):

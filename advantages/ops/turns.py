@@ -137,7 +137,7 @@ def histories(states: Groups, trajectories: Ids, like: Any, *, longest: int) -> 
     there = xp.ones_like(like, dtype=bool) if states.scored is None else states.scored
     rollouts = backend.index(trajectories.slots_like(like))
     # Rows that are not there are sorted behind the others of their rollout, where no step is before another.
-    order = xp.argsort(2 * rollouts + backend.cast(~there, rollouts.dtype), stable=True)
+    order = xp.argsort(2 * rollouts + backend.index(~there), stable=True)
     place = xp.argsort(order)
     before = xp.where(place > 0, order[place - 1], 0)
     follows = there & (place > 0) & there[before] & (rollouts[before] == rollouts)

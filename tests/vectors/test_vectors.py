@@ -63,6 +63,25 @@ def test_the_file_is_what_the_command_writes_and_what_the_spec_says(name):
     assert judged >= 5 or name in WHITENED, judged
 
 
+@pytest.mark.parametrize("lent", [True, False], ids=["in memory", "as on a device"])
+@pytest.mark.parametrize("name", estimators.__all__)
+def test_tensors_give_the_numbers_of_the_files_with_and_without_numpy(name, lent, monkeypatch):
+    """What is portable sees a host's tensors as numpy arrays, and a device's as they are: both are the same numbers."""
+    torch = pytest.importorskip("torch")
+    if not lent:
+        if not definition_of(function_of(name)).portable:
+            pytest.skip("it sees tensors anyway")
+        monkeypatch.setattr("advantages.backends.torch.lent", lambda x: None)
+    for case in json.loads((FOLDER / f"{name}.json").read_text())["cases"]:
+        inputs = {
+            word: torch.from_numpy(x) if isinstance(x, np.ndarray) and x.dtype != object else x
+            for word, x in vectors.inputs_of(case).items()
+        }
+        found = function_of(name)(**inputs, **case["settings"]).numpy()
+        scale = max(1.0, np.abs(case["advantages"]).max(initial=0.0))
+        np.testing.assert_allclose(found, case["advantages"], rtol=0, atol=1e-6 * scale, err_msg=case)
+
+
 def test_cases_meet_what_can_go_wrong():
     """Of all cases that could: some are ragged, have a lone member, are unscored, masked, weighed or left out."""
     documents = [json.loads((FOLDER / f"{name}.json").read_text()) for name in estimators.__all__]
