@@ -12,6 +12,7 @@ from ..core.naming import did_you_mean
 from ..core.promises import Promises
 from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
+from .common import common_call, has_common_call
 from .ranks import gathered
 from .rows import rows_estimated
 from .trajectories import check_nested, last_rows, long_rows
@@ -82,9 +83,12 @@ def estimator(
             portable=portable,
         )
 
+        is_common = has_common_call(definition)
+
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:
-            return _call(definition, args, kwargs)
+            found = common_call(definition, *args, kwargs) if is_common and len(args) == 2 else None
+            return _call(definition, args, kwargs) if found is None else found
 
         estimate.__signature__ = definition.signature  # type: ignore[attr-defined]
         estimate.__advantages__ = definition  # type: ignore[attr-defined]

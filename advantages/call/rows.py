@@ -11,10 +11,10 @@ from ..ops.elementwise import where
 from ..ops.groupwise import few, small_groups
 from ..ops.tokens import carried_rewards
 
-__all__ = ["rows_estimated"]
+__all__ = ["ORDINARY", "rows_estimated"]
 
 
-_ORDINARY = 1e9
+ORDINARY = 1e9
 """Rewards below this have advantages that fit every dtype but float16, and squares that fit float32."""
 
 
@@ -107,7 +107,7 @@ def _estimate(
     if shrink is not None and d.promises.scale == "equivariant":
         most_possible = backend.largest(result) * shrink  # what is too large becomes the largest there is
         result = backend.xp.clip(result, -most_possible, most_possible) / shrink
-    bounded = most is not None and most < _ORDINARY
+    bounded = most is not None and most < ORDINARY
     result = backend.cast(result, backend.result_dtype(lead), bounded)
     return result if d.selects else where(mask if d.per_token else scored, result, 0.0)
 
@@ -143,7 +143,7 @@ def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict
     Numbers that were widened have the room already. For others the power of two is chosen on the host by looking,
     and in a compiled function within it, where that costs no pass of its own.
     """
-    if most is not None and most < _ORDINARY:
+    if most is not None and most < ORDINARY:
         return None
     if d.promises.scale is None and not d.by_component:  # components are normalised one by one
         return None

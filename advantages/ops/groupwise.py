@@ -33,7 +33,7 @@ __all__ = [
     "small_groups",
 ]
 
-_COMPILED = 512
+_COMPILED = 64
 """Rows from which a compiled loop is faster than one in numpy (benchmarks/groups.py)."""
 _NONE = np.empty(0, np.intp)
 

@@ -85,7 +85,7 @@ def test_an_accelerator_launches_few_kernels_and_hardly_more_for_long_rows(name,
 
 @pytest.mark.parametrize(
     ("estimator", "device", "most"),
-    [(grpo, "cpu", 20), (rloo, "cpu", 14), (dr_grpo, "cpu", 13), (grpo, "meta", 51), (dr_grpo, "meta", 41)],
+    [(grpo, "cpu", 2), (rloo, "cpu", 2), (dr_grpo, "cpu", 2), (grpo, "meta", 51), (dr_grpo, "meta", 41)],
 )
 @pytest.mark.parametrize("rows", [64, 512, 4096])
 def test_blocks_take_few_operations_whatever_the_size(estimator, device, most, rows, monkeypatch):
@@ -96,7 +96,7 @@ def test_blocks_take_few_operations_whatever_the_size(estimator, device, most, r
     assert found.operations <= most
 
 
-@pytest.mark.parametrize(("estimator", "most"), [(grpo, 95), (rloo, 92), (dr_grpo, 88)])
+@pytest.mark.parametrize(("estimator", "most"), [(grpo, 45), (rloo, 37), (dr_grpo, 37)])
 def test_a_plain_call_makes_few_calls_of_python(estimator, most, monkeypatch):
     """At the size of one step's batch a call's time is that of Python, not of arithmetic."""
     monkeypatch.setenv("ADVANTAGES_COMPILED", "0")

@@ -1,0 +1,103 @@
+"""The short way of a common call gives what the long way gives, and leaves all else to it."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advantages import Groups, call, estimators, grpo
+from advantages.call import common
+from advantages.core.definition import definition_of
+
+DEFINITIONS = [
+    d for name in estimators.__all__ if common.has_common_call(d := definition_of(getattr(estimators, name)))
+]
+LAYOUTS = {
+    "blocks": lambda rows, rng: np.arange(rows) // 4,
+    "interleaved": lambda rows, rng: rng.permutation(np.arange(rows) // 4),
+    "ragged": lambda rows, rng: (
+        np.concatenate([np.arange(rows - rows // 2), rng.integers(0, rows // 2, rows // 2)]) % max(1, rows // 4)
+    ),
+}
+
+
+def test_it_serves_the_estimators_of_rewards_and_groups():
+    names = {d.name for d in DEFINITIONS}
+    assert {"dr_grpo", "rloo", "grpo"} <= names
+    assert len(names) >= 15
+    for definition in DEFINITIONS:
+        assert common.common_call(definition, torch.tensor([1.0, 0.0, 0.0, 2.0]), 2, {}) is not None
+
+
+@pytest.mark.parametrize("d", DEFINITIONS, ids=lambda d: d.name)
+@given(
+    layout=st.sampled_from(sorted(LAYOUTS)),
+    rows=st.sampled_from([8, 60, 64, 68, 1_024]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 99),
+)
+def test_the_short_way_is_the_long_way(d, layout, rows, dtype, seed):
+    rng = np.random.default_rng(seed)
+    rewards = rng.choice([0.0, 0.25, 1.0], rows).astype(dtype) if seed % 2 else rng.random(rows).astype(dtype)
+    groups, before = Groups(LAYOUTS[layout](rows, rng)), rewards.copy()
+    short = common.common_call(d, rewards, groups, {})
+    if groups.smallest < 2:
+        assert short is None
+        return
+    expected = call._call(d, (rewards, groups), {})
+    assert short.dtype == expected.dtype == dtype
+    np.testing.assert_array_equal(short, expected)
+    np.testing.assert_array_equal(common.common_call(d, torch.from_numpy(rewards), groups, {}).numpy(), expected)
+    np.testing.assert_array_equal(rewards, before)
+    assert not np.shares_memory(short, rewards)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "groups"),
+    [
+        (torch.tensor([1.0, float("nan"), 0.0, 1.0]), 2),
+        (torch.tensor([1.0, float("inf"), 0.0, 1.0]), 2),
+        (torch.tensor([1e10, 0.0, 0.0, 1.0]), 2),
+        (torch.tensor([1.0, 0.0, 0.0, 1.0]), 1),
+        (torch.tensor([1.0, 0.0, 0.0, 1.0]), 3),
+        (torch.tensor([1.0, 0.0, 0.0, 1.0]), True),
+        (torch.tensor([1.0, 0.0, 0.0, 1.0]), ["a", "a", "b", "c"]),
+        (torch.tensor([1.0, 0.0, 0.0, 1.0]), Groups(["a", "a", "a", "b"])),
+        (torch.tensor([1.0, 0.0, 0.0]), Groups(["a", "a"])),
+        (torch.tensor([1, 0]), 2),
+        (torch.tensor([[1.0, 0.0]]), 2),
+        (torch.tensor([]), 2),
+        (torch.ones(4, device="meta"), 2),
+        ([1.0, 0.0], 2),
+        (np.ones(4, np.float16), 2),
+    ],
+)
+def test_what_is_uncommon_goes_the_long_way(rewards, groups):
+    assert common.common_call(definition_of(grpo), rewards, groups, {}) is None
+
+
+def test_settings_are_checked_on_the_short_way_too():
+    rewards = torch.tensor([1.0, 0.0, 0.5, 1.0])
+    torch.testing.assert_close(grpo(rewards, 2, ddof=0), call._call(definition_of(grpo), (rewards, 2), {"ddof": 0}))
+    for wrong in ({"ddof": 2}, {"epsilon": -1.0}, {"epsilom": 0.1}, {"group_size": 2}):
+        with pytest.raises((TypeError, ValueError)) as long:
+            call._call(definition_of(grpo), (rewards, 2), wrong)
+        with pytest.raises(long.type, match="^" + re.escape(str(long.value)) + "$"):
+            grpo(rewards, 2, **wrong)
+
+
+def test_half_precision_comes_back_as_it_came():
+    rewards = torch.tensor([1.0, 0.25, 0.5, 1.0], dtype=torch.bfloat16)
+    found = grpo(rewards, 2)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, grpo(rewards.float(), 2).bfloat16(), rtol=0, atol=0)
+
+
+def test_gradients_stop_and_a_compiler_sees_the_long_way():
+    rewards = torch.tensor([1.0, 0.0, 0.5, 1.0], requires_grad=True)
+    assert not grpo(rewards, 2).requires_grad
+    vectorised = torch.func.vmap(lambda r: grpo(r, 2))(torch.stack([rewards.detach()] * 2))
+    torch.testing.assert_close(vectorised[0], grpo(rewards, 2))
