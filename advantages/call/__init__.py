@@ -87,7 +87,7 @@ def estimator(
 
         @functools.wraps(function)
         def estimate(*args: Any, **kwargs: Any) -> Any:
-            found = common_call(definition, *args, kwargs) if is_common and len(args) == 2 else None
+            found = common_call(definition, args, kwargs) if is_common else None
             return _call(definition, args, kwargs) if found is None else found
 
         estimate.__signature__ = definition.signature  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The call that most code makes: rewards, groups, and settings of the estimator's own.
+"""The call that most code makes: rewards, groups, what else is needed, and settings of the estimator's own.
 
 At 512 rewards the arithmetic takes some microseconds; to look for all the words that nobody passed took thirty more
 (benchmarks/groups.py).
@@ -12,6 +12,7 @@ import numpy as np
 from ..backends import backend_of, library_of
 from ..core.definition import Definition
 from ..core.groups import Groups
+from ..core.vocabulary import INPUTS
 from .rows import ORDINARY
 
 __all__ = ["common_call", "has_common_call"]
@@ -22,37 +23,50 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def has_common_call(d: Definition) -> bool:
-    """Whether rewards and groups are all that an estimator needs, and numpy arrays are all that it needs to see."""
-    alone = d.needed == d.positional == ("rewards", "groups")
-    return alone and d.portable is True and not (d.per_token or d.ranges or d.shapes)
+    """Whether an estimator needs rewards, groups and perhaps more numbers of responses, and may see numpy's arrays."""
+    if not d.portable or d.per_token or d.ranges or d.shapes or d.needed[:2] != ("rewards", "groups"):
+        return False
+    numbers = [INPUTS[name] for name in d.needed if name != "groups"]
+    return d.positional[: len(d.needed)] == d.needed and all(x.shape == ("N",) and x.kind == "real" for x in numbers)
 
 
-def common_call(d: Definition, rewards: Any, groups: Any, settings: Mapping[str, Any]) -> Any:
-    """(N,) advantages of finite rewards of ordinary size in the host's memory, none alone in its group; else None, for
-    a call that looks at everything, and says what is wrong.
+def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
+    """(N,) advantages from finite numbers of ordinary size in the host's memory, with no response alone in its group;
+    else None, for a call that looks at everything, and says what is wrong.
     """
+    if len(args) != len(d.needed):
+        return None
     for key, x in settings.items():
         if key not in d.own_settings or hasattr(x, "dtype"):
             return None
         if key in d.checks:
             d.checks[key].check(d.name, key, x)
 
-    if library_of(rewards) is None:
+    rewards, groups, *others = args
+    if library_of(rewards) is None or (callable(d.portable) and not d.portable()):
         return None
-    backend = backend_of(rewards)
-    numbers = rewards if isinstance(rewards, np.ndarray) else backend.lent(rewards)
-    if numbers is None or numbers.dtype not in _DTYPES or numbers.ndim != 1 or not 0 < len(numbers) <= _MOST:
+    backend, shape = backend_of(rewards), rewards.shape
+    if len(shape) != 1 or not 0 < shape[0] <= _MOST:
         return None
-    if type(groups) is int and groups > 1 and len(numbers) % groups == 0:
-        groups = Groups.of_size(groups, len(numbers))
+    numbers = []
+    for x in (rewards, *others):
+        if type(x) is not type(rewards):
+            return None
+        array = x if isinstance(x, np.ndarray) else backend.lent(x)
+        if array is None or array.dtype not in _DTYPES or array.shape != shape:
+            return None
+        if not (np.minimum.reduce(array) > -ORDINARY and np.maximum.reduce(array) < ORDINARY):  # NaN is neither
+            return None
+        numbers.append(array)
+    if type(groups) is int and groups > 1 and shape[0] % groups == 0:
+        groups = Groups.of_size(groups, shape[0])
     elif type(groups) is not Groups or groups.scored is not None or not groups.on_host:
         return None
-    if len(groups) != len(numbers) or groups.smallest < 2:
+    if len(groups) != shape[0] or groups.smallest < 2:
         return None
-    if not (np.minimum.reduce(numbers) > -ORDINARY and np.maximum.reduce(numbers) < ORDINARY):  # NaN is neither
+    wide = [x.astype(np.float64) for x in numbers]
+    result = d.function(wide[0], groups, *wide[1:], **settings)
+    if getattr(result, "shape", None) != shape:
         return None
-    result = d.function(numbers.astype(np.float64), groups, **settings)
-    if getattr(result, "shape", None) != numbers.shape:
-        return None
-    found = backend.from_numpy(result.astype(numbers.dtype, copy=False), rewards)
+    found = backend.from_numpy(result.astype(numbers[0].dtype, copy=False), rewards)
     return backend.cast(found, backend.result_dtype(rewards), True)

@@ -24,12 +24,20 @@ LAYOUTS = {
 }
 
 
+def arguments(d, rewards, groups):
+    """What the estimator needs, in order; other numbers are made of the rewards."""
+    others = [-20 * rewards - place for place in range(len(d.needed) - 2)]
+    return rewards, groups, *others
+
+
 def test_it_serves_the_estimators_of_rewards_and_groups():
     names = {d.name for d in DEFINITIONS}
-    assert {"dr_grpo", "rloo", "grpo"} <= names
+    assert {"dr_grpo", "rloo", "grpo", "lampo", "lambdapo"} <= names
     assert len(names) >= 15
     for definition in DEFINITIONS:
-        assert common.common_call(definition, torch.tensor([1.0, 0.0, 0.0, 2.0]), 2, {}) is not None
+        assert (
+            common.common_call(definition, arguments(definition, torch.tensor([1.0, 0.0, 0.0, 2.0]), 2), {}) is not None
+        )
 
 
 @pytest.mark.parametrize("d", DEFINITIONS, ids=lambda d: d.name)
@@ -43,14 +51,16 @@ def test_the_short_way_is_the_long_way(d, layout, rows, dtype, seed):
     rng = np.random.default_rng(seed)
     rewards = rng.choice([0.0, 0.25, 1.0], rows).astype(dtype) if seed % 2 else rng.random(rows).astype(dtype)
     groups, before = Groups(LAYOUTS[layout](rows, rng)), rewards.copy()
-    short = common.common_call(d, rewards, groups, {})
+    short = common.common_call(d, arguments(d, rewards, groups), {})
     if groups.smallest < 2:
         assert short is None
         return
-    expected = call._call(d, (rewards, groups), {})
+    expected = call._call(d, arguments(d, rewards, groups), {})
     assert short.dtype == expected.dtype == dtype
     np.testing.assert_array_equal(short, expected)
-    np.testing.assert_array_equal(common.common_call(d, torch.from_numpy(rewards), groups, {}).numpy(), expected)
+    np.testing.assert_array_equal(
+        common.common_call(d, arguments(d, torch.from_numpy(rewards), groups), {}).numpy(), expected
+    )
     np.testing.assert_array_equal(rewards, before)
     assert not np.shares_memory(short, rewards)
 
@@ -76,7 +86,7 @@ def test_the_short_way_is_the_long_way(d, layout, rows, dtype, seed):
     ],
 )
 def test_what_is_uncommon_goes_the_long_way(rewards, groups):
-    assert common.common_call(definition_of(grpo), rewards, groups, {}) is None
+    assert common.common_call(definition_of(grpo), (rewards, groups), {}) is None
 
 
 def test_settings_are_checked_on_the_short_way_too():
