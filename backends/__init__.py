@@ -14,10 +14,6 @@ class Backend(Protocol):
         """The module with the library's elementwise functions."""
 
     @property
-    def TILE(self) -> int | None:
-        """Rows that an estimator works on at a time where groups are independent blocks; None: all at once."""
-
-    @property
     def STATIC(self) -> bool:
         """Whether every new shape is compiled anew, so that shapes must be few."""
 

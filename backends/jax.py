@@ -13,8 +13,6 @@ from . import scan
 
 xp = jnp
 
-TILE: int | None = None
-
 STATIC = True
 
 GROUP_AXIS = -1

@@ -11,10 +11,6 @@ from .kernels import COMPILED, compiled
 
 xp = np
 
-TILE: int | None = 32_768
-"""Rows that an estimator works on at a time where groups are independent blocks: temporaries of this size are reused,
-larger ones are mapped and faulted in anew, which takes longer than the arithmetic (benchmarks/groups.py)."""
-
 STATIC = False
 
 GROUP_AXIS = 0  # so that numpy's inner loops are long

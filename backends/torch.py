@@ -13,8 +13,6 @@ from .kernels import COMPILED, compiled
 
 xp = torch
 
-TILE: int | None = None
-
 STATIC = False
 
 GROUP_AXIS = -1

@@ -13,12 +13,13 @@ from ..backends import backend_of, library_of
 from ..core.definition import Definition
 from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
-from .rows import ORDINARY
+from .rows import ORDINARY, check_shape
 
 __all__ = ["common_call", "has_common_call"]
 
-_MOST = 32_768
-"""Rows up to which a call costs more than memory that is not reused."""
+_TILE = 32_768
+"""Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew, which takes longer
+than the arithmetic (benchmarks/groups.py)."""
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -46,7 +47,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     if library_of(rewards) is None or (callable(d.portable) and not d.portable()):
         return None
     backend, shape = backend_of(rewards), rewards.shape
-    if len(shape) != 1 or not 0 < shape[0] <= _MOST:
+    if len(shape) != 1 or not shape[0]:
         return None
     numbers = []
     for x in (rewards, *others):
@@ -64,9 +65,22 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         return None
     if len(groups) != shape[0] or groups.smallest < 2:
         return None
-    wide = [x.astype(np.float64) for x in numbers]
-    result = d.function(wide[0], groups, *wide[1:], **settings)
-    if getattr(result, "shape", None) != shape:
-        return None
-    found = backend.from_numpy(result.astype(numbers[0].dtype, copy=False), rewards)
+    size = groups.size
+    tile = max(1, _TILE // size) * size if size else shape[0]
+    if size is None or shape[0] <= tile or d.promises.spans_batch:
+        result = _estimated(d, numbers, groups, settings)
+    else:
+        result = np.empty(shape, numbers[0].dtype)
+        for start in range(0, shape[0], tile):
+            tiles = [x[start : start + tile] for x in numbers]
+            of_tile = Groups.of_size(size, len(tiles[0]))
+            result[start : start + tile] = _estimated(d, tiles, of_tile, settings)
+    found = backend.from_numpy(result, rewards)
     return backend.cast(found, backend.result_dtype(rewards), True)
+
+
+def _estimated(d: Definition, numbers: list[Any], groups: Groups, settings: Mapping[str, Any]) -> Any:
+    rewards, *others = (x.astype(np.float64) for x in numbers)
+    result = d.function(rewards, groups, *others, **settings)
+    check_shape(d, result, rewards.shape)
+    return result.astype(numbers[0].dtype, copy=False)

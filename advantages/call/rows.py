@@ -11,7 +11,7 @@ from ..ops.elementwise import where
 from ..ops.groupwise import few, small_groups
 from ..ops.tokens import carried_rewards
 
-__all__ = ["ORDINARY", "rows_estimated"]
+__all__ = ["ORDINARY", "check_shape", "rows_estimated"]
 
 
 ORDINARY = 1e9
@@ -21,29 +21,9 @@ ORDINARY = 1e9
 def rows_estimated(
     d: Definition, backend: Backend, inputs: dict[str, Any], ids: dict[str, Any], settings: dict[str, Any]
 ) -> Any:
-    """Advantages in the dtype of the rewards, by tiles of whole groups where that is faster."""
-    lead = inputs[d.lead]
-    rows = lead.shape[0]
+    """Advantages in the dtype of the rewards."""
     scored, most = _scored(d, backend, inputs, ids.get("groups"), strict=settings["strict"])
-    groups: Groups | None = ids.get("groups")
-    size = groups.size if groups is not None and len(ids) == 1 else None
-    tile = backend.TILE
-    if tile is None or size is None or d.per_token or d.promises.spans_batch or rows <= tile:
-        return _estimate(d, backend, inputs, ids, scored, most, settings)
-    step = max(1, tile // size) * size
-    result = backend.full((rows,), 0.0, backend.cast(lead[:0], backend.result_dtype(lead)))
-    for start in range(0, rows, step):
-        part = slice(start, start + step)
-        result[part] = _estimate(
-            d,
-            backend,
-            {name: x[part] for name, x in inputs.items()},
-            {"groups": Groups.of_size(size, min(step, rows - start))},
-            None if scored is None else scored[part],
-            most,
-            settings,
-        )
-    return result
+    return _estimate(d, backend, inputs, ids, scored, most, settings)
 
 
 def _estimate(
@@ -99,7 +79,7 @@ def _estimate(
     for key in d.own_settings:
         named[key] = settings[key]
     result = d.function(*map(clean.__getitem__, d.positional), **named)
-    _check_shape(d, result, inputs["mask"].shape if d.per_token else lead.shape[:1])
+    check_shape(d, result, inputs["mask"].shape if d.per_token else lead.shape[:1])
     if "groups" in ids and "singleton" not in d.own:
         result = small_groups(
             d.name, result, clean["rewards"], clean["groups"], settings["singleton"], settings["min_scored"]
@@ -112,7 +92,12 @@ def _estimate(
     return result if d.selects else where(mask if d.per_token else scored, result, 0.0)
 
 
-def _check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
+def check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
+    """Refuse what a function returned, if it is not one advantage for each.
+
+    Raises:
+        ValueError: the result has another shape.
+    """
     found = getattr(result, "shape", ())
     if found != expected and not (d.per_token and found == (expected[0], 1)):
         other = ' (declare unit="token" for one per token)' if not d.per_token and len(found) == 2 else ""

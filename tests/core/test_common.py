@@ -43,7 +43,7 @@ def test_it_serves_the_estimators_of_rewards_and_groups():
 @pytest.mark.parametrize("d", DEFINITIONS, ids=lambda d: d.name)
 @given(
     layout=st.sampled_from(sorted(LAYOUTS)),
-    rows=st.sampled_from([8, 60, 64, 68, 1_024]),
+    rows=st.sampled_from([8, 60, 64, 68, 1_024, common._TILE - 4, common._TILE, common._TILE + 4]),
     dtype=st.sampled_from([np.float32, np.float64]),
     seed=st.integers(0, 99),
 )
@@ -57,10 +57,10 @@ def test_the_short_way_is_the_long_way(d, layout, rows, dtype, seed):
         return
     expected = call._call(d, arguments(d, rewards, groups), {})
     assert short.dtype == expected.dtype == dtype
-    np.testing.assert_array_equal(short, expected)
-    np.testing.assert_array_equal(
-        common.common_call(d, arguments(d, torch.from_numpy(rewards), groups), {}).numpy(), expected
-    )
+    on_tensors = common.common_call(d, arguments(d, torch.from_numpy(rewards), groups), {})
+    np.testing.assert_array_equal(on_tensors.numpy(), short)
+    most = np.abs(expected).max() * 4 * np.finfo(dtype).eps  # a tile ends elsewhere than the batch, so sums differ
+    np.testing.assert_allclose(short, expected, rtol=0, atol=most)
     np.testing.assert_array_equal(rewards, before)
     assert not np.shares_memory(short, rewards)
 
