@@ -12,7 +12,7 @@ from ..core.naming import did_you_mean
 from ..core.promises import Promises
 from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
-from .common import common_call, has_common_call
+from .common import common_call, has_common_call, is_portable
 from .ranks import gathered
 from .rows import rows_estimated
 from .trajectories import check_nested, last_rows, long_rows
@@ -167,7 +167,7 @@ def _lent(
     d: Definition, arrays: dict[str, Any], settings: dict[str, Any], kwargs: dict[str, Any]
 ) -> dict[str, Any] | None:
     """The arrays as numpy's where all may be, and nothing else in the call belongs to their library."""
-    if settings["across"] is not None or not (d.portable() if callable(d.portable) else d.portable):
+    if not d.portable or settings["across"] is not None:
         return None
     if any(hasattr(settings.get(key), "dtype") for key in kwargs):
         return None
@@ -176,7 +176,7 @@ def _lent(
         lent[name] = backend_of(x).lent(x)
         if lent[name] is None:
             return None
-    return lent
+    return lent if is_portable(d) else None
 
 
 def _estimated(

@@ -15,7 +15,7 @@ from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
 from .rows import ORDINARY, check_shape
 
-__all__ = ["common_call", "has_common_call"]
+__all__ = ["common_call", "has_common_call", "is_portable"]
 
 _TILE = 32_768
 """Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew, which takes longer
@@ -31,6 +31,11 @@ def has_common_call(d: Definition) -> bool:
     return d.positional[: len(d.needed)] == d.needed and all(x.shape == ("N",) and x.kind == "real" for x in numbers)
 
 
+def is_portable(d: Definition) -> bool:
+    """Whether an estimator may see numpy arrays now; to be asked once they are there, for a compiler cannot."""
+    return d.portable() if callable(d.portable) else d.portable
+
+
 def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
     """(N,) advantages from finite numbers of ordinary size in the host's memory, with no response alone in its group;
     else None, for a call that looks at everything, and says what is wrong.
@@ -44,7 +49,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
             d.checks[key].check(d.name, key, x)
 
     rewards, groups, *others = args
-    if library_of(rewards) is None or (callable(d.portable) and not d.portable()):
+    if library_of(rewards) is None:
         return None
     backend, shape = backend_of(rewards), rewards.shape
     if len(shape) != 1 or not shape[0]:
@@ -59,6 +64,8 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         if not (np.minimum.reduce(array) > -ORDINARY and np.maximum.reduce(array) < ORDINARY):  # NaN is neither
             return None
         numbers.append(array)
+    if not is_portable(d):
+        return None
     if type(groups) is int and groups > 1 and shape[0] % groups == 0:
         groups = Groups.of_size(groups, shape[0])
     elif type(groups) is not Groups or groups.scored is not None or not groups.on_host:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advantages import Groups, call, estimators, grpo
+from advantages import Groups, call, estimators, grpo, lampo
 from advantages.call import common
 from advantages.core.definition import definition_of
 
@@ -106,8 +106,16 @@ def test_half_precision_comes_back_as_it_came():
     torch.testing.assert_close(found, grpo(rewards.float(), 2).bfloat16(), rtol=0, atol=0)
 
 
-def test_gradients_stop_and_a_compiler_sees_the_long_way():
+def test_gradients_stop_and_a_transformation_sees_the_long_way():
     rewards = torch.tensor([1.0, 0.0, 0.5, 1.0], requires_grad=True)
     assert not grpo(rewards, 2).requires_grad
     vectorised = torch.func.vmap(lambda r: grpo(r, 2))(torch.stack([rewards.detach()] * 2))
     torch.testing.assert_close(vectorised[0], grpo(rewards, 2))
+
+
+@pytest.mark.parametrize("estimator", [grpo, lampo])
+def test_a_compiler_sees_one_graph(estimator):
+    rewards, logprobs = torch.tensor([1.0, 0.0, 0.5, 1.0]), torch.tensor([-3.0, -1.0, -2.0, -9.0])
+    args = (rewards, 2, logprobs)[: len(definition_of(estimator).needed)]
+    compiled = torch.compile(estimator, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*args), estimator(*args))
