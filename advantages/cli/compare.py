@@ -11,7 +11,18 @@ import numpy as np
 from ..core.palette import COLORS, panels
 from ..diagnostics import Diagnosis
 from ..files import write_whole
-from .batches import PICTURES, add_file, advantages_of, diagnosed, estimators_named, place, read, saved, temperature_of
+from .batches import (
+    PICTURES,
+    add_file,
+    advantages_of,
+    diagnosed,
+    estimators_named,
+    looked_at,
+    place,
+    read,
+    saved,
+    temperature_of,
+)
 from .counted import counted
 
 __all__ = ["add_arguments", "run"]
@@ -32,11 +43,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         place(options.plot, *PICTURES)
         place(options.html, ".html", ".htm", needs=("matplotlib", "jinja2"))
-        batch = read(options.file, options.map)
         names = estimators_named(options.estimators)
-        advantages = {name: advantages_of(names[name], batch) for name in counted(list(names), "compare")}
-        looks = {name: diagnosed(batch, a, temperature=temperature_of(names[name])) for name, a in advantages.items()}
-        each = {name: _per_response(a, batch) for name, a in advantages.items()}
+        batch = read(options.file, options.map, looked_at(*names.values()))
+        looks, each = {}, {}
+        for name in counted(list(names), "compare"):
+            advantages = advantages_of(names[name], batch)
+            looks[name] = diagnosed(batch, advantages, temperature=temperature_of(names[name]))
+            each[name] = _per_response(advantages, batch)
         found = _rows(each, looks)
         if options.plot:
             saved(_figure(each), options.plot)

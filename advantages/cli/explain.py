@@ -13,7 +13,7 @@ from ..core.definition import Definition, definition_of
 from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
 from ..diff import named
-from .batches import add_file, advantages_of, diagnosed, read, temperature_of
+from .batches import add_file, advantages_of, diagnosed, looked_at, read, temperature_of
 from .fields import literal, pairs
 
 __all__ = ["add_arguments", "run"]
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print which words, which settings, the formula, and what the batch would give."""
     try:
-        batch = read(options.data, options.map)
         given = pairs(options.set, option="--set", form="name=value") if options.set else {}
         function = named(options.estimator)
+        batch = read(options.data, options.map, looked_at(function))
         d = definition_of(function)
         chosen = {name: literal(value) for name, value in given.items()}
         advantages = advantages_of(function, batch, **chosen)

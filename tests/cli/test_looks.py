@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from advantages import grpo, lampo
+from advantages.cli import diagnose as looks
 from advantages.cli import main
+from advantages.tasks import files
 
 RNG = np.random.default_rng(0)
 N = 32
@@ -54,6 +56,29 @@ def test_diagnose(file, capsys, tmp_path):
     assert found["advantages"] == "lampo"
     assert found["metrics"]["advantages/weights_saturated"] == 0.0
     assert found["metrics"]["advantages/groups_all_wrong"] == 0.5
+
+
+@pytest.mark.parametrize("order", ["neighbours", "interleaved"])
+@pytest.mark.parametrize("estimator", ["grpo", "bnpo", "lampo", f"{__file__}:centered"])
+def test_a_streamed_diagnosis_is_that_of_the_whole_file(file, capsys, monkeypatch, order, estimator):
+    if order == "interleaved" and file.suffix == ".jsonl":
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(lines[::2] + lines[1::2]))
+    command = ("diagnose", file, *MAP, "--estimator", estimator, "--json")
+    whole = json.loads(printed(capsys, *command)[1])
+    looked = []
+    look = looks.diagnosed
+    monkeypatch.setattr(looks, "diagnosed", lambda batch, *a, **k: looked.append(len(a[0])) or look(batch, *a, **k))
+    monkeypatch.setattr(files, "ROWS", 5)
+    found = json.loads(printed(capsys, *command)[1])
+    whole["metrics"] = pytest.approx(whole["metrics"], rel=1e-12, abs=1e-15)
+    assert found == whole
+    spans = estimator not in ("grpo", "lampo")  # a function that promises nothing may form statistics of the batch
+    assert (looked[-1] == N) == (spans or file.suffix == ".npz" or (order, file.suffix) == ("interleaved", ".jsonl"))
+
+
+def centered(rewards):
+    return rewards - rewards.mean()
 
 
 def test_diagnose_takes_the_advantages_of_the_file(tmp_path, capsys):
@@ -190,7 +215,7 @@ def test_reading_shows_how_long_it_takes(tmp_path, capsys, monkeypatch):
     path.write_text("".join(f'{{"reward": {i % 2}, "group": {i // 4}}}\n' for i in range(8)))
     main(["compare", str(path), "--estimators", "grpo,rloo"])
     said = capsys.readouterr().err
-    assert "reading line 9/9, about 0 s left: rollouts.jsonl" in said
+    assert "reading rollouts.jsonl: 100%, about 0 s left" in said
     assert "compare 2/2, about 0 s left: rloo" in said
     assert said.endswith("\r\x1b[K")
 
