@@ -49,7 +49,8 @@ class Diagnosis:
     """Groups with some, but too few, scored responses."""
     unscored_groups: int
     near_tied: int
-    """Informative groups whose rewards differ by less than a thousandth of the largest."""
+    """Informative groups whose rewards differ by less than a thousandth of the largest, or a millionth of the distance
+    from wrong to right."""
     cliff: int | None
     """Dead groups of different responses: another sample may differ in reward."""
     collapse: int | None
