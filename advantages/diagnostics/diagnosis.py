@@ -196,5 +196,6 @@ class Diagnosis:
             axes.bar_label(drawn, labels=[f"{height:.4g}" for height in heights], padding=3, fontsize=8)
             axes.invert_yaxis()
             axes.margins(x=0.15)
+            axes.locator_params(axis="x", integer=True, nbins=5)
             axes.set_title(title, fontsize=10, loc="left")
         return figure

@@ -147,7 +147,9 @@ def test_compare(file, capsys, tmp_path):
         if part in html.replace("http://www.w3.org", "")
     ]
     assert plot.stat().st_size > 1000
-    assert "lampo" in printed(capsys, "compare", file, *MAP, *names)[1]
+    said = printed(capsys, "compare", file, *MAP, *names)[1]
+    assert "lampo" in said
+    assert said.count("2 of 4 groups are all wrong") == html.count("2 of 4 groups are all wrong") == 1
 
 
 def test_explain(file, capsys):
@@ -165,6 +167,18 @@ def test_explain(file, capsys):
         main(["explain", "--estimator", "gae", "--data", str(file), *MAP])
     with pytest.raises(SystemExit, match=r"temperatur.*did you mean 'temperature'"):
         main([*map(str, arguments[:-1]), "temperatur=1"])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "lines"),
+    [
+        ("trl.grpo", ["A_i = (r_i - mean(r)) / (std(r) + 0.0001)"]),
+        ("grpo+clipped.limit=1", ["A_i = (r_i - mean(r)) / (std(r) + 1e-06)", "with clipped(limit=1)"]),
+    ],
+)
+def test_a_convention_and_stages_are_explained_by_the_formula_of_their_estimator(file, capsys, estimator, lines):
+    said = printed(capsys, "explain", "--estimator", estimator, "--data", file, *MAP, "--json")[1]
+    assert json.loads(said)["formula"] == lines
 
 
 @pytest.mark.parametrize(
