@@ -124,8 +124,10 @@ def diff(
         watched: gives the names that it is given, of what is computed next, for somebody who waits.
 
     Raises:
-        ValueError: the batch lacks a word that one of the two needs.
+        ValueError: the batch lacks a word that one of the two needs, or the tolerance is no number from 0 on.
     """
+    if not tolerance >= 0:
+        raise ValueError(f"diff: tolerance is {tolerance}; pass a number from 0 on")
     names = [definition_of(function).name for function in (first, second)]
     for function in (first, second):
         _check(function, batch)

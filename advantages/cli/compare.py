@@ -65,11 +65,12 @@ def run(options: argparse.Namespace) -> int:
         told = {name: look.explain() for name, look in looks.items()}
         print(json.dumps({"estimators": found, "explain": told}))
         return 0
-    print(" ".join(f"{word:>12}" for word in _HEAD))
-    for row in found.items():
-        print(" ".join(f"{cell:>12}" for cell in _cells(*row)))
+    rows = [_HEAD, *(_cells(*row) for row in found.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
     print(_NOTE)
-    print("\n".join(f"- {note}" for note in _notes(looks)))
+    print("\n".join(f"- {note}" for note in _notes(looks) or ["Nothing stands out."]))
     return 0
 
 

@@ -51,7 +51,7 @@ class _Line:
     def show(self, text: str, share: float, more: str = "", *, last: bool) -> None:
         took = time.perf_counter() - self._start
         if last or took - self._shown >= _PAUSE:
-            left = f", about {took / share * (1 - share):.0f} s left" if share else ""
+            left = f", about {took / share * (1 - share):.0f} s left" if share >= 0.01 else ""  # or it is a guess
             self._write(f"{text}{left}{more}")
             self._shown = took
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.definition import definition_of
 from ..diagnostics import Diagnosis, merged
 from ..diff import named
@@ -34,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         if options.plot:
             saved(found.plot(), options.plot)
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"advantages diagnose: {error}") from None
+        raise SystemExit(f"advantages diagnose: {str(error).removeprefix('diagnose: ')}") from None
     told = found.explain()
     if options.json:
         print(json.dumps({"advantages": source, "metrics": found.metrics(), "explain": told}))
@@ -60,11 +62,18 @@ def _diagnosis(options: argparse.Namespace) -> tuple[str, Diagnosis]:
     sources = set()
 
     def look(batch: Mapping[str, Any]) -> Diagnosis:
+        if options.temperature is not None and "logprobs" not in batch:
+            raise ValueError("--temperature is of LamPO's weights, but the file has no logprobs; see --map")
         if own and "advantages" in batch:
             sources.add("the file")
             advantages, of = batch["advantages"], options.temperature
+        elif own and batch["rewards"].ndim == 2:
+            sources.add("grpo, of the sum of components")
+            known = np.isfinite(batch["rewards"])
+            total = np.where(known.any(1), np.where(known, batch["rewards"], 0.0).sum(1), np.nan)
+            advantages, of = advantages_of(function, {**batch, "rewards": total}), temperature
         else:
-            sources.add(definition_of(function).name if own else options.estimator)
+            sources.add("grpo" if own else options.estimator)
             advantages, of = advantages_of(function, batch), temperature
         return diagnosed(batch, advantages, temperature=of, wrong=options.wrong, right=options.right)
 

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         batch = read(options.file, options.map, words, look=False)
         found = diff(first, second, batch, tolerance=options.tolerance, watched=counted)
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"advantages diff: {error}") from None
+        raise SystemExit(f"advantages diff: {str(error).removeprefix('diff: ')}") from None
     if options.json:
         content = found._asdict()
         content["advantages"] = [a.tolist() for a in found.advantages]

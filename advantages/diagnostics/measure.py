@@ -77,11 +77,12 @@ def diagnose(
     n = len(r)
     if r.ndim not in (1, 2):
         raise ValueError(f"diagnose: rewards have shape {r.shape}; pass (N,), or (N, K) by component")
-    if not right > wrong or not temperature > 0 or min_scored < 1:
-        raise ValueError(
-            f"diagnose: wrong is {wrong}, right {right}, temperature {temperature} and min_scored {min_scored}; pass "
-            "wrong below right, a temperature above 0 and min_scored of at least 1"
-        )
+    if not right > wrong:
+        raise ValueError(f"diagnose: wrong is {wrong} and right {right}; pass wrong below right")
+    if not temperature > 0:
+        raise ValueError(f"diagnose: temperature is {temperature}; pass one above 0")
+    if min_scored < 1:
+        raise ValueError(f"diagnose: min_scored is {min_scored}; pass at least 1")
     trained = None if mask is None else _numbers("mask", mask) != 0
     peak, a = _each("advantages", a, trained, n)
     lengths = trained.sum(1).astype(float) if lengths is None and trained is not None else lengths

@@ -96,6 +96,25 @@ def test_diagnose_takes_the_advantages_of_the_file(tmp_path, capsys):
         main(["diagnose", str(path), "--map", "a=advantages"])
 
 
+def test_components_are_diagnosed_and_what_does_not_fit_is_said(tmp_path, capsys):
+    path = tmp_path / "rollouts.jsonl"
+    rows = [{"rewards": [i % 2, None if i == 3 else 1 - i % 2], "group": i // 4} for i in range(16)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    status, said = printed(capsys, "diagnose", path)
+    assert status == 1
+    assert "advantages are those of grpo, of the sum of components" in said
+    assert "In 4 of 4 groups the components differ but cancel in the total" in said
+    for more, message in (
+        (["--temperature", "1"], "diagnose: --temperature is of LamPO's weights, but the file has no logprobs"),
+        (["--wrong", "1"], "diagnose: wrong is 1.0 and right 1.0; pass wrong below right"),
+    ):
+        with pytest.raises(SystemExit, match=f"^advantages {message}"):
+            main(["diagnose", str(path), *more])
+    path.write_text('{"reward": 1, "group": 1}')
+    with pytest.raises(SystemExit, match=r"^advantages diff: tolerance is -1\.0; pass a number from 0 on"):
+        main(["diff", "verl.grpo", "trl.grpo", str(path), "--tolerance", "-1"])
+
+
 def test_plan_is_exact(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     plot = tmp_path / "plan.png"
