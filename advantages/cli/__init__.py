@@ -103,6 +103,12 @@ _COMMANDS = {
 }
 
 
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 done, and found what is looked for; 2 not done, for the reason that is printed; 128 + n "
+    "stopped by signal n."
+)
+
+
 def command() -> int:
     """Run the command line; the exit status, 2 where it was refused with a sentence."""
     try:
@@ -120,15 +126,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="advantages",
         allow_abbrev=False,
         description="Advantage estimators for reinforcement learning of language models.",
-        epilog="Exit codes: 0 done; 1 done, and found what is looked for; 2 not done, for the reason that is printed; "
-        "128 + n stopped by signal n.",
+        epilog=_EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"advantages {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {}
     for name, command in _COMMANDS.items():
+        said = f"{command.help[0].upper()}{command.help[1:]}. {command.description}".replace("%%", "%")
         parsers[name] = commands.add_parser(
-            name, help=command.help, description=command.description or None, allow_abbrev=False
+            name, help=command.help, description=said, epilog=_EXIT_CODES, allow_abbrev=False
         )
         _of(command, "add_arguments")(parsers[name])
 
