@@ -8,6 +8,8 @@ by a signal.
 import argparse
 import importlib
 import importlib.util
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -112,12 +114,19 @@ _EXIT_CODES = (
 def command() -> int:
     """Run the command line; the exit status, 2 where it was refused with a sentence."""
     try:
-        return main()
+        status = main()
+        sys.stdout.flush()
     except SystemExit as end:
         if not isinstance(end.code, str):
             raise
         print(end.code, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # who reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the rest goes when Python ends
+        return 128 + signal.SIGPIPE
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """diagnose, plan, compare and explain, as a person uses them on files of every kind."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -266,3 +267,18 @@ def test_exit_codes_have_one_meaning_each(tmp_path):
     assert status("diagnose", str(path)) == (1, "")
     code, said = status("diagnose", str(tmp_path / "none.jsonl"))
     assert (code, "no such file" in said) == (2, True)
+
+
+def test_who_stops_a_command_or_stops_reading_sees_no_traceback(tmp_path):
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text('{"reward": 1, "group": 1}\n' * 1_000_000)
+    code = "import signal, sys; from advantages.cli import command; signal.signal(2, signal.default_int_handler); "
+    code += "print('ready', flush=True); sys.exit(command())"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, "diagnose", path], **pipes) as running:
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(signal.SIGINT)
+        assert (running.stderr.read(), running.wait(60)) == ("", 128 + signal.SIGINT)
+    with subprocess.Popen([sys.executable, "-m", "advantages", "show", "grpo"], **pipes) as running:
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait(60)) == ("", 128 + signal.SIGPIPE)
