@@ -30,7 +30,7 @@ def main() -> None:
     runs = {setting: list(_runs(records, setting)) for setting in SETTINGS}
     found = {setting: compare(some, "grpo") for setting, some in runs.items()}
     against_rloo = {setting: compare(some, "rloo") for setting, some in runs.items()}
-    lines = ["# Results of the study", "", "Made by `make study`; read `docs/lampo.md` first.", ""]
+    lines = ["# Results of the study", "", "Made by `make study`; read [what it means](../../docs/lampo.md) first.", ""]
     for setting, meaning in SETTINGS.items():
         lines += _table(setting, meaning, found[setting], records)
     for name, comparisons in (("grpo", found), ("rloo", against_rloo)):
