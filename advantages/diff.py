@@ -2,10 +2,7 @@
 
 import importlib
 import inspect
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,22 +16,16 @@ from .core.vocabulary import INPUTS
 from .estimators import normalized
 from .host import resolve
 from .ops import to_tokens, whiten
-from .tasks.files import read_rows
 
 __all__ = [
     "Difference",
     "Exchange",
-    "batch_of_arrays",
-    "batch_of_rows",
     "diff",
     "named",
-    "read_arrays",
-    "read_batch",
-    "words_of_columns",
+    "sentences",
 ]
 
 Batch = Mapping[str, Any]
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 STAGE = {
     "grouping": "grouping",
@@ -114,7 +105,14 @@ def named(name: str) -> Callable[..., Any]:
     return found
 
 
-def diff(first: Callable[..., Any], second: Callable[..., Any], batch: Batch, *, tolerance: float = 1e-5) -> Difference:
+def diff(
+    first: Callable[..., Any],
+    second: Callable[..., Any],
+    batch: Batch,
+    *,
+    tolerance: float = 1e-5,
+    watched: Callable[[Sequence[str], str], Iterable[str]] = lambda names, _: names,
+) -> Difference:
     """Two estimators on one batch: the rows that differ, and which stage explains it.
 
     One setting of the first at a time is exchanged for the second's, on the same batch.
@@ -123,10 +121,13 @@ def diff(first: Callable[..., Any], second: Callable[..., Any], batch: Batch, *,
         first, second: estimators, conventions for instance.
         batch: columns by word of the vocabulary, as numpy arrays.
         tolerance: differences up to it, relative to the largest advantage, are none.
+        watched: gives the names that it is given, of what is computed next, for somebody who waits.
 
     Raises:
-        ValueError: the batch lacks a word that one of the two needs.
+        ValueError: the batch lacks a word that one of the two needs, or the tolerance is no number from 0 on.
     """
+    if not tolerance >= 0:
+        raise ValueError(f"diff: tolerance is {tolerance}; pass a number from 0 on")
     names = [definition_of(function).name for function in (first, second)]
     for function in (first, second):
         _check(function, batch)
@@ -134,7 +135,7 @@ def diff(first: Callable[..., Any], second: Callable[..., Any], batch: Batch, *,
     remarks: list[str] = []
     recipes = [_recipe(function) for function in (first, second)]
     found = []
-    for function in (first, second):
+    for function, _ in zip((first, second), watched(names, "diff"), strict=True):
         given, said = _grouped(function, batch)
         remarks += said
         d = definition_of(function)
@@ -158,12 +159,11 @@ def diff(first: Callable[..., Any], second: Callable[..., Any], batch: Batch, *,
         known = not apart(numbers(mine), found[0]) and not apart(numbers(theirs), found[1])
         if known:
             exchanges = []
-            for setting, value in theirs.items():
-                if value != mine[setting]:
-                    moved = numbers({**mine, setting: value})
-                    if changed := apart(moved, found[0]):
-                        left = float(np.abs(moved - found[1]).max(initial=0.0))
-                        exchanges.append(Exchange(STAGE[setting], setting, mine[setting], value, changed, left))
+            for setting in watched([key for key, value in theirs.items() if value != mine[key]], "exchange"):
+                moved = numbers({**mine, setting: theirs[setting]})
+                if changed := apart(moved, found[0]):
+                    left = float(np.abs(moved - found[1]).max(initial=0.0))
+                    exchanges.append(Exchange(STAGE[setting], setting, mine[setting], theirs[setting], changed, left))
             exchanges.sort(key=lambda exchange: exchange.left)
     explained = any(exchange.left <= tolerance * scale for exchange in exchanges or ())
     return Difference(names[0], names[1], (found[0], found[1]), rows, largest, exchanges, explained, remarks)
@@ -278,149 +278,6 @@ def _made(recipe: Mapping[str, Any], batch: Batch) -> Any:
         ddof=ddof,
         epsilon=recipe["whitening_epsilon"],
     )
-
-
-def words_of_columns(pairs: Mapping[str, str]) -> dict[str, str]:
-    """Words of the vocabulary by column, whichever side of the pair the word stands on: "uid=groups", "group=uid".
-
-    Raises:
-        ValueError: neither side is a word.
-    """
-    names = {}
-    for left, right in pairs.items():
-        if (word := _word(right)) is not None:
-            names[left] = word
-        elif (word := _word(left)) is not None:
-            names[right] = word
-        else:
-            guess = did_you_mean(right, INPUTS) or did_you_mean(left, INPUTS)
-            raise ValueError(f"--map {left}={right}: neither is a word of the vocabulary; write OWN=NAME{guess}")
-    return names
-
-
-def _word(name: str) -> str | None:
-    """The word of the vocabulary that is meant, in the plural or the singular."""
-    return next((word for word in (name, f"{name}s") if word in INPUTS), None)
-
-
-def read_batch(path: Path, names: Mapping[str, str] = _NONE) -> dict[str, Any]:
-    """The columns of a file that are words of the vocabulary, as numpy arrays.
-
-    Args:
-        path: of a JSON Lines or Parquet file, or of an npz archive. A list per row is one number per token; a reward
-            that is null is unscored.
-        names: the word that a column is, by its name in the file.
-
-    Raises:
-        ValueError: it is no such file, or a record does not fit; the message says which line and what to write.
-    """
-    if path.suffix == ".npz":
-        arrays = read_arrays(path, lambda name: name in names or _word(name) is not None)
-        return batch_of_arrays(path, arrays, names)
-    return batch_of_rows(path, read_rows(path, names, ("rewards", "groups")))
-
-
-def batch_of_rows(path: Path, rows: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """The columns of rows, as `read_rows` gives them, that are words of the vocabulary.
-
-    Raises:
-        ValueError: a record does not fit; the message says which line and what to write.
-    """
-    found = {column: _word(column) for column in rows[0][1]}
-    columns = {column: word for column, word in found.items() if word is not None}
-    for where, row in rows:
-        for column in columns:
-            if column not in row:
-                raise ValueError(f"{where} has no {column}, which {rows[0][0]} has; give every record the same columns")
-    width = max((len(row[c]) for _, row in rows for c, w in columns.items() if _is_row(row[c], w)), default=0)
-    lengths: dict[int, tuple[str, int]] = {}
-    batch: dict[str, Any] = {}
-    for column, word in columns.items():
-        cells = [_cell(where, column, word, row[column]) for where, row in rows]
-        if INPUTS[word].kind == "ids" and not INPUTS[word].per_token:
-            batch[word] = cells
-            continue
-        if INPUTS[word].per_token:
-            for number, (where, row) in enumerate(rows):
-                other, length = lengths.setdefault(number, (column, len(row[column])))
-                if length != len(row[column]):
-                    raise ValueError(
-                        f"{where}: {column} has {len(row[column])} tokens and {other} has {length}; write one per token"
-                    )
-            cells = [cell + [cell[0] * 0 if cell else 0] * (width - len(cell)) for cell in cells]
-        try:
-            batch[word] = np.array(cells, bool if INPUTS[word].kind == "flag" else float)
-        except ValueError:
-            raise ValueError(f"{path}: {column} has lists of several lengths; write one number per record") from None
-    return batch
-
-
-def _is_row(x: Any, word: str) -> bool:
-    return INPUTS[word].per_token and isinstance(x, (list, tuple))
-
-
-def _cell(where: str, column: str, word: str, x: Any) -> Any:
-    """What a record holds of a word."""
-    meant = INPUTS[word]
-    if meant.per_token:
-        if not isinstance(x, (list, tuple)):
-            raise ValueError(f"{where}: {column} is {x!r}; write a list, {meant.each}")
-        return [_one(where, column, word, y) for y in x]
-    if isinstance(x, (list, tuple)) and word == "rewards":
-        return [_one(where, column, word, y) for y in x]
-    return _one(where, column, word, x)
-
-
-def _one(where: str, column: str, word: str, x: Any) -> Any:
-    kind = INPUTS[word].kind
-    if kind == "ids":
-        if isinstance(x, (list, dict, float)) or x is None:
-            raise ValueError(f"{where}: {column} is {x!r}; write an id: a text or a whole number")
-        return x
-    if x is None and INPUTS[word].reward_unit:
-        return float("nan")
-    if kind == "flag" and x not in (0, 1):
-        raise ValueError(f"{where}: {column} is {x!r}; write true or false")
-    if kind != "flag" and (isinstance(x, bool) or not isinstance(x, (int, float))) and not isinstance(x, bool):
-        raise ValueError(f"{where}: {column} is {x!r}; write a number")
-    return x
-
-
-def read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, Any]:
-    """The wanted arrays of an npz archive by name; the others may be of any kind.
-
-    Raises:
-        ValueError: there is no such file, or it is no such archive.
-    """
-    if not path.is_file():
-        raise ValueError(f"data is {str(path)!r}, but there is no such file; check the path")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if wanted(name)}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read ({error}); save arrays of numbers or texts with numpy.savez") from None
-
-
-def batch_of_arrays(path: Path, arrays: Mapping[str, Any], names: Mapping[str, str] = _NONE) -> dict[str, Any]:
-    """Those of the arrays, as `read_arrays` gives them, that are words of the vocabulary.
-
-    Raises:
-        ValueError: they have not a row per response, or one that is named is not there.
-    """
-    meant = {name: names.get(name) or _word(name) for name in arrays}
-    batch: dict[str, Any] = {word: arrays[name] for name, word in meant.items() if word is not None}
-    rows = {word: len(x) if x.ndim else None for word, x in batch.items()}
-    if len(set(rows.values())) > 1:
-        raise ValueError(f"{path}: arrays have {rows} rows; save one row per response")
-    for name in names:
-        if names[name] not in batch:
-            raise ValueError(f"{path} has no array {name!r} that could be read as {names[name]!r}")
-    for word, x in batch.items():
-        if INPUTS[word].kind == "ids" and not INPUTS[word].per_token:
-            batch[word] = x.tolist()
-        else:
-            batch[word] = x != 0 if INPUTS[word].kind == "flag" else x.astype(float)
-    return batch
 
 
 def sentences(found: Difference, most: int = 10) -> Sequence[str]:

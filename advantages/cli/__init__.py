@@ -8,6 +8,8 @@ by a signal.
 import argparse
 import importlib
 import importlib.util
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -103,15 +105,28 @@ _COMMANDS = {
 }
 
 
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 done, and found what is looked for; 2 not done, for the reason that is printed; 128 + n "
+    "stopped by signal n."
+)
+
+
 def command() -> int:
     """Run the command line; the exit status, 2 where it was refused with a sentence."""
     try:
-        return main()
+        status = main()
+        sys.stdout.flush()
     except SystemExit as end:
         if not isinstance(end.code, str):
             raise
         print(end.code, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # who reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the rest goes when Python ends
+        return 128 + signal.SIGPIPE
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,15 +135,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="advantages",
         allow_abbrev=False,
         description="Advantage estimators for reinforcement learning of language models.",
-        epilog="Exit codes: 0 done; 1 done, and found what is looked for; 2 not done, for the reason that is printed; "
-        "128 + n stopped by signal n.",
+        epilog=_EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"advantages {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {}
     for name, command in _COMMANDS.items():
+        said = f"{command.help[0].upper()}{command.help[1:]}. {command.description}".replace("%%", "%")
         parsers[name] = commands.add_parser(
-            name, help=command.help, description=command.description or None, allow_abbrev=False
+            name, help=command.help, description=said, epilog=_EXIT_CODES, allow_abbrev=False
         )
         _of(command, "add_arguments")(parsers[name])
 

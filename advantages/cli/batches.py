@@ -2,7 +2,7 @@
 
 import argparse
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,29 @@ import numpy as np
 from ..core.definition import definition_of
 from ..core.vocabulary import INPUTS
 from ..diagnostics import Diagnosis, diagnose
-from ..diff import batch_of_arrays, batch_of_rows, named, read_arrays, words_of_columns
+from ..diff import named
 from ..files import MAP
-from ..tasks.files import read_rows
-from .counted import counted
+from ..tasks.rollouts import batches, joined, words_of_columns
+from .counted import share_of
 from .fields import pairs
 
-__all__ = ["add_file", "advantages_of", "diagnosed", "estimators_named", "place", "read", "saved", "temperature_of"]
+__all__ = [
+    "PICTURES",
+    "add_file",
+    "advantages_of",
+    "diagnosed",
+    "estimators_named",
+    "looked_at",
+    "opened",
+    "place",
+    "read",
+    "saved",
+    "temperature_of",
+]
 
 PICTURES = (".png", ".svg", ".pdf")
-EXTRA = {
-    "advantages": ("advantages", "advantage"),
-    "responses": ("responses", "response", "completion", "text"),
-    "penalties": ("penalties", "penalty"),
-    "second_rewards": ("second_rewards", "second_reward"),
-    "unclipped": ("unclipped",),
-}
-"""Columns that are no words of the vocabulary, and the names that they have in files."""
+_LOOKED = ("rewards", "groups", "valid", "mask", "lengths", "responses", "penalties", "second_rewards", "unclipped")
+"""What a diagnosis is made of, whatever gives the advantages."""
 
 
 def add_file(parser: argparse.ArgumentParser, name: str = "file") -> None:
@@ -39,73 +45,40 @@ def add_file(parser: argparse.ArgumentParser, name: str = "file") -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def read(path: Path, text: str | None) -> dict[str, Any]:
-    """Columns by word, as numpy arrays; ids and responses as lists.
+def opened(
+    path: Path, text: str | None, words: Collection[str], told: Callable[[float], None], *, look: bool = True
+) -> Iterator[dict[str, Any]]:
+    """The rows of a file, a batch at a time: columns by word, as numpy arrays; ids and responses as lists.
+
+    Args:
+        path: of the file.
+        text: of `--map`.
+        words: that are read.
+        told: hears the share of the file that has been read.
+        look: whether a diagnosis is made: there must be rewards and groups, and columns count that are no words of
+            the vocabulary.
 
     Raises:
         ValueError: the file or a record does not fit; the message says which line.
     """
-    given = pairs(text, option="--map", form=MAP) if text else {}
-    own: dict[str, str] = {}
-    for left, right in list(given.items()):
-        for column, word in ((left, right), (right, left)):
-            if (meant := _extra(word)) and (word == meant or _extra(column) is None):
-                own[column] = meant
-                del given[left]
-                break
-    words = words_of_columns(given)
-    if path.suffix == ".npz":
-        arrays = read_arrays(path, lambda _: True)
-        batch = batch_of_arrays(path, arrays, words)
-        for name, x in arrays.items():
-            if (meant := own.get(name) or _extra(name)) is not None:
-                batch[meant] = x.tolist() if meant == "responses" else x.astype(float)
-    else:
-        wanted = ("rewards", "groups")
-        rows = read_rows(path, words, wanted, lambda lines: counted(lines, "reading line", lambda _: path.name))
-        batch = batch_of_rows(path, rows)
-        names = {column: own.get(column) or _extra(column) for column in rows[0][1]}
-        for column, meant in names.items():
-            if meant is not None:
-                batch[meant] = _column(column, meant, rows, batch)
-    for column, word in own.items():
-        if word not in batch:
-            raise ValueError(f"{path} has no column {column!r} that could be read as {word!r}; see --map")
-    for word in ("rewards", "groups"):
-        if word not in batch:
-            raise ValueError(f"{path} has no {word}; name the column that holds them: --map OWN={word}")
-    return batch
+    names = words_of_columns(pairs(text, option="--map", form=MAP), extra=look) if text else {}
+    for batch in batches(path, names, extra=look, words=words, told=told):
+        for word in ("rewards", "groups"):
+            if look and word not in batch:
+                raise ValueError(f"{path} has no {word}; name the column that holds them: --map OWN={word}")
+        yield batch
 
 
-def _extra(name: str) -> str | None:
-    return next((word for word, names in EXTRA.items() if name in names), None)
+def read(path: Path, text: str | None, words: Collection[str], *, look: bool = True) -> dict[str, Any]:
+    """All rows of a file as one batch, where no part can be understood alone."""
+    with share_of(f"reading {path.name}") as told:
+        return joined(opened(path, text, words, told, look=look))
 
 
-def _column(column: str, word: str, rows: Any, batch: Mapping[str, Any]) -> Any:
-    cells = []
-    for where, row in rows:
-        x = row.get(column)
-        if word == "responses":
-            if not isinstance(x, (str, int)):
-                raise ValueError(f"{where}: {column} is {x!r}; write a text, or a hash of it")
-        elif isinstance(x, list):
-            if not all(isinstance(y, (int, float)) for y in x):
-                raise ValueError(f"{where}: {column} holds what is no number; write one per token")
-        elif x is not None and (isinstance(x, bool) or not isinstance(x, (int, float))):
-            raise ValueError(f"{where}: {column} is {x!r}; write a number")
-        cells.append(x)
-    if word == "responses":
-        return cells
-    lists = [isinstance(x, list) for x in cells]
-    if any(lists):
-        if not all(lists) or "mask" not in batch:
-            raise ValueError(f"{column} has a list per row; give every row one, and a mask beside it")
-        width = batch["mask"].shape[1]
-        for (where, _), x in zip(rows, cells, strict=True):
-            if len(x) > width:
-                raise ValueError(f"{where}: {column} has {len(x)} tokens, and the longest mask {width}; write as many")
-        return np.array([x + [0.0] * (width - len(x)) for x in cells], float)
-    return np.array([np.nan if x is None else x for x in cells], float)
+def looked_at(*functions: Callable[..., Any], logprobs: bool = False) -> set[str]:
+    """The words that a diagnosis of these estimators' advantages is made of."""
+    own = {word for function in functions for word in definition_of(function).inputs}
+    return {*_LOOKED, *own} | ({"logprobs"} if logprobs else set())
 
 
 def estimators_named(text: str) -> dict[str, Callable[..., Any]]:

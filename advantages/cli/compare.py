@@ -11,12 +11,27 @@ import numpy as np
 from ..core.palette import COLORS, panels
 from ..diagnostics import Diagnosis
 from ..files import write_whole
-from .batches import PICTURES, add_file, advantages_of, diagnosed, estimators_named, place, read, saved, temperature_of
+from .batches import (
+    PICTURES,
+    add_file,
+    advantages_of,
+    diagnosed,
+    estimators_named,
+    looked_at,
+    place,
+    read,
+    saved,
+    temperature_of,
+)
 from .counted import counted
 
 __all__ = ["add_arguments", "run"]
 
 _HEAD = ("estimator", "mean |A|", "largest", "zero", "eff. share", "positive", "like first", "signs")
+_NOTE = (
+    "zero: share of responses with advantage 0; eff. share: effective sample size of |A| over responses; positive: "
+    "share of the sum of |A|; like first: correlation with the first estimator; signs: share on which the two agree"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +47,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         place(options.plot, *PICTURES)
         place(options.html, ".html", ".htm", needs=("matplotlib", "jinja2"))
-        batch = read(options.file, options.map)
         names = estimators_named(options.estimators)
-        advantages = {name: advantages_of(names[name], batch) for name in counted(list(names), "compare")}
-        looks = {name: diagnosed(batch, a, temperature=temperature_of(names[name])) for name, a in advantages.items()}
-        each = {name: _per_response(a, batch) for name, a in advantages.items()}
+        batch = read(options.file, options.map, looked_at(*names.values()))
+        looks, each = {}, {}
+        for name in counted(list(names), "compare"):
+            advantages = advantages_of(names[name], batch)
+            looks[name] = diagnosed(batch, advantages, temperature=temperature_of(names[name]))
+            each[name] = _per_response(advantages, batch)
         found = _rows(each, looks)
         if options.plot:
             saved(_figure(each), options.plot)
@@ -48,11 +65,23 @@ def run(options: argparse.Namespace) -> int:
         told = {name: look.explain() for name, look in looks.items()}
         print(json.dumps({"estimators": found, "explain": told}))
         return 0
-    print(" ".join(f"{word:>12}" for word in _HEAD))
-    for row in found.items():
-        print(" ".join(f"{cell:>12}" for cell in _cells(*row)))
-    print("like first: correlation with the first estimator; signs: share of responses on which the two agree")
+    rows = [_HEAD, *(_cells(*row) for row in found.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+    print(_NOTE)
+    print("\n".join(f"- {note}" for note in _notes(looks) or ["Nothing stands out."]))
     return 0
+
+
+def _notes(looks: Mapping[str, Diagnosis]) -> list[str]:
+    """What stands out, once each: first what is said of the rewards, and so of all estimators alike."""
+    of: dict[str, list[str]] = {}
+    for name, look in looks.items():
+        for sentence in look.explain():
+            of.setdefault(sentence, []).append(name)
+    common = [sentence for sentence, names in of.items() if len(names) == len(looks)]
+    return common + [f"{', '.join(names)}: {s}" for s, names in of.items() if len(names) < len(looks)]
 
 
 def _per_response(a: Any, batch: Mapping[str, Any]) -> Any:
@@ -106,11 +135,10 @@ def _write(
         for number, a in enumerate(each.values())
     ]
     svg = chart(lines, what="advantages from the least to the greatest", x="percent of the responses", tall=True)
-    told = {name: look.explain() for name, look in looks.items()}
     parts: list[Markup] = [
-        section("Numbers", table(_HEAD, [_cells(*row) for row in found.items()])),
+        section("Numbers", table(_HEAD, [_cells(*row) for row in found.items()]), note=_NOTE),
         section("Advantages", figure("from the least to the greatest", "", svg), legend(list(each))),
-        section("What stands out", part("notes", [f"{name}: {s}" for name, some in told.items() for s in some])),
+        section("What stands out", part("notes", _notes(looks) or ["Nothing."])),
     ]
     look = next(iter(looks.values()))
     subtitle = f"{look.responses} responses in {look.groups} groups of {options.file.name}"

@@ -4,9 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from ..diff import diff, named, read_batch, sentences, words_of_columns
+from ..core.definition import definition_of
+from ..diff import diff, named, sentences
 from ..files import MAP
-from .fields import pairs
+from .batches import read
+from .counted import counted
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,11 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what differs; the exit status is 1 where something does."""
     try:
-        names = words_of_columns(pairs(options.map, option="--map", form=MAP)) if options.map else {}
         first, second = named(options.first), named(options.second)
-        found = diff(first, second, read_batch(options.file, names), tolerance=options.tolerance)
+        words = {word for function in (first, second) for word in (*definition_of(function).inputs, "mask")}
+        batch = read(options.file, options.map, words, look=False)
+        found = diff(first, second, batch, tolerance=options.tolerance, watched=counted)
     except (TypeError, ValueError) as error:
-        raise SystemExit(f"advantages diff: {error}") from None
+        raise SystemExit(f"advantages diff: {str(error).removeprefix('diff: ')}") from None
     if options.json:
         content = found._asdict()
         content["advantages"] = [a.tolist() for a in found.advantages]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..compose import parsed
 from ..core.definition import Definition, definition_of
 from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
 from ..diff import named
-from .batches import add_file, advantages_of, diagnosed, read, temperature_of
+from .batches import add_file, advantages_of, diagnosed, looked_at, read, temperature_of
 from .fields import literal, pairs
 
 __all__ = ["add_arguments", "run"]
@@ -29,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print which words, which settings, the formula, and what the batch would give."""
     try:
-        batch = read(options.data, options.map)
         given = pairs(options.set, option="--set", form="name=value") if options.set else {}
         function = named(options.estimator)
+        batch = read(options.data, options.map, looked_at(function))
         d = definition_of(function)
         chosen = {name: literal(value) for name, value in given.items()}
         advantages = advantages_of(function, batch, **chosen)
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
             "words": words,
             "settings": {k: _plain(x) for k, x in settings.items()},
         }
-        content |= {"formula": formula(d, settings), "group": group, "rows": shown}
+        content |= {"formula": formula(options.estimator, settings), "group": group, "rows": shown}
         content |= {"metrics": look.metrics(), "explain": look.explain()}
         print(json.dumps(content))
         return 0
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     for name, value in settings.items():
         print(f"  {name:<14} {value!r}{'' if name in chosen else '  (default)'}")
     print("\nFormula, with the settings filled in:")
-    print("\n".join(f"  {line}" for line in formula(d, settings) or ["  none in the docstring"]))
+    print("\n".join(f"  {line}" for line in formula(options.estimator, settings) or ["  none in the docstring"]))
     if shown:
         print(f"\nGroup {group!r}, for example:")
         for row in shown:
@@ -68,15 +69,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def formula(d: Definition, settings: Mapping[str, Any]) -> list[str]:
-    """The lines of the docstring's formula, with the values of settings in the place of their names."""
-    lines = (inspect.getdoc(d.function) or "").partition("\nArgs:")[0].splitlines()
+def formula(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """The lines of the docstring's formula, with the values of settings in the place of their names.
+
+    A convention has the formula of the estimator that it sets; stages are named behind that of theirs.
+    """
+    name, stages = parsed(name)
+    function = named(name)
+    made = getattr(function, "__convention__", None)
+    lines = (inspect.getdoc(made.base if made else function) or "").partition("\nArgs:")[0].splitlines()
     found = [line.strip() for line in lines if line.startswith("    ")]
     numbers = {k: x for k, x in settings.items() if isinstance(x, (int, float, str)) and not isinstance(x, bool)}
-    if not numbers:
-        return found
-    name = re.compile(r"\b(" + "|".join(map(re.escape, numbers)) + r")\b")
-    return [name.sub(lambda m: str(numbers[m[1]]), line) for line in found]
+    if numbers:
+        names = re.compile(r"\b(" + "|".join(map(re.escape, numbers)) + r")\b")
+        found = [names.sub(lambda m: str(numbers[m[1]]), line) for line in found]
+    return found + [f"with {stage}" for stage in stages]
 
 
 def _state(d: Definition, word: str, batch: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.definition import definition_of
-from ..core.palette import COLORS, panels
+from ..core.palette import COLORS, DASHES, panels
 from ..lab.bandit import updates
 from .batches import PICTURES, estimators_named, place, saved
 from .counted import counted
@@ -118,8 +118,10 @@ def _figure(found: Sequence[dict[str, Any]]) -> Any:
                 lines.setdefault(name, []).append((row["group_size"], row[key]))
         for number, (name, points) in enumerate(lines.items()):
             x, y = zip(*sorted(set(points)), strict=True)
-            axes.plot(x, y, "o-", color=COLORS[number % len(COLORS)], label=name, markersize=4)
-        axes.set(xlabel="group size", ylabel=label)
+            dash = DASHES[number % len(DASHES)]  # where two are equal, both are seen
+            axes.plot(x, y, f"o{dash}", color=COLORS[number % len(COLORS)], label=name, markersize=4)
+        axes.set(xlabel="group size", ylabel=label, xticks=sorted({row["group_size"] for row in found}))
+        axes.margins(x=0.1, y=0.1)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=8)
     return figure

@@ -49,7 +49,8 @@ class Diagnosis:
     """Groups with some, but too few, scored responses."""
     unscored_groups: int
     near_tied: int
-    """Informative groups whose rewards differ by less than a thousandth of the largest."""
+    """Informative groups whose rewards differ by less than a thousandth of the largest, or a millionth of the distance
+    from wrong to right."""
     cliff: int | None
     """Dead groups of different responses: another sample may differ in reward."""
     collapse: int | None
@@ -195,5 +196,6 @@ class Diagnosis:
             axes.bar_label(drawn, labels=[f"{height:.4g}" for height in heights], padding=3, fontsize=8)
             axes.invert_yaxis()
             axes.margins(x=0.15)
+            axes.locator_params(axis="x", integer=True, nbins=5)
             axes.set_title(title, fontsize=10, loc="left")
         return figure

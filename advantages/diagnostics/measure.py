@@ -15,6 +15,8 @@ __all__ = ["diagnose"]
 
 _NEAR = 1e-3
 """Spread of a group's rewards, relative to the largest of them, below which they are as good as tied."""
+_ROUNDING = 1e-6
+"""The same, relative to the distance from wrong to right: rewards around 0 that differ by rounding alone."""
 _SATURATED = math.log(49)
 """Distance of two scores, in temperatures, beyond which the weight of a pair is below 0.02 or above 0.98."""
 
@@ -75,11 +77,12 @@ def diagnose(
     n = len(r)
     if r.ndim not in (1, 2):
         raise ValueError(f"diagnose: rewards have shape {r.shape}; pass (N,), or (N, K) by component")
-    if not right > wrong or not temperature > 0 or min_scored < 1:
-        raise ValueError(
-            f"diagnose: wrong is {wrong}, right {right}, temperature {temperature} and min_scored {min_scored}; pass "
-            "wrong below right, a temperature above 0 and min_scored of at least 1"
-        )
+    if not right > wrong:
+        raise ValueError(f"diagnose: wrong is {wrong} and right {right}; pass wrong below right")
+    if not temperature > 0:
+        raise ValueError(f"diagnose: temperature is {temperature}; pass one above 0")
+    if min_scored < 1:
+        raise ValueError(f"diagnose: min_scored is {min_scored}; pass at least 1")
     trained = None if mask is None else _numbers("mask", mask) != 0
     peak, a = _each("advantages", a, trained, n)
     lengths = trained.sum(1).astype(float) if lengths is None and trained is not None else lengths
@@ -92,7 +95,7 @@ def diagnose(
     total = r if taken is None else r - taken
     finite = np.isfinite(total)
     scored = counts & finite
-    batch = _Batch(total, scored, groups, min_scored)
+    batch = _Batch(total, scored, groups, min_scored, _ROUNDING * (right - wrong))
 
     good = np.isfinite(a)
     sane = bool(good.all())
@@ -156,7 +159,7 @@ def diagnose(
 class _Batch:
     """The rewards of a batch by group: what is measured of every batch, and how."""
 
-    def __init__(self, total: Any, scored: Any, groups: Groups, min_scored: int) -> None:
+    def __init__(self, total: Any, scored: Any, groups: Groups, min_scored: int, rounding: float) -> None:
         # Rows in the order of their groups, so that each reduction is one call.
         self.order = None if groups.size is not None else groups.members.order
         self.starts, self.slots, self.count = groups.edges[:-1], groups.slots, groups.count
@@ -170,7 +173,7 @@ class _Batch:
         self.dead = self.enough & ~self.differs
         self.row_differs = self.differs[self.slots]
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
-        self.near = self.differs & (self.high - self.low < _NEAR * largest)
+        self.near = self.differs & (self.high - self.low < np.maximum(_NEAR * largest, rounding))
         self.squares, self.mean = self.spread(self.t)
 
     def reduced(self, reduce: np.ufunc, x: Any) -> Any:

@@ -207,11 +207,11 @@ def _noise(d: "Diagnosis") -> str | None:
 
 
 def _near_tied(d: "Diagnosis") -> str | None:
-    if not d.near_tied or d.near_tied * 10 < d.groups:
+    if not d.near_tied or d.near_tied * 10 < d.informative:
         return None
     return (
-        f"{_groups_that(d, d.near_tied)} informative by less than a thousandth of the reward: an estimator that "
-        "divides by the deviation makes full advantages of it."
+        f"{d.near_tied} of {d.informative} informative groups are as good as tied: their rewards differ by less than a "
+        "thousandth, or by rounding alone, of which an estimator that divides by the deviation makes full advantages."
     )
 
 

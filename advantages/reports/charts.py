@@ -11,7 +11,19 @@ import numpy as np
 from ..core.palette import COLORS, DASHES, panels
 from ..runs.measures import curve
 
-__all__ = ["COLORS", "DASHES", "GRID", "SERIES", "TEXT", "Line", "chart", "for_a_page", "plot_curves"]
+__all__ = [
+    "COLORS",
+    "DASHES",
+    "GRID",
+    "SERIES",
+    "TEXT",
+    "Line",
+    "chart",
+    "plain",
+    "plot_curves",
+    "svg_of",
+    "write_svg",
+]
 
 
 def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -70,7 +82,6 @@ def chart(
         log: whether the vertical axis is logarithmic, without bands, where values are above 0 and span a decade.
         tall: a large chart, rather than one of many.
     """
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, PercentFormatter, StrMethodFormatter
@@ -105,18 +116,51 @@ def chart(
         elif most >= 10_000:
             axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    plain(axes, x=x)
+    return svg_of(figure, what)
+
+
+def plain(axes: Any, title: str = "", x: str = "", y: str = "") -> None:
+    """Axes of a chart without a frame, in colours of the page."""
+    axes.set_title(title, fontsize=9, color=TEXT)
     axes.set_xlabel(x, color=TEXT, fontsize=9)
+    axes.set_ylabel(y, color=TEXT, fontsize=9)
     axes.tick_params(which="both", color=GRID, labelcolor=TEXT, labelsize=9, length=0)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
+
+
+def svg_of(figure: Any, what: str) -> str:
+    """A figure of matplotlib's as an element of a page that has our colours, in light and in dark.
+
+    Args:
+        figure: whose colours are `TEXT`, `GRID` and those of `SERIES`.
+        what: the picture in words, for those who hear it.
+    """
+    import matplotlib
+
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": what}):
         figure.savefig(file, format="svg", transparent=True)
-    return for_a_page(file.getvalue(), what)
+    return _for_a_page(file.getvalue(), what)
 
 
-def for_a_page(svg: str, what: str) -> str:
+def write_svg(svg: str, path: Path) -> None:
+    """Write such an element as a picture, with our colours for those who see it by itself."""
+    svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    path.write_text(re.sub(r"(<svg [^>]*>)", rf"\1{_BY_ITSELF}", svg, count=1))
+
+
+_BY_ITSELF = (
+    "<style>svg{--soft:#4b525a;--line:#dfe2e6;--series-0:#3b62c0;--series-1:#d2691e;--series-2:#2c8a3d;"
+    "--series-3:#8a4bd6;background:#fff;font-family:sans-serif}@media(prefers-color-scheme:dark){svg{--soft:#b4bcc5;"
+    "--line:#363c43;--series-0:#7d9cf0;--series-1:#f09352;--series-2:#62c470;--series-3:#c08cff;background:#111}}"
+    "</style>"
+)
+
+
+def _for_a_page(svg: str, what: str) -> str:
     """Without prologue, metadata and repeated identifiers; with the page's colours and font."""
     from html import escape
 

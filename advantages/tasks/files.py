@@ -5,7 +5,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,13 +14,14 @@ import numpy as np
 
 from .problem import HELD_OUT, Problem, shared
 
-__all__ = ["Files", "cell", "column_of", "read_problems", "read_rows"]
+__all__ = ["Files", "cell", "column_of", "no_column", "read_problems", "read_rows", "row_batches"]
 
 _PROMPT = ("prompt", "problem", "question")
 """What published data sets call the same column."""
 _WANTED = ("prompt", "answer")
 _NONE: Mapping[str, str] = MappingProxyType({})
-_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+ROWS, BYTES = 8192, 1 << 24
+"""The most rows and, about, bytes of a file that are rows of Python at one time where it is read in batches."""
 
 
 class Files:
@@ -129,7 +130,6 @@ def read_rows(
     path: Path,
     names: Mapping[str, str] = _NONE,
     wanted: Sequence[str] = _WANTED,
-    watched: Callable[[list[bytes]], Iterable[bytes]] = iter,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Where each row of a file stands, and its columns.
 
@@ -140,44 +140,70 @@ def read_rows(
         path: of the file.
         names: what a column is to be called, by its name in the file.
         wanted: the columns that a row needs, for messages.
-        watched: gives the lines that it is given, for somebody who waits.
 
     Raises:
         ValueError: there is no such file, it is no such table, or it is empty; the message names the line.
     """
-    if not path.is_file():
-        raise ValueError(f"data is {str(path)!r}, but there is no such file; check the path")
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read ({error or type(error).__name__}); restore it") from None
-    table = content.startswith(b"PAR1") or path.suffix == ".parquet"
-    found = list(_parquet(path, content) if table else _lines(path, content, watched))
+    rows = [row for batch in row_batches(path, wanted) for row in batch]
     if len(set(names.values())) < len(names):
         raise ValueError(f"--map gives two columns one name ({', '.join(names.values())}); give each its own")
-    for where, row in found:
-        if not isinstance(row, dict):
-            raise ValueError(f"{where} is a {type(row).__name__}; write an object with {_listed(wanted)}")
-    rows = _renamed(found, names)
-    if not rows:
-        raise ValueError(f"{path} holds no problem; write one JSON object a line")
-    return rows
+    return _renamed(rows, names)
 
 
-def _lines(path: Path, content: bytes, watched: Callable[[list[bytes]], Iterable[bytes]]) -> Iterator[tuple[str, Any]]:
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
+def row_batches(
+    path: Path,
+    wanted: Sequence[str] = _WANTED,
+    *,
+    chosen: Callable[[Sequence[str]], Collection[str]] = lambda columns: columns,
+    told: Callable[[float], None] = lambda _: None,
+) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """What `read_rows` gives, a batch at a time, so that a file may be larger than the memory.
+
+    Args:
+        path: of the file.
+        wanted: the columns that a row needs, for messages.
+        chosen: the columns that are read of all that there are; asked of Parquet alone, where it saves work.
+        told: hears the share of the file that has been read.
+
+    Raises:
+        ValueError: as `read_rows`.
+    """
+    if not path.is_file():
+        raise ValueError(f"data is {str(path)!r}, but there is no such file; check the path")
+    empty = True
     try:
-        whole: bytes = content.decode(encoding).encode() if encoding else content
-    except UnicodeError as error:
-        raise ValueError(f"{path} is no {encoding} as it begins to be ({error}); save it as UTF-8") from None
-    for number, line in enumerate(watched(whole.split(b"\n")), 1):
+        with path.open("rb") as raw:
+            size = max(path.stat().st_size, 1)
+            zipped = raw.peek(2).startswith(b"\x1f\x8b")
+            file = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if zipped else raw
+            if file.peek(4).startswith(b"PAR1") or path.suffix == ".parquet":
+                found = _parquet(path, io.BytesIO(file.read()) if zipped else file, chosen)
+            else:
+                found = ((raw.tell() / size, batch) for batch in _lines(path, file))
+            for share, batch in found:
+                for where, row in batch:
+                    if not isinstance(row, dict):
+                        raise ValueError(f"{where} is a {type(row).__name__}; write an object with {_listed(wanted)}")
+                if batch:
+                    empty = False
+                    yield batch
+                told(share)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({error or type(error).__name__}); restore it") from None
+    if empty:
+        raise ValueError(f"{path} holds no row; write one JSON object a line")
+
+
+def _lines(path: Path, file: Any) -> Iterator[list[tuple[str, Any]]]:
+    batch: list[tuple[str, Any]] = []
+    size = 0
+    for number, line in enumerate(_in_utf_8(path, file), 1):
         where = f"{path} line {number}"
+        size += len(line)
         if not line.strip():
             continue
         try:
-            yield where, json.loads(line.decode(), object_pairs_hook=_object)
+            batch.append((where, json.loads(line.decode(), object_pairs_hook=_object)))
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{where} is not in UTF-8 (byte 0x{line[error.start]:02x}, which is {chr(line[error.start])!r} in "
@@ -187,6 +213,27 @@ def _lines(path: Path, content: bytes, watched: Callable[[list[bytes]], Iterable
             said = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
             said = "NUL bytes, as of UTF-16 without a byte order mark" if b"\0" in line else said
             raise ValueError(f"{where} is no JSON ({said}); write one object a line") from None
+        if len(batch) >= ROWS or size >= BYTES:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def _in_utf_8(path: Path, file: Any) -> Iterator[bytes]:
+    """The lines of a file; what follows a byte order mark of UTF-16 is encoded anew."""
+    start = file.peek(3)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            text = io.TextIOWrapper(file, "utf-16", newline="\n")
+            for line in text:
+                yield line.encode()
+            text.detach()  # or it would close the file
+        except UnicodeError as error:
+            raise ValueError(f"{path} is no utf-16 as it begins to be ({error}); save it as UTF-8") from None
+    else:
+        if start.startswith(b"\xef\xbb\xbf"):
+            file.read(3)
+        yield from file
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -198,32 +245,54 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _parquet(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+def _parquet(
+    path: Path, file: Any, chosen: Callable[[Sequence[str]], Collection[str]]
+) -> Iterator[tuple[float, list[tuple[str, Any]]]]:
+    """Batches of rows, and the share of the file that ends with each."""
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
         raise ValueError("Parquet files need pyarrow; pip install pyarrow") from None
     try:
-        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+        table = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)  # not a row group at once
+        columns = list(chosen(table.schema_arrow.names))
+        number = 0
+        for part in table.iter_batches(_rows_at_once(table.metadata, columns), columns=columns):
+            rows = part.to_pylist() if columns else [{}] * part.num_rows
+            batch = [(f"{path} row {at}", row) for at, row in enumerate(rows, number + 1)]
+            number += len(rows)
+            yield number / table.metadata.num_rows, batch
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path} is no Parquet file ({error}); restore it") from None
-    for number, row in enumerate(rows, 1):
-        yield f"{path} row {number}", row
 
 
-def _renamed(found: Sequence[tuple[str, Any]], names: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+def _rows_at_once(metadata: Any, columns: Sequence[str]) -> int:
+    """As many rows of a Parquet file as hold about `BYTES`."""
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(metadata.num_columns)):
+            if column.path_in_schema.partition(".")[0] in columns:
+                size += column.total_uncompressed_size
+    return max(1, min(ROWS, BYTES * metadata.num_rows // max(size, 1)))
+
+
+def _renamed(found: Sequence[tuple[str, dict[str, Any]]], names: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
     for where, row in found:
         for old, new in names.items():
             if old in row and new in row and new not in names:
                 raise ValueError(f"{where} has both {old!r} and {new!r}; rename {new!r}, too: --map {new}=OTHER")
     for old, new in names.items():
-        if found and not any(old in row or column_of(row, new) for _, row in found):
-            where, row = found[0]
-            raise ValueError(
-                f"{where} has no column {old!r} that could be read as {new!r}, but {_columns(row)}; write the file's "
-                "own name first: --map OWN=NAME"
-            )
+        if not any(old in row or column_of(row, new) for _, row in found):
+            raise ValueError(no_column(*found[0], old, new))
     return [(where, {names.get(name, name): x for name, x in row.items()}) for where, row in found]
+
+
+def no_column(where: str, row: Iterable[str], old: str, new: str) -> str:
+    """The sentence where a column that was named is not there."""
+    return (
+        f"{where} has no column {old!r} that could be read as {new!r}, but {_columns(row)}; write the file's own name "
+        "first: --map OWN=NAME"
+    )
 
 
 def column_of(row: Mapping[str, Any], name: str) -> str | None:
@@ -274,5 +343,5 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _columns(row: Mapping[str, Any]) -> str:
+def _columns(row: Iterable[str]) -> str:
     return ", ".join(map(str, row)) or "nothing"

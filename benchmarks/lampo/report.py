@@ -4,21 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 from scipy.stats import false_discovery_control
 from study import HERE, RATES, SEEDS, SETTINGS, TUNING_SEED, VARIANTS, read
 
+from advantages.reports.charts import SERIES, TEXT, plain, svg_of, write_svg
 from advantages.runs.compare import Comparison, Interval, band, compare
 from advantages.runs.measures import Run
 
 IMAGES = HERE.parents[1] / "docs" / "images"
 SAMPLES_PER_STEP, LAST = 128, 10
-SHOWN = {"grpo": "C7", "rloo": "C0", "lampo tau=1": "C1", "lampo tau=3": "C3", "lambdapo tau=1": "C2"}
+SHOWN = {
+    "grpo": (TEXT, ":"),
+    "rloo": (SERIES.format(2), "--"),
+    "lampo tau=1": (SERIES.format(0), "-"),
+    "lampo tau=3": (SERIES.format(3), "-."),
+    "lambdapo tau=1": (SERIES.format(1), "-"),
+}
 
 
 def main() -> None:
@@ -26,15 +30,15 @@ def main() -> None:
     runs = {setting: list(_runs(records, setting)) for setting in SETTINGS}
     found = {setting: compare(some, "grpo") for setting, some in runs.items()}
     against_rloo = {setting: compare(some, "rloo") for setting, some in runs.items()}
-    lines = ["# Results of the study", "", "Made by `make study`; read `docs/lampo.md` first.", ""]
+    lines = ["# Results of the study", "", "Made by `make study`; read [what it means](../../docs/lampo.md) first.", ""]
     for setting, meaning in SETTINGS.items():
         lines += _table(setting, meaning, found[setting], records)
     for name, comparisons in (("grpo", found), ("rloo", against_rloo)):
         lines += _differences(name, comparisons)
     lines += _tuning(records)
     (HERE / "results.md").write_text("\n".join(lines) + "\n")
-    _curves(runs, IMAGES / "lampo-curves.png")
-    _forest(found, _marks(found), IMAGES / "lampo-differences.png")
+    _curves(runs, IMAGES / "lampo-curves.svg")
+    _forest(found, _marks(found), IMAGES / "lampo-differences.svg")
 
 
 def _runs(records: list[dict[str, Any]], setting: str) -> Iterator[Run]:
@@ -152,36 +156,63 @@ def _mean(found: Interval | None, form: str) -> str:
 
 
 def _curves(runs: dict[str, list[Run]], path: Path) -> None:
-    figure, axes = plt.subplots(1, len(runs), figsize=(14, 3.6), sharey=True, constrained_layout=True)
-    for axis, (setting, some) in zip(axes, runs.items(), strict=True):
-        for name, color in SHOWN.items():
+    figure, each = _panels(5.4)
+    said = []
+    for axes, (setting, some) in zip(each, runs.items(), strict=True):
+        ends = []
+        for number, (name, (color, dash)) in enumerate(SHOWN.items()):
             found = band([run for run in some if run.variant == name], "accuracy", window=3)
-            axis.plot(found.samples, found.mean, color=color, label=name)
-            axis.fill_between(found.samples, found.mean - found.half, found.mean + found.half, color=color, alpha=0.2)
-        axis.set(title=f"{setting}\n{SETTINGS[setting]}", xlabel="responses sampled")
-        axis.grid(alpha=0.3)
-    axes[0].set(ylabel="accuracy while training", ylim=(0, 1))
-    axes[0].legend(loc="upper left", fontsize="small")
-    figure.savefig(path, dpi=110)
+            low, high = found.mean - found.half, found.mean + found.half
+            axes.fill_between(found.samples, low, high, color=color, alpha=0.15, linewidth=0)
+            axes.plot(found.samples, found.mean, dash, color=color, label=name, linewidth=2, zorder=9 - number)
+            ends.append(f"{name} {found.mean[-1]:.2f}")
+        plain(axes, f"{setting}: {SETTINGS[setting]}")
+        axes.set_ylim(0, 1)
+        said.append(f"{setting}: {', '.join(ends)}")
+    for axes in each[2:]:
+        axes.set_xlabel("responses sampled", fontsize=9, color=TEXT)
+    figure.supylabel("accuracy while training", fontsize=9, color=TEXT)
+    legend = each[0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5, labelcolor=TEXT)
+    what = "Accuracy while training against responses sampled, mean and 95% interval over ten seeds, in four settings."
+    write_svg(svg_of(figure, f"{what} At the end: {'; '.join(said)}"), path)
 
 
 def _forest(found: dict[str, Comparison], marks: dict[tuple[str, str], bool], path: Path) -> None:
     names = [name for name in VARIANTS if name != "grpo"]
-    figure, axes = plt.subplots(1, len(found), figsize=(14, 4.2), sharey=True, constrained_layout=True)
-    for axis, (setting, comparison) in zip(axes, found.items(), strict=True):
+    figure, each = _panels(6.4)
+    said = []
+    for axes, (setting, comparison) in zip(each, found.items(), strict=True):
+        stand = []
         for row, name in enumerate(names):
             gap = comparison.differences[name]["auc"].mean
             if gap is None:
                 continue
-            color = "C7" if not marks[setting, name] else "C2" if gap.mean > 0 else "C3"
-            axis.errorbar(gap.mean, row, xerr=gap.half, fmt="o", color=color, capsize=3)
-        axis.axvline(0, color="black", linewidth=0.8)
-        axis.set(title=f"{setting}\n{SETTINGS[setting]}", xlabel="AUC, difference to grpo")
-        axis.set_xscale("symlog", linthresh=0.1)
-        axis.grid(alpha=0.3, axis="x")
-    axes[0].set_yticks(range(len(names)), names)
-    axes[0].invert_yaxis()
-    figure.savefig(path, dpi=110)
+            color = TEXT if not marks[setting, name] else SERIES.format(0 if gap.mean > 0 else 1)
+            marker = {TEXT: "o", SERIES.format(0): ">", SERIES.format(1): "<"}[color]  # not by colour alone
+            axes.errorbar(gap.mean, row, xerr=gap.half, fmt=marker, color=color, capsize=3, markersize=5)
+            if marks[setting, name]:
+                stand.append(f"{name} {gap.mean:+.3f}")
+        axes.axvline(0, color=TEXT, linewidth=0.8)
+        plain(axes, f"{setting}: {SETTINGS[setting]}")
+        axes.set_xscale("symlog", linthresh=0.1)
+        axes.set_xlim(-1, 0.2)
+        axes.set_xticks([-0.5, -0.1, -0.05, 0, 0.05, 0.1], ["-0.5", "-0.1", "", "0", "", "+0.1"])
+        axes.minorticks_off()
+        axes.grid(visible=False, axis="y")
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        said.append(f"{setting}: {', '.join(stand) or 'none'}")
+    figure.supxlabel("area under the curve, difference to grpo", fontsize=9, color=TEXT)
+    what = "Difference of the area under the curve to GRPO, with 95% intervals, in four settings."
+    write_svg(svg_of(figure, f"{what} What holds among all of them: {'; '.join(said)}"), path)
+
+
+def _panels(height: float) -> tuple[Any, list[Any]]:
+    """Two by two axes with the same scales."""
+    figure = Figure(figsize=(7.6, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, list(figure.subplots(2, 2, sharex=True, sharey=True).flat)
 
 
 if __name__ == "__main__":

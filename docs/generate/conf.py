@@ -34,6 +34,7 @@ html_theme = "furo"
 html_title = f"advantages {release}"
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
+html_favicon = str(HERE / "static" / "icon.svg")
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False

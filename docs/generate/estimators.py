@@ -54,7 +54,7 @@ def _page(name: str, function: Callable[..., Any], d: Definition) -> str:
         f"# {name}",
         said.summary,
         *(f"```{{math}}\n{latex(line)}\n```" for line in said.formulas),
-        re.sub(r"docs/(\w+\.md)", r"[\1](../\1)", said.prose),
+        re.sub(r"docs/(\w+)\.md", r"[the page on \1](../\1.md)", said.prose),
         _about(d),
         "## In code",
         f"```pycon\n>>> from advantages import {name}\n{said.example}\n```",

@@ -3,18 +3,15 @@
 `python docs/generate/gallery.py` writes docs/images/sick-batches.svg anew.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from pictures import svg_of
-from weights import STYLE
 
 from advantages import diagnose, grpo
 from advantages.diagnostics import Diagnosis
-from advantages.reports.charts import GRID, SERIES, TEXT
+from advantages.reports.charts import GRID, SERIES, TEXT, svg_of, write_svg
 
 FILE = Path(__file__).resolve().parents[1] / "images" / "sick-batches.svg"
 GROUPS, SIZE = 128, 8
@@ -70,5 +67,4 @@ def picture() -> str:
 
 
 if __name__ == "__main__":
-    svg = picture().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    FILE.write_text(re.sub(r"(<svg [^>]*>)", rf"\1{STYLE}", svg, count=1))
+    write_svg(picture(), FILE)

@@ -1,6 +1,5 @@
 """What an estimator does to a standard set of groups, as numbers and as a picture."""
 
-import io
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -10,9 +9,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from advantages.core.definition import Definition
-from advantages.reports.charts import GRID, SERIES, TEXT, for_a_page
+from advantages.reports.charts import GRID, SERIES, TEXT, svg_of
 
-__all__ = ["GROUPS", "Shown", "batch", "picture", "shown", "svg_of"]
+__all__ = ["GROUPS", "Shown", "batch", "picture", "shown"]
 
 GROUPS: dict[str, list[float]] = {
     "0/1, sparse": [0, 0, 0, 1, 0, 0, 0, 0],
@@ -143,11 +142,3 @@ def _heard(groups: list[Shown]) -> str:
         each = np.nanmean(group.advantages.reshape(n, -1), 1)
         said.append(f"{group.name}: advantages from {each.min():.2f} to {each.max():.2f}")
     return "; ".join(said)
-
-
-def svg_of(figure: Figure, what: str) -> str:
-    """The figure as an element of a page that has our colours, in light and in dark."""
-    file = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": what}):
-        figure.savefig(file, format="svg", transparent=True)
-    return for_a_page(file.getvalue(), what)

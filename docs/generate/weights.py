@@ -3,16 +3,14 @@
 `python docs/generate/weights.py` writes docs/images/lampo-weights.svg anew.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from pictures import svg_of
 
 from advantages import delightful, ds_grpo, lambdapo, lampo, rloo, unlikeliness
-from advantages.reports.charts import GRID, SERIES, TEXT
+from advantages.reports.charts import SERIES, TEXT, plain, svg_of, write_svg
 
 FILE = Path(__file__).resolve().parents[1] / "images" / "lampo-weights.svg"
 WHAT = (
@@ -22,13 +20,6 @@ WHAT = (
     "RLOO. A wrong response that is likelier is pushed harder by LamPO and LambdaPO, up to twice, and by the "
     "delightful gradient, which leaves the panel; a little less by differential smoothing, and the same by the others."
 )
-STYLE = (
-    "<style>svg{--soft:#4b525a;--line:#dfe2e6;--series-0:#3b62c0;--series-1:#d2691e;--series-2:#2c8a3d;"
-    "--series-3:#8a4bd6;background:#fff;font-family:sans-serif}@media(prefers-color-scheme:dark){svg{--soft:#b4bcc5;"
-    "--line:#363c43;--series-0:#7d9cf0;--series-1:#f09352;--series-2:#62c470;--series-3:#c08cff;background:#111}}"
-    "</style>"
-)
-"""For those who see the file by itself."""
 
 LEADS = np.linspace(-5.0, 5.0, 41)
 LEVEL = -8.0
@@ -74,12 +65,7 @@ def picture() -> str:
             color, dash = LOOKS[name]
             wide = 3 if name == "lampo" else 1.8
             axes.plot(LEADS, y, dash, color=color, linewidth=wide, label=name)
-        axes.set_title(f"a {title} response", fontsize=10, color=TEXT)
-        axes.set_xlabel("its log-probability less its siblings', nats", fontsize=9, color=TEXT)
-        axes.tick_params(color=GRID, labelcolor=TEXT, labelsize=9, length=0)
-        axes.grid(color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[:].set_visible(False)
+        plain(axes, f"a {title} response", "its log-probability less its siblings', nats")
         axes.set_ylim((-0.1, 2.2) if reward else (-2.2, 0.1))
         if reward:
             axes.set_ylabel("advantage, relative", fontsize=9, color=TEXT)
@@ -88,5 +74,4 @@ def picture() -> str:
 
 
 if __name__ == "__main__":
-    svg = picture().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    FILE.write_text(re.sub(r"(<svg [^>]*>)", rf"\1{STYLE}", svg, count=1))
+    write_svg(picture(), FILE)

@@ -10,7 +10,8 @@ from advantages.cli import main
 from advantages.conventions import ms_swift, openrlhf, skyrl, slime, torchrl, trl, tunix, verl
 from advantages.conventions.convention import Framework
 from advantages.core.definition import definition_of
-from advantages.diff import diff, named, read_batch, sentences, words_of_columns
+from advantages.diff import diff, named, sentences
+from advantages.tasks.rollouts import read_batch, words_of_columns
 
 NAN = float("nan")
 REWARDS = np.array([1.0, 0.0, 0.5, 0.0, 1.0, 0.25])
@@ -147,6 +148,13 @@ def test_rows_of_tokens_are_padded(tmp_path):
     assert batch["groups"] == [7, 7]
 
 
+def test_rows_of_tokens_that_do_not_fit(tmp_path):
+    path = tmp_path / "rollouts.jsonl"
+    lines(path, [{"mask": [1], "values": [1]}, {"mask": [1], "values": [1, 2]}])
+    with pytest.raises(ValueError, match="line 2: values has 2 tokens and mask has 1"):
+        read_batch(path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -161,7 +169,6 @@ def test_rows_of_tokens_are_padded(tmp_path):
         ('{"rewards": 1}', r"verl.grpo needs groups: .*; the file has rewards; add it, or .* --map OWN=groups"),
         ('{"groups": 1, "rewards": 1, "mask": 1}', r"line 1: mask is 1; write a list"),
         ('{"groups": 1, "rewards": 1, "mask": [2]}', r"line 1: mask is 2; write true or false"),
-        ('{"groups": 1, "rewards": 1, "mask": [1], "values": [1, 2]}', r"line 1: values has 2 tokens and mask has 1"),
         ("", "holds no problem|empty|holds no"),
     ],
 )

@@ -1,6 +1,7 @@
 """diagnose, plan, compare and explain, as a person uses them on files of every kind."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from advantages import grpo, lampo
+from advantages.cli import diagnose as looks
 from advantages.cli import main
+from advantages.tasks import files
 
 RNG = np.random.default_rng(0)
 N = 32
@@ -56,6 +59,29 @@ def test_diagnose(file, capsys, tmp_path):
     assert found["metrics"]["advantages/groups_all_wrong"] == 0.5
 
 
+@pytest.mark.parametrize("order", ["neighbours", "interleaved"])
+@pytest.mark.parametrize("estimator", ["grpo", "bnpo", "lampo", f"{__file__}:centered"])
+def test_a_streamed_diagnosis_is_that_of_the_whole_file(file, capsys, monkeypatch, order, estimator):
+    if order == "interleaved" and file.suffix == ".jsonl":
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(lines[::2] + lines[1::2]))
+    command = ("diagnose", file, *MAP, "--estimator", estimator, "--json")
+    whole = json.loads(printed(capsys, *command)[1])
+    looked = []
+    look = looks.diagnosed
+    monkeypatch.setattr(looks, "diagnosed", lambda batch, *a, **k: looked.append(len(a[0])) or look(batch, *a, **k))
+    monkeypatch.setattr(files, "ROWS", 5)
+    found = json.loads(printed(capsys, *command)[1])
+    whole["metrics"] = pytest.approx(whole["metrics"], rel=1e-12, abs=1e-15)
+    assert found == whole
+    spans = estimator not in ("grpo", "lampo")  # a function that promises nothing may form statistics of the batch
+    assert (looked[-1] == N) == (spans or file.suffix == ".npz" or (order, file.suffix) == ("interleaved", ".jsonl"))
+
+
+def centered(rewards):
+    return rewards - rewards.mean()
+
+
 def test_diagnose_takes_the_advantages_of_the_file(tmp_path, capsys):
     path = tmp_path / "rollouts.jsonl"
     rows = [{"reward": float(i % 2), "group": i // 4, "a": 0.5 - (i + 1) % 2} for i in range(16)]
@@ -69,6 +95,25 @@ def test_diagnose_takes_the_advantages_of_the_file(tmp_path, capsys):
     path.write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(SystemExit, match=r"rollouts.jsonl line 4: a is 'much'; write a number"):
         main(["diagnose", str(path), "--map", "a=advantages"])
+
+
+def test_components_are_diagnosed_and_what_does_not_fit_is_said(tmp_path, capsys):
+    path = tmp_path / "rollouts.jsonl"
+    rows = [{"rewards": [i % 2, None if i == 3 else 1 - i % 2], "group": i // 4} for i in range(16)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    status, said = printed(capsys, "diagnose", path)
+    assert status == 1
+    assert "advantages are those of grpo, of the sum of components" in said
+    assert "In 4 of 4 groups the components differ but cancel in the total" in said
+    for more, message in (
+        (["--temperature", "1"], "diagnose: --temperature is of LamPO's weights, but the file has no logprobs"),
+        (["--wrong", "1"], "diagnose: wrong is 1.0 and right 1.0; pass wrong below right"),
+    ):
+        with pytest.raises(SystemExit, match=f"^advantages {message}"):
+            main(["diagnose", str(path), *more])
+    path.write_text('{"reward": 1, "group": 1}')
+    with pytest.raises(SystemExit, match=r"^advantages diff: tolerance is -1\.0; pass a number from 0 on"):
+        main(["diff", "verl.grpo", "trl.grpo", str(path), "--tolerance", "-1"])
 
 
 def test_plan_is_exact(capsys, tmp_path):
@@ -122,7 +167,9 @@ def test_compare(file, capsys, tmp_path):
         if part in html.replace("http://www.w3.org", "")
     ]
     assert plot.stat().st_size > 1000
-    assert "lampo" in printed(capsys, "compare", file, *MAP, *names)[1]
+    said = printed(capsys, "compare", file, *MAP, *names)[1]
+    assert "lampo" in said
+    assert said.count("2 of 4 groups are all wrong") == html.count("2 of 4 groups are all wrong") == 1
 
 
 def test_explain(file, capsys):
@@ -140,6 +187,18 @@ def test_explain(file, capsys):
         main(["explain", "--estimator", "gae", "--data", str(file), *MAP])
     with pytest.raises(SystemExit, match=r"temperatur.*did you mean 'temperature'"):
         main([*map(str, arguments[:-1]), "temperatur=1"])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "lines"),
+    [
+        ("trl.grpo", ["A_i = (r_i - mean(r)) / (std(r) + 0.0001)"]),
+        ("grpo+clipped.limit=1", ["A_i = (r_i - mean(r)) / (std(r) + 1e-06)", "with clipped(limit=1)"]),
+    ],
+)
+def test_a_convention_and_stages_are_explained_by_the_formula_of_their_estimator(file, capsys, estimator, lines):
+    said = printed(capsys, "explain", "--estimator", estimator, "--data", file, *MAP, "--json")[1]
+    assert json.loads(said)["formula"] == lines
 
 
 @pytest.mark.parametrize(
@@ -190,7 +249,7 @@ def test_reading_shows_how_long_it_takes(tmp_path, capsys, monkeypatch):
     path.write_text("".join(f'{{"reward": {i % 2}, "group": {i // 4}}}\n' for i in range(8)))
     main(["compare", str(path), "--estimators", "grpo,rloo"])
     said = capsys.readouterr().err
-    assert "reading line 9/9, about 0 s left: rollouts.jsonl" in said
+    assert "reading rollouts.jsonl: 100%, about 0 s left" in said
     assert "compare 2/2, about 0 s left: rloo" in said
     assert said.endswith("\r\x1b[K")
 
@@ -208,3 +267,18 @@ def test_exit_codes_have_one_meaning_each(tmp_path):
     assert status("diagnose", str(path)) == (1, "")
     code, said = status("diagnose", str(tmp_path / "none.jsonl"))
     assert (code, "no such file" in said) == (2, True)
+
+
+def test_who_stops_a_command_or_stops_reading_sees_no_traceback(tmp_path):
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text('{"reward": 1, "group": 1}\n' * 1_000_000)
+    code = "import signal, sys; from advantages.cli import command; signal.signal(2, signal.default_int_handler); "
+    code += "print('ready', flush=True); sys.exit(command())"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, "diagnose", path], **pipes) as running:
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(signal.SIGINT)
+        assert (running.stderr.read(), running.wait(60)) == ("", 128 + signal.SIGINT)
+    with subprocess.Popen([sys.executable, "-m", "advantages", "show", "grpo"], **pipes) as running:
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait(60)) == ("", 128 + signal.SIGPIPE)

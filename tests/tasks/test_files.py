@@ -53,7 +53,7 @@ def test_parquet_holds_the_same_problems(tmp_path):
         (['{"prompt": "a", "answer": true}'], "data.jsonl line 1: answer is a bool; pass a text"),
         (['{"prompt": "a", "answer": "1", "answer": "2"}'], r"line 1 is no JSON \(it gives 'answer' twice\)"),
         (['{"prompt": "a", "answer": "1", "more": {"x": 1, "x": 1}}'], r"line 1 is no JSON \(it gives 'x' twice\)"),
-        ([""], "data.jsonl holds no problem; write one JSON object a line"),
+        ([""], "data.jsonl holds no row; write one JSON object a line"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(rows, message, tmp_path):
