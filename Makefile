@@ -10,6 +10,9 @@ PIP = $(BARE_PIP) --constraint constraints.txt
 INPUTS = pyproject.toml constraints.txt
 SOURCES = $(shell find advantages backends adapters -name '*.py')
 
+# Tests start many processes: without compiled modules kept, each spends ten seconds on compiling torch and transformers.
+export PYTHONDONTWRITEBYTECODE =
+
 # Tests run in two processes, each of which must not start threads for all cores.
 WORKERS ?= 2
 TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal --durations 15
