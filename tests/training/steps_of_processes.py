@@ -1,6 +1,6 @@
 """Three steps on given responses, by as many processes as there are.
 
-    python steps_of_processes.py FOLDER ESTIMATOR:AGGREGATION ...
+python steps_of_processes.py FOLDER ESTIMATOR:AGGREGATION ...
 """
 
 import json
