@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from advantages import bench
-from advantages.bench import page
+from advantages.bench import page, peers
 from advantages.cli import main
 
 pytest.importorskip("torch")
@@ -52,6 +52,39 @@ def test_a_wrong_result_of_ours_is_not_timed():
     wrong = work.entries[0]._replace(prepare=lambda ids: lambda: ids + 1)
     with pytest.raises(ArithmeticError, match="off its formula"):
         bench.measured(work._replace(entries=(wrong,)), seconds=0.01)
+
+
+def test_another_package_that_is_wrong_or_fails_is_not_timed_and_said():
+    work = bench.works(("ids",))[0]
+    wrong, failing = (
+        bench.Entry(name, "peer", prepare)
+        for name, prepare in {"wrong": lambda ids: lambda: ids + 1, "failing": lambda ids: ids.no_such_thing}.items()
+    )
+    found, refused = bench.measured(work._replace(entries=(*work.entries, wrong, failing)), seconds=0.01)
+    assert {one.name for one in found} == {"Groups", "np.unique"}
+    assert "off its formula; it was not timed" in refused["wrong"]
+    assert refused["failing"].startswith("AttributeError")
+    assert "- wrong: ArithmeticError" in page.markdown(bench.machine(), found, [], refused)
+
+
+def test_a_result_is_held_against_its_own_formula_where_it_is_compared():
+    work = bench.works(("ids",))[0]
+    other = bench.Entry("other", "peer", lambda ids: lambda: ids + 1, lambda ids: np.where(ids % 2, ids + 1.0, np.nan))
+    found, refused = bench.measured(work._replace(entries=(*work.entries, other)), seconds=0.01)
+    assert not refused
+    assert found[-1].error == 0.0
+
+
+def test_a_package_that_does_not_load_says_why(tmp_path, monkeypatch):
+    (tmp_path / "broken_peer.py").write_text("import cuda_of_nobody")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(peers, "_tried", {})
+    assert peers.loaded("broken_peer") is peers.loaded("absent_peer.part") is None
+    assert peers.loaded("json") is json
+    assert bench.missing() == {
+        "broken_peer": "does not load: ModuleNotFoundError: No module named 'cuda_of_nobody'",
+        "absent_peer": "not installed",
+    }
 
 
 def test_lost_cells_are_shown_as_lost():

@@ -42,14 +42,27 @@ def options(tmp_path_factory, save_tiny):
     return [str(word) for name, value in given.items() for word in (f"--{name}", value)]
 
 
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "advantages", "train", *map(str, arguments)],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+PATIENCE = 300
+"""Seconds that a process may take, on a machine that may be busy."""
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def new(*arguments):
+        command = [sys.executable, "-W", "ignore", "-m", "advantages", "train", *map(str, arguments)]
+        started.append(piped(command))
+        return started[-1]
+
+    yield new
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def piped(command):
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def metrics(folder):
@@ -59,7 +72,7 @@ def metrics(folder):
 
 def stop_after(step, folder, process, number):
     """Send a signal when a step has been logged."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE
     while not (
         (folder / "metrics.jsonl").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= step
     ):
@@ -67,10 +80,10 @@ def stop_after(step, folder, process, number):
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(number)
-    return process.communicate(timeout=120)
+    return process.communicate(timeout=PATIENCE)
 
 
-def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(start, options, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(TESTS)  # where the reward is
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     stopped = start("--runs", tmp_path, "--name", "parts", *options)
@@ -107,7 +120,7 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("advantages train: out of memory (")
@@ -121,12 +134,11 @@ def launch(processes, script, *arguments):
         launcher += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
         launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
         launcher += ["--num_processes", str(processes)]
-    command = [*launcher, str(TESTS / script), *map(str, arguments)]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return piped([*launcher, str(TESTS / script), *map(str, arguments)])
 
 
 def ended(process):
-    out, error = process.communicate(timeout=200)
+    out, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, error
     return out
 
