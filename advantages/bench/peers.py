@@ -147,7 +147,7 @@ def reinforce_plus_plus() -> list[Entry]:
         config = type("Config", (), {"gamma": GAMMA})()
         function = verl.compute_reinforce_plus_plus_outcome_advantage
         calls = on_torch(lambda rewards, mask: function(rewards, mask, config)[0], numbers=True)
-        entries.append(Entry("verl", "peer", calls, lambda r, m: our_verl.reinforce_plus_plus(*widened(r), m)))
+        entries.append(Entry("verl", "peer", calls, lambda r, m: our_verl.reinforce_plus_plus(widened(r)[0], m)))
     return entries
 
 

@@ -72,8 +72,8 @@ def run(options: argparse.Namespace) -> int:
                     f"{one.estimator:<10} {one.rows:>7,} in {one.size:>6,}  {cell(one)}{'  lost' * one.lost}",
                     flush=True,
                 )
-    for name, said in absent.items():
-        print(f"bench: not timed: {name}: {said}", file=sys.stderr)
+    if absent:
+        print("bench: not timed: " + "; ".join(f"{name} ({said})" for name, said in absent.items()), file=sys.stderr)
     if options.json:
         content: dict[str, Any] = {"machine": facts, "found": [one._asdict() for one in found], "missing": absent}
         content["grid"] = [one._asdict() | {"lost": one.lost} for one in cells]
