@@ -284,8 +284,8 @@ def grid(seconds: float = 0.1) -> Iterator[Cell]:
                 words = words[: 2 if name == "lampo" else 1]
                 groups = Groups.of_size(size, rows)
                 calls = {"ours": partial(function, words[0], groups, *words[1:]), "naive": partial(naive, *words, size)}
-                ours_once, naive_once = (call().double() for call in calls.values())
-                if not torch.allclose(ours_once, naive_once, rtol=1e-3, atol=1e-3):
+                right = naive(*(x.double() for x in words), size)  # in float32, the line's own mean may be too coarse
+                if not torch.allclose(calls["ours"]().double(), right, rtol=1e-3, atol=1e-3):
                     raise ArithmeticError(
                         f"bench: {name} on {rows} rewards in blocks of {size} is not the naive line's"
                     )
