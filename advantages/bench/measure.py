@@ -1,21 +1,34 @@
-"""Times calls in turn, with the error of each, the memory that it takes, and a floor measured beside it."""
+"""Verifies calls and times them in turn, with the memory that each takes, and a floor measured beside it."""
 
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["FLOOR", "Entry", "Found", "Work", "machine", "measured", "peak_mib", "turns"]
+__all__ = [
+    "FLOOR",
+    "Entry",
+    "Found",
+    "Work",
+    "machine",
+    "measured",
+    "on_jax",
+    "on_torch",
+    "peak_mib",
+    "turns",
+    "widened",
+]
 
 FLOOR = "one pass (numpy add, output reused)"
-_CLOSE = 1e-5
-"""How far ours may be from the formula, in units of its largest number."""
+_CLOSE = {"ours": 1e-5, "naive": 1e-3, "peer": 1e-3}
+"""How far a result may be from its formula, in units of the formula's largest number, in single precision."""
 _PACKAGES = (
     "rl-advantages",
     "numpy",
@@ -24,7 +37,6 @@ _PACKAGES = (
     "numba",
     "verl",
     "openrlhf",
-    "trl",
     "torchrl",
     "rlax",
     "google-tunix",
@@ -38,8 +50,8 @@ class Entry(NamedTuple):
     kind: Literal["ours", "naive", "peer"]
     prepare: Callable[..., Callable[[], Any]]
     """Of the inputs, as numpy arrays: a call without arguments, whose time is taken."""
-    other: bool = False
-    """Whether it computes something else, so that it has no error: whitened, or groups without ids."""
+    right: Callable[..., Any] | None = None
+    """The formula in float64, where it is not the work's: whitened, too, or without a mask. NaN: not compared."""
 
 
 class Work(NamedTuple):
@@ -69,27 +81,68 @@ class Found(NamedTuple):
     times_floor: float
     """Its median as a multiple of one pass over the first input."""
     peak_mib: float | None
-    error: float | None
-    """Largest distance from the formula in float64, in units of the formula's largest number."""
+    error: float
+    """Largest distance from its formula in float64, in units of the formula's largest number."""
 
 
-def measured(work: Work, *, seconds: float = 4.0, seed: int | None = None) -> list[Found]:
+def on_torch(
+    function: Callable[..., Any], *, words: int | None = None, numbers: bool = False
+) -> Callable[..., Callable[[], Any]]:
+    """Prepare calls on the first `words` inputs as tensors, with masks as `numbers` where a package wants them so."""
+
+    def prepare(*inputs: Any) -> Callable[[], Any]:
+        import torch
+
+        tensors = map(torch.from_numpy, inputs[:words])
+        return partial(function, *(x.float() if numbers and x.dtype == torch.bool else x for x in tensors))
+
+    return prepare
+
+
+def on_jax(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
+    """Prepare calls on the inputs as JAX arrays."""
+
+    def prepare(*inputs: Any) -> Callable[[], Any]:
+        import jax.numpy as jnp
+
+        return partial(function, *map(jnp.asarray, inputs))
+
+    return prepare
+
+
+def widened(*inputs: Any) -> tuple[Any, ...]:
+    """The inputs in double precision, masks and ids as they are."""
+    return tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs)
+
+
+def measured(work: Work, *, seconds: float = 4.0, seed: int | None = None) -> tuple[list[Found], dict[str, str]]:
     """Verify each entry on fresh inputs, time all in turns for about `seconds`, and look at their memory.
 
+    Returns:
+        What was found, and by name why another package, which fails or is not what it should be, was not timed.
+
     Raises:
-        ArithmeticError: a result of ours is not the formula's.
+        ArithmeticError: a result of ours, or of the naive line, is not its formula's.
     """
     rng = np.random.default_rng(seed)
     inputs = work.draw(rng, True)
-    errors = {entry.name: _error(work, entry, inputs) for entry in work.entries}
+    errors: dict[str, float] = {}
+    refused: dict[str, str] = {}
+    for entry in work.entries:
+        try:
+            errors[entry.name] = _error(work, entry, inputs)
+        except Exception as error:  # of another package, which may fail in any way
+            if entry.kind != "peer":
+                raise
+            refused[entry.name] = f"{type(error).__name__}: {error}"
     inputs = work.draw(rng, False)
     x, out = inputs[0], np.zeros_like(inputs[0])
     calls = {FLOOR: lambda: np.add(x, x.dtype.type(1), out=out)}
-    calls |= {entry.name: entry.prepare(*inputs) for entry in work.entries}
+    calls |= {entry.name: entry.prepare(*inputs) for entry in work.entries if entry.name in errors}
     taken = turns(calls, seconds)
     medians = {name: statistics.median(samples) for name, samples in taken.items()}
     ours = medians[work.entries[0].name]
-    return [
+    found = [
         Found(
             work.group,
             work.title,
@@ -104,17 +157,18 @@ def measured(work: Work, *, seconds: float = 4.0, seed: int | None = None) -> li
             errors[entry.name],
         )
         for entry in work.entries
+        if entry.name in errors
     ]
+    return found, refused
 
 
-def _error(work: Work, entry: Entry, inputs: tuple[Any, ...]) -> float | None:
-    if entry.other:
-        return None
-    right = np.asarray(work.right(*inputs), np.float64)
+def _error(work: Work, entry: Entry, inputs: tuple[Any, ...]) -> float:
+    right = np.asarray((entry.right or work.right)(*inputs), np.float64)
     found = np.asarray(entry.prepare(*inputs)(), np.float64).reshape(right.shape)
-    error = float(np.abs(found - right).max() / max(float(np.abs(right).max()), 1e-30))
-    if entry.kind == "ours" and not error <= _CLOSE:
-        raise ArithmeticError(f"bench: {entry.name} on {work.title} is {error:.1e} off its formula; nothing was timed")
+    compared = ~np.isnan(right)
+    error = float(np.abs(found - right)[compared].max() / max(float(np.abs(right[compared]).max()), 1e-30))
+    if not error <= _CLOSE[entry.kind]:
+        raise ArithmeticError(f"{entry.name} on {work.title} is {error:.1e} off its formula; it was not timed")
     return error
 
 

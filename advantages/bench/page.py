@@ -21,10 +21,12 @@ no time changes a run's duration by nothing that could be measured. What decides
 {machine}
 
 Not measured on a GPU. Ours, the naive lines and the other packages run in turns in one process on the same inputs.
-Ours were compared with the formula in float64 on fresh random inputs before anything was timed. *error* is the largest
-distance from that formula, in units of its largest number, or "-" where a package computes something else. *F* is one
-read-and-write pass over the first input by numpy on one thread, its output reused; *x ours* above 1 is slower than
-ours; *memory* is how much the process grew by at most during a call.
+Each was compared with its formula in float64 on fresh random inputs before it was timed: with ours, or, where a
+package computes something else (most names say what, in brackets), with our convention of that package. *error* is the
+largest distance from that formula, in units of its largest number. *F* is one read-and-write pass over the first input
+by numpy on one thread, its output reused; *x ours* above 1 is slower than ours; *memory* is how much the process grew
+by at most during a call. Lines of TRL, OpenRLHF and slime that are part of a longer method are restated; tests hold
+TRL's and OpenRLHF's against the packages.{missing}
 
 ![Time of every way to do a work, as a multiple of ours]({picture})
 
@@ -33,10 +35,22 @@ ours; *memory* is how much the process grew by at most during a call.
 
 
 def markdown(
-    machine: Mapping[str, Any], found: Sequence[Found], cells: Sequence[Cell], picture: str | None = None
+    machine: Mapping[str, Any],
+    found: Sequence[Found],
+    cells: Sequence[Cell],
+    missing: Mapping[str, str],
+    picture: str | None = None,
 ) -> str:
     """The page, with a link to its picture and with its text alternative."""
-    parts = [_HEAD.format(machine=_machine(machine), picture=picture, alternative=_alternative(found))]
+    absent = "".join(f"\n- {name}: {said}" for name, said in missing.items())
+    parts = [
+        _HEAD.format(
+            machine=_machine(machine),
+            missing=f"\n\nNot timed:\n{absent}" if absent else "",
+            picture=picture,
+            alternative=_alternative(found),
+        )
+    ]
     for work in dict.fromkeys(one.work for one in found):
         rows = [
             (
@@ -46,7 +60,7 @@ def markdown(
                 f"{one.times_ours:.2f}",
                 _number(one.times_floor),
                 "-" if one.peak_mib is None else f"{one.peak_mib:.0f}",
-                "-" if one.error is None else f"{one.error:.0e}",
+                f"{one.error:.0e}",
             )
             for one in found
             if one.work == work
@@ -80,7 +94,6 @@ def cell(one: Cell) -> str:
 
 def _machine(facts: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items() if number)
-    missing = ", ".join(name for name, number in facts["versions"].items() if not number)
     load = facts["load"]
     busy = ""
     if load is not None and load > facts["cores"] / 2:
@@ -89,7 +102,6 @@ def _machine(facts: Mapping[str, Any]) -> str:
         f"Measured on {facts['date']} on {facts['processor']}, {facts['cores']} cores, load {load} at the start;{busy} "
         f"torch on {facts['threads']} threads, OMP_NUM_THREADS {facts['omp_num_threads'] or 'not set'}; allocator: "
         f"{facts['allocator']}; compiled kernels {facts['kernels']}; Python {facts['python']}, {versions}."
-        + (f" Not installed: {missing}." if missing else "")
     )
 
 

@@ -13,7 +13,7 @@ from .. import dr_grpo, gae, grpo, lampo, reinforce_plus_plus, rloo
 from ..core.groups import Groups
 from ..ops import whiten
 from . import peers
-from .measure import Entry, Work, turns
+from .measure import Entry, Work, on_jax, on_torch, turns, widened
 
 __all__ = ["NAMES", "Cell", "grid", "works"]
 
@@ -51,43 +51,21 @@ def _words(rows: int, steps: int, which: slice, rng: Any, small: bool) -> tuple[
     return _tokens(rows, steps, True, rng, small)[which]
 
 
-def _torch(function: Callable[..., Any], float_mask: bool = False) -> Callable[..., Callable[[], Any]]:
-    def prepare(*inputs: Any) -> Callable[[], Any]:
-        import torch
-
-        tensors = map(torch.from_numpy, inputs)
-        return partial(function, *(x.float() if float_mask and x.dtype == torch.bool else x for x in tensors))
-
-    return prepare
-
-
-def _jax(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
-    def prepare(*inputs: Any) -> Callable[[], Any]:
-        import jax.numpy as jnp
-
-        return partial(function, *map(jnp.asarray, inputs))
-
-    return prepare
-
-
 def _gae() -> list[Work]:
     made = []
     for rows, steps in ((256, 32768), (1024, 8192)):
         for holes in (True, False):
             entries = [
-                Entry("advantages, torch", "ours", _torch(gae)),
+                Entry("advantages, torch", "ours", on_torch(gae)),
                 Entry("advantages, numpy", "ours", lambda *inputs: partial(gae, *inputs)),
             ]
             if find_spec("jax"):
                 import jax
 
                 jitted = jax.jit(lambda r, v, m: gae(r, v, m))
-                ours = _jax(lambda r, v, m, jitted=jitted: jitted(r, v, m).block_until_ready())
+                ours = on_jax(lambda r, v, m, jitted=jitted: jitted(r, v, m).block_until_ready())
                 entries.append(Entry("advantages, jax.jit", "ours", ours))
-            for name, function in peers.torch_gae(holes).items():
-                entries.append(Entry(name, "peer", _torch(function, "verl" in name), "whitens" in name))
-            for name, function in peers.jax_gae(holes).items():
-                entries.append(Entry(name, "peer", _jax(function), "," in name and ("whitens" in name or holes)))
+            entries += peers.gae(holes)
             title = f"GAE, {'holes and padding' if holes else 'dense'}, ({rows}, {steps})"
             draw = partial(_tokens, rows, steps, holes)
             made.append(Work("gae", title, draw, _spec(gae, "token_rewards", "values", "mask"), tuple(entries)))
@@ -96,9 +74,7 @@ def _gae() -> list[Work]:
 
 def _spec(function: Any, *names: str) -> Callable[..., Any]:
     spec = function.__advantages__.spec
-    return lambda *inputs: spec(
-        **{n: x.astype(np.float64) if x.dtype.kind == "f" else x for n, x in zip(names, inputs, strict=True)}
-    )
+    return lambda *inputs: spec(**dict(zip(names, widened(*inputs), strict=True)))
 
 
 def _naive_whiten(x: Any, mask: Any) -> Any:
@@ -114,13 +90,11 @@ def _whitened(x: Any, mask: Any) -> Any:
 
 def _whiten() -> list[Work]:
     entries = [
-        Entry("advantages, torch", "ours", _torch(whiten)),
+        Entry("advantages, torch", "ours", on_torch(whiten)),
         Entry("advantages, numpy", "ours", lambda *inputs: partial(whiten, *inputs)),
-        Entry("naive line, torch", "naive", _torch(_naive_whiten)),
+        Entry("naive line, torch", "naive", on_torch(_naive_whiten)),
     ]
-    if verl := peers.loaded("verl.utils.torch_functional"):
-        whitening = _torch(lambda x, mask: verl.masked_whiten(x, mask), True)
-        entries.append(Entry("verl (also outside the mask)", "peer", whitening, True))
+    entries += peers.whitening(_whitened)
     return [
         Work(
             "whiten",
@@ -135,16 +109,10 @@ def _whiten() -> list[Work]:
 
 def _reinforce_plus_plus() -> list[Work]:
     entries = [
-        Entry("advantages, torch", "ours", _torch(reinforce_plus_plus)),
+        Entry("advantages, torch", "ours", on_torch(reinforce_plus_plus)),
         Entry("advantages, numpy", "ours", lambda *inputs: partial(reinforce_plus_plus, *inputs)),
     ]
-    if verl := peers.loaded("verl.trainer.ppo.core_algos"):
-
-        def theirs(rewards: Any, mask: Any) -> Any:
-            config = type("Config", (), {"gamma": 1.0})()
-            return verl.compute_reinforce_plus_plus_outcome_advantage(rewards, mask, config)[0]
-
-        entries.append(Entry("verl (resets at holes)", "peer", _torch(theirs, True), True))
+    entries += peers.reinforce_plus_plus()
     return [
         Work(
             "reinforce_plus_plus",
@@ -204,21 +172,12 @@ def _ours(function: Any, size: int, interleaved: bool, words: int = 1) -> Callab
 
 
 def _naive(function: Any, size: int, words: int = 1) -> Callable[..., Callable[[], Any]]:
-    return lambda *inputs: _torch(lambda *given: function(*given, size))(*inputs[:words])
-
-
-def _theirs(function: Any, size: int, interleaved: bool) -> Callable[..., Callable[[], Any]]:
-    def prepare(*inputs: Any) -> Callable[[], Any]:
-        import torch
-
-        return partial(function, torch.from_numpy(inputs[0]), _ids(len(inputs[0]), size, interleaved))
-
-    return prepare
+    return on_torch(partial(function, size=size), words=words)
 
 
 def _right(function: Any, size: int, interleaved: bool, names: tuple[str, ...] = ("rewards",)) -> Callable[..., Any]:
     def right(*inputs: Any) -> Any:
-        words = {name: x.astype(np.float64) for name, x in zip(names, inputs, strict=False)}
+        words = dict(zip(names, widened(*inputs), strict=False))
         return function.__advantages__.spec(**words, groups=_ids(len(inputs[0]), size, interleaved))
 
     return right
@@ -226,15 +185,12 @@ def _right(function: Any, size: int, interleaved: bool, names: tuple[str, ...] =
 
 def _groups() -> list[Work]:
     made = []
-    lines = {"grpo": (grpo, naive_grpo, peers.trl_grpo), "rloo": (rloo, naive_rloo, peers.trl_rloo)}
-    for name, (function, naive, restated) in lines.items():
+    for name, (function, naive) in {"grpo": (grpo, naive_grpo), "rloo": (rloo, naive_rloo)}.items():
         for interleaved in (False, True):
             entries = [Entry("advantages, torch", "ours", _ours(function, 8, interleaved))]
             if not interleaved:
                 entries.append(Entry("naive line, torch", "naive", _naive(naive, 8)))
-                entries.append(Entry("TRL's lines, restated", "peer", _naive(restated, 8), name == "grpo"))
-            if verl := peers.verl_groups(name):
-                entries.append(Entry("verl, vectorised", "peer", _theirs(verl, 8, interleaved), False))
+            entries += peers.groups(name, 8, partial(_ids, size=8, interleaved=True) if interleaved else None)
             title = f"{name}, 16,384 rewards in {'interleaved groups' if interleaved else 'blocks'} of 8"
             right = _right(function, 8, interleaved)
             made.append(Work("groups", title, partial(_rewards, 16_384, 8), right, tuple(entries)))
@@ -269,9 +225,13 @@ def _slots() -> list[Work]:
         names = named(ids)
         return lambda: Groups(names).slots
 
+    def sorts(ids: Any) -> Callable[[], Any]:
+        names = named(ids)
+        return lambda: np.unique(names, return_inverse=True)[1]
+
     entries = (
         Entry("Groups", "ours", ours),
-        Entry("np.unique", "peer", lambda ids: partial(np.unique, named(ids), return_inverse=True), True),
+        Entry("np.unique", "peer", sorts, lambda ids: ids),  # the names' order is that of the numbers
     )
     return [Work("ids", "16,384 UUID strings to slots, interleaved", draw, right, entries)]
 
@@ -324,8 +284,8 @@ def grid(seconds: float = 0.1) -> Iterator[Cell]:
                 words = words[: 2 if name == "lampo" else 1]
                 groups = Groups.of_size(size, rows)
                 calls = {"ours": partial(function, words[0], groups, *words[1:]), "naive": partial(naive, *words, size)}
-                ours_once, naive_once = (call().double() for call in calls.values())
-                if not torch.allclose(ours_once, naive_once, rtol=1e-3, atol=1e-3):
+                right = naive(*(x.double() for x in words), size)  # in float32, the line's own mean may be too coarse
+                if not torch.allclose(calls["ours"]().double(), right, rtol=1e-3, atol=1e-3):
                     raise ArithmeticError(
                         f"bench: {name} on {rows} rewards in blocks of {size} is not the naive line's"
                     )

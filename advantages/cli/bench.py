@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..bench import NAMES, Cell, Found, grid, machine, measured, works
+from ..bench import NAMES, Cell, Found, grid, machine, measured, missing, works
 from ..bench.page import cell, markdown, picture
 from ..core.naming import did_you_mean
 from .counted import counted
@@ -55,9 +55,11 @@ def run(options: argparse.Namespace) -> int:
     facts = machine()
     chosen = works(options.only)
     found: list[Found] = []
+    absent = missing()
     for work in counted(chosen, "bench", lambda work: work.title):
-        some = measured(work, seconds=options.seconds)
+        some, refused = measured(work, seconds=options.seconds)
         found += some
+        absent |= {f"{name} on {work.title}": said for name, said in refused.items()}
         if not options.json:
             _print(work.title, some)
     cells: list[Cell] = []
@@ -70,15 +72,17 @@ def run(options: argparse.Namespace) -> int:
                     f"{one.estimator:<10} {one.rows:>7,} in {one.size:>6,}  {cell(one)}{'  lost' * one.lost}",
                     flush=True,
                 )
+    if absent:
+        print("bench: not timed: " + "; ".join(f"{name} ({said})" for name, said in absent.items()), file=sys.stderr)
     if options.json:
-        content: dict[str, Any] = {"machine": facts, "found": [one._asdict() for one in found]}
+        content: dict[str, Any] = {"machine": facts, "found": [one._asdict() for one in found], "missing": absent}
         content["grid"] = [one._asdict() | {"lost": one.lost} for one in cells]
         print(json.dumps(content))
     if options.page is not None:
         image = options.page.parent / "images" / f"{options.page.stem}.svg"
         image.parent.mkdir(exist_ok=True)
         image.write_text(picture(found))
-        options.page.write_text(markdown(facts, found, cells, f"images/{image.name}"))
+        options.page.write_text(markdown(facts, found, cells, absent, f"images/{image.name}"))
         print(f"wrote {options.page} and {image}", file=sys.stderr)
     return 0
 
@@ -88,9 +92,8 @@ def _print(title: str, found: list[Found]) -> None:
     print(f"\n{title}\n{'':<{width}}  median ms    best ms   x ours      x F  MiB  error")
     for one in found:
         peak = "-" if one.peak_mib is None else f"{one.peak_mib:.0f}"
-        error = "-" if one.error is None else f"{one.error:.0e}"
         print(
             f"{one.name:<{width}}  {one.median_ms:9.3f}  {one.best_ms:9.3f}  {one.times_ours:7.2f}  "
-            f"{one.times_floor:7.1f}  {peak:>3}  {error}",
+            f"{one.times_floor:7.1f}  {peak:>3}  {one.error:.0e}",
             flush=True,
         )

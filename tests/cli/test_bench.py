@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from advantages import bench
-from advantages.bench import page
+from advantages.bench import page, peers
 from advantages.cli import main
 
 pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded(monkeypatch):
+    """What one test asked for is no matter of the next."""
+    monkeypatch.setattr(peers, "_tried", {})
 
 
 def test_json_has_the_machine_and_every_entry(capsys):
@@ -18,7 +24,8 @@ def test_json_has_the_machine_and_every_entry(capsys):
     content = json.loads(printed.out)
     assert {one["name"] for one in content["found"]} == {"Groups", "np.unique"}
     assert content["found"][0]["times_ours"] == 1.0
-    assert content["found"][1]["error"] is None  # not measured is null
+    assert content["found"][1]["error"] == 0.0
+    assert content["missing"] == {}
     assert content["machine"]["versions"]["numpy"] == np.__version__
     assert printed.err == ""  # a file gets no progress
 
@@ -42,7 +49,7 @@ def test_every_result_of_ours_is_the_formula_on_fresh_inputs():
         inputs = work.draw(rng, True)
         right = np.asarray(work.right(*inputs), float)
         for entry in work.entries:
-            if not entry.other:
+            if entry.right is None:
                 found = np.asarray(entry.prepare(*inputs)(), float).reshape(right.shape)
                 assert np.abs(found - right).max() <= 1e-5 * np.abs(right).max(), (work.title, entry.name)
 
@@ -54,6 +61,38 @@ def test_a_wrong_result_of_ours_is_not_timed():
         bench.measured(work._replace(entries=(wrong,)), seconds=0.01)
 
 
+def test_another_package_that_is_wrong_or_fails_is_not_timed_and_said():
+    work = bench.works(("ids",))[0]
+    wrong, failing = (
+        bench.Entry(name, "peer", prepare)
+        for name, prepare in {"wrong": lambda ids: lambda: ids + 1, "failing": lambda ids: ids.no_such_thing}.items()
+    )
+    found, refused = bench.measured(work._replace(entries=(*work.entries, wrong, failing)), seconds=0.01)
+    assert {one.name for one in found} == {"Groups", "np.unique"}
+    assert "off its formula; it was not timed" in refused["wrong"]
+    assert refused["failing"].startswith("AttributeError")
+    assert "- wrong: ArithmeticError" in page.markdown(bench.machine(), found, [], refused)
+
+
+def test_a_result_is_held_against_its_own_formula_where_it_is_compared():
+    work = bench.works(("ids",))[0]
+    other = bench.Entry("other", "peer", lambda ids: lambda: ids + 1, lambda ids: np.where(ids % 2, ids + 1.0, np.nan))
+    found, refused = bench.measured(work._replace(entries=(*work.entries, other)), seconds=0.01)
+    assert not refused
+    assert found[-1].error == 0.0
+
+
+def test_a_package_that_does_not_load_says_why(tmp_path, monkeypatch):
+    (tmp_path / "broken_peer.py").write_text("import cuda_of_nobody")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert peers.loaded("broken_peer") is peers.loaded("absent_peer.part") is None
+    assert peers.loaded("json") is json
+    assert bench.missing() == {
+        "broken_peer": "does not load: ModuleNotFoundError: No module named 'cuda_of_nobody'",
+        "absent_peer": "not installed",
+    }
+
+
 def test_lost_cells_are_shown_as_lost():
     won = bench.Cell("grpo", 4096, 8, 90.0, 100.0, 1.0)
     lost = bench.Cell("grpo", 4096, 16, 110.0, 100.0, 1.0)
@@ -61,7 +100,7 @@ def test_lost_cells_are_shown_as_lost():
     assert lost.lost
     assert "**1.10**" in page.cell(lost)
     facts = bench.machine()
-    assert "1 of 2 cells are lost" in page.markdown(facts, [], [won, lost])
+    assert "1 of 2 cells are lost" in page.markdown(facts, [], [won, lost], {})
 
 
 def test_the_page_has_a_picture_with_a_text_alternative(tmp_path, capsys):

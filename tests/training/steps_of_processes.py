@@ -1,12 +1,16 @@
-"""Three steps on given responses, by as many processes as there are: python steps_of_processes.py OUT ..."""
+"""Three steps on given responses, by as many processes as there are.
+
+python steps_of_processes.py FOLDER ESTIMATOR:AGGREGATION ...
+"""
 
 import json
 import sys
+from pathlib import Path
 
 PROMPTS, SAMPLES = 3, 4
 
 
-def main(out: str, estimator: str, aggregation: str) -> None:
+def main(folder: str, *cases: str) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -16,24 +20,28 @@ def main(out: str, estimator: str, aggregation: str) -> None:
     from advantages.training.loop import Training
     from advantages.training.start import load, open_source
 
-    with Distributed(device="cpu", precision="float32") as world:
-        config = Config(
-            prompts=PROMPTS,
-            group_size=SAMPLES,
-            minibatches=1,
-            micro_batch=2,
-            estimator=estimator,
-            aggregation=aggregation,
-            rewards={"steps_of_processes:digits": 1.0},
-            kl=0.1,
-        )
-        model, tokenizer = load(config, TASKS["chain"], "cpu")
-        training = Training(config, model, tokenizer, open_source(config), world)
-        training.collector.sampler.engine = Given(world.rank)
-        metrics = [training.step() for _ in range(3)]
+    metrics = []
+    with Distributed(device="cpu", precision="float32") as world:  # one group of processes serves all cases
+        for estimator, aggregation in (case.split(":") for case in cases):
+            config = Config(
+                prompts=PROMPTS,
+                group_size=SAMPLES,
+                minibatches=1,
+                micro_batch=2,
+                estimator=estimator,
+                aggregation=aggregation,
+                rewards={"steps_of_processes:digits": 1.0},
+                kl=0.1,
+            )
+            model, tokenizer = load(config, TASKS["chain"], "cpu")
+            training = Training(config, model, tokenizer, open_source(config), world)
+            training.collector.sampler.engine = Given(world.rank)
+            metrics.append([training.step() for _ in range(3)])
+            if world.main:
+                bare = world.accelerator.unwrap_model(training.model)
+                Path(folder).mkdir(exist_ok=True)
+                save_file({name: x.clone() for name, x in bare.state_dict().items()}, Path(folder, estimator))
         if world.main:
-            bare = world.accelerator.unwrap_model(training.model)
-            save_file({name: x.clone() for name, x in bare.state_dict().items()}, out)
             print(json.dumps({"processes": world.size, "metrics": metrics}))
     assert not torch.distributed.is_initialized(), "a process group that is left open can abort a process at its end"
 

@@ -16,6 +16,8 @@ pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file
 
+from advantages.cli import main
+
 TESTS = Path(__file__).parent
 ENVIRONMENT = {
     **os.environ,
@@ -24,6 +26,8 @@ ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parents[1]), os.environ.get("PYTHONPATH", "")]),
 }
 TIMINGS = ("seconds", "tokens_per_second")
+STEPS = 45
+"""Of a run that is stopped: three times, after some 3, 6 and 16 steps; what a busy machine adds must fit, too."""
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +38,31 @@ def options(tmp_path_factory, save_tiny):
     data = folder / "train.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"{k}+1?", "answer": str(k + 1)}) + "\n" for k in range(9)))
     given = {"model": folder, "data": data, "rewards": "steps_of_processes:digits=1", "max-new-tokens": 12}
-    given |= {"prompts": 2, "group-size": 4, "evaluation": 2, "steps": 60, "save-every": 7, "estimator": "lampo"}
+    given |= {"prompts": 2, "group-size": 4, "evaluation": 2, "steps": STEPS, "save-every": 7, "estimator": "lampo"}
     return [str(word) for name, value in given.items() for word in (f"--{name}", value)]
 
 
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "advantages", "train", *map(str, arguments)],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+PATIENCE = 300
+"""Seconds that a process may take, on a machine that may be busy."""
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def new(*arguments):
+        command = [sys.executable, "-W", "ignore", "-m", "advantages", "train", *map(str, arguments)]
+        started.append(piped(command))
+        return started[-1]
+
+    yield new
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def piped(command):
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def metrics(folder):
@@ -55,7 +72,7 @@ def metrics(folder):
 
 def stop_after(step, folder, process, number):
     """Send a signal when a step has been logged."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE
     while not (
         (folder / "metrics.jsonl").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= step
     ):
@@ -63,18 +80,18 @@ def stop_after(step, folder, process, number):
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(number)
-    return process.communicate(timeout=120)
+    return process.communicate(timeout=PATIENCE)
 
 
-def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tmp_path):
+def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(start, options, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TESTS)  # where the reward is
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    undisturbed = start("--runs", tmp_path, "--name", "whole", *options)
     stopped = start("--runs", tmp_path, "--name", "parts", *options)
     _, said = stop_after(3, parts, stopped, signal.SIGINT)
     assert stopped.returncode == 128 + signal.SIGINT
     assert f"and saved; go on with: advantages train --resume {parts}" in said
     done = len(metrics(parts))
-    assert 3 <= done < 60
+    assert 3 <= done < STEPS
 
     stopped = start("--resume", parts)
     stop_after(done + 3, parts, stopped, signal.SIGTERM)
@@ -84,14 +101,11 @@ def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tm
     killed = start("--resume", parts)
     stop_after(done + 10, parts, killed, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
-    assert len(metrics(parts)) < 60
+    assert len(metrics(parts)) < STEPS
 
-    last = start("--resume", parts)
-    _, said = last.communicate(timeout=200)
-    assert last.returncode == 0, said
-    _, said = undisturbed.communicate(timeout=200)
-    assert undisturbed.returncode == 0, said
-    assert [line["step"] for line in metrics(parts)] == list(range(1, 61))
+    assert main(["train", "--resume", str(parts)]) == 0
+    assert main(["train", "--runs", str(tmp_path), "--name", "whole", *options]) == 0
+    assert [line["step"] for line in metrics(parts)] == list(range(1, STEPS + 1))
     assert metrics(parts) == metrics(whole)
     ours, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (parts, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -100,13 +114,13 @@ def test_a_run_that_was_stopped_in_every_way_is_the_run_that_was_not(options, tm
 def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
     pytest.importorskip("resource")
     options = ["--random-init", "Qwen3-1.7B", "--task", "reasoning-gym:chain_sum", "--runs", tmp_path]
-    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30)); "
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30)); "  # too little at once
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", limited + "from advantages.cli import main; main()", "train", *options],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("advantages train: out of memory (")
@@ -114,37 +128,48 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def launched(processes, script, *arguments):
-    launch = [sys.executable, "-W", "ignore"]
+def launch(processes, script, *arguments):
+    launcher = [sys.executable, "-W", "ignore"]
     if processes > 1:  # without --multi_gpu, accelerate starts one process where there is no accelerator
-        launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
-        launch += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes", str(processes)]
-    command = [*launch, str(TESTS / script), *map(str, arguments)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+        launcher += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+        launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+        launcher += ["--num_processes", str(processes)]
+    return piped([*launcher, str(TESTS / script), *map(str, arguments)])
 
 
-def steps_of(processes, out, *arguments):
-    return json.loads(launched(processes, "steps_of_processes.py", out, *arguments).splitlines()[-1])
+def ended(process):
+    out, error = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, error
+    return out
 
 
-@pytest.mark.parametrize(("estimator", "aggregation"), [("lampo", "token"), ("reinforce_plus_plus", "sequence")])
-def test_two_processes_take_the_step_of_one(estimator, aggregation, tmp_path):
-    alone = steps_of(1, tmp_path / "one", estimator, aggregation)
-    both = steps_of(2, tmp_path / "two", estimator, aggregation)
+CASES = (("lampo", "token"), ("reinforce_plus_plus", "sequence"))
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """What one process, and what two, find in each case, and the folder with the weights that they come to."""
+    folder = tmp_path_factory.mktemp("steps")
+    names = [":".join(case) for case in CASES]
+    started = [launch(count, "steps_of_processes.py", folder / str(count), *names) for count in (1, 2)]
+    return folder, [json.loads(ended(process).splitlines()[-1]) for process in started]
+
+
+@pytest.mark.parametrize("case", range(len(CASES)), ids=["-".join(case) for case in CASES])
+def test_two_processes_take_the_step_of_one(case, steps):
+    folder, (alone, both) = steps
     assert (alone["processes"], both["processes"]) == (1, 2)
-    for one, two in zip(alone["metrics"], both["metrics"], strict=True):
+    for one, two in zip(alone["metrics"][case], both["metrics"][case], strict=True):
         for name in ("reward", "length", "advantage", "loss", "grad_norm", "informative", "samples"):
             assert two[name] == pytest.approx(one[name], rel=1e-4), name
-    ours, theirs = load_file(tmp_path / "one"), load_file(tmp_path / "two")
+    ours, theirs = (load_file(folder / count / CASES[case][0]) for count in ("1", "2"))
     for name, x in ours.items():
         torch.testing.assert_close(theirs[name], x, atol=1e-5, rtol=1e-4)
 
 
 def test_two_processes_hold_one_folder_and_resume_one_run(options, tmp_path):
     few = [*options, "--steps", "5", "--save-every", "2"]
-    launched(2, "runs_of_processes.py", tmp_path, *few)
+    ended(launch(2, "runs_of_processes.py", tmp_path, *few))
     both = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
     assert both[0] == both[1] | {"whole": 0}
     found = both[0]

@@ -9,6 +9,7 @@ pytest.importorskip("openrlhf")
 import torch
 from openrlhf.trainer.ppo_utils import experience_maker
 
+from advantages.bench import peers
 from advantages.conventions import openrlhf
 
 SIZE = 4
@@ -78,3 +79,11 @@ def test_gae_counts_masked_tokens_as_steps(batches, close, gamma, lam):
     for batch in batches(ragged=False):
         their = theirs("gae", batch, gamma=gamma, lambd=lam)
         close(openrlhf.gae(on_last(batch), batch["values"], batch["mask"], discount=gamma, lambda_=lam), their)
+
+
+@pytest.mark.parametrize(("name", "lines"), [("group_norm", peers.openrlhf_grpo), ("rloo", peers.openrlhf_rloo)])
+def test_the_lines_that_the_benchmark_restates(batches, name, lines):
+    for batch in batches(ragged=False):
+        their = theirs(name, batch)
+        ours = lines(torch.tensor(batch["rewards"]), SIZE).numpy()
+        np.testing.assert_array_equal(ours[:, None] * batch["mask"], their)

@@ -14,6 +14,7 @@ trl_package = pytest.importorskip("trl")
 torch = pytest.importorskip("torch")
 from trl.trainer import grpo_trainer, rloo_trainer
 
+from advantages.bench import peers
 from advantages.conventions import trl
 
 SIZE = 4
@@ -85,3 +86,16 @@ def test_rloo(batches, close):
     for batch in batches(ragged=False, failed=0.15):
         their = theirs(code, rloo_trainer, batch["rewards"][:, None], normalize_advantages=False)
         close(trl.rloo(batch["rewards"], SIZE), their)
+
+
+@pytest.mark.parametrize("failed", [0.0, 0.15])
+def test_the_lines_that_the_benchmark_restates(batches, grpo_lines, failed):
+    rloo_lines = lines(rloo_trainer.RLOOTrainer, "grouped_rewards = rewards.view", "is_std_zero")
+    options = {"multi_objective_aggregation": "sum_then_normalize", "scale_rewards": "group"}
+    for batch in batches(ragged=False, failed=failed):
+        rewards = batch["rewards"][:, None]
+        for name, their in {
+            "trl_grpo": theirs(grpo_lines, grpo_trainer, rewards, reward_weights=torch.ones(1), **options),
+            "trl_rloo": theirs(rloo_lines, rloo_trainer, rewards, normalize_advantages=False),
+        }.items():
+            np.testing.assert_array_equal(getattr(peers, name)(torch.tensor(batch["rewards"]), SIZE), their)
