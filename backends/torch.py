@@ -191,6 +191,8 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     rewards, values = working(rewards), None if values is None else working(values)
     words = [x for x in (rewards, values, mask) if x is not None]
     if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
+        if _transformed(*words):  # vmap has no rule for some steps that write to what they read
+            discount = torch.as_tensor(discount, dtype=torch.float64)
         if isinstance(discount, (int, float)) and isinstance(lambda_, (int, float)):
             return torch_tokens.advantages(rewards, values, mask, discount, lambda_)
         return scan.advantages(sys.modules[__name__], rewards, values, mask, discount, lambda_)
@@ -203,6 +205,11 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
         given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
         kernels.advantages(*given, float(discount), float(lambda_), out)
     return torch.from_numpy(out)
+
+
+def _transformed(*words: Any) -> bool:
+    """Whether functions of torch.func look through one of the tensors."""
+    return not torch.compiler.is_compiling() and any(map(torch._C._functorch.is_functorch_wrapped_tensor, words))
 
 
 def _kernels(x: Any) -> Any:
@@ -230,7 +237,7 @@ def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> Any:
-    if on_host(x) or mask is None or not isinstance(epsilon, (int, float)):
+    if on_host(x) or mask is None or not isinstance(epsilon, (int, float)) or _transformed(x, mask):
         return None
     return torch_tokens.whitened(x, mask, ddof, epsilon)
 

@@ -34,12 +34,13 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: float, lambda_: f
     # From the end, the place of each token's last trained one, or of the first where none lies before it.
     places = mask.cumsum(1).clamp_(min=1).neg_().add_(steps)
     table = rewards.new_zeros((rows, ceil((steps + 1) / length) * length), dtype=dtype)
-    table.scatter_add_(1, places, rewards.nan_to_num(0.0, 0.0, 0.0).to(dtype))
+    clean = rewards.nan_to_num(0.0, 0.0, 0.0).to(dtype)
+    table.scatter_add_(1, places, clean)
     if values is not None and discount * (1 - lambda_):
         known = values.masked_fill(off, 0.0).to(dtype)
         table[:, 1:].scatter_add_(1, places, known.mul_(discount * (1 - lambda_)))  # to the token before
     _scan(table.view(rows, -1, length), decay, scans_blocks)
-    result = table.gather(1, places)
+    result = torch.gather(table, 1, places, out=None if table.requires_grad else clean)
     result.add_(rewards, alpha=0.0)  # a number that is not finite on a trained token is to be seen
     if values is not None:
         result.sub_(values)

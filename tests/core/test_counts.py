@@ -25,6 +25,7 @@ class Counted(TorchDispatchMode):
         name = operation._schema.name.partition("::")[2]
         self.operations += 1
         is_new = not name.startswith(("_unsafe_view", "unsqueeze", *_VIEWS)) and not name.endswith("_")
+        is_new &= "out" not in (kwargs or {})
         results = result if isinstance(result, (tuple, list)) else [result]
         self.full += is_new and any(isinstance(x, torch.Tensor) and x.numel() > 0.9 * self.size for x in results)
         return result
@@ -76,13 +77,13 @@ def test_compiled_kernels_write_each_result_once(name, operations, full, shape):
 
 
 UNSEEN = {  # operations and full-size results, where no value may be looked at
-    # Issue 9 wants 8 and 10 full-size results of gae and reinforce_plus_plus. Words of their own have 6 and 7; the rest
+    # Issue 9 wants 8 and 10 full-size results of gae and reinforce_plus_plus. Their own words have 5 and 6; the rest
     # is the call's look for rows with a number that is not finite, and its bound on what is squared.
-    "gae": (41, 13),
-    "gae, discounted": (41, 13),
+    "gae": (41, 12),
+    "gae, discounted": (41, 12),
     "whiten": (14, 2),
-    "reinforce_plus_plus": (52, 14),
-    "reinforce_plus_plus, discounted": (59, 14),
+    "reinforce_plus_plus": (52, 13),
+    "reinforce_plus_plus, discounted": (59, 13),
 }
 
 
