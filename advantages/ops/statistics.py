@@ -151,7 +151,9 @@ def whiten(
     """
     backend = backend_of(x)
     working = backend.stop_gradient(x)
-    if counts is not None or backend.kind(x) != "f" or x.dtype.itemsize < 4:  # rows of floats are widened tile by tile
+    if (
+        counts is not None or backend.kind(x) != "f" or working.dtype.itemsize < 4
+    ):  # rows of floats are widened tile by tile
         working = backend.working(working)
     if across is None and counts is None and weight == "tokens":
         white = backend.whitened_alike(working, mask, ddof, epsilon)
