@@ -125,17 +125,13 @@ class Backend(Protocol):
         the host, so that what follows on a few numbers costs the library nothing.
         """
 
+    def whitened_alike(self, x: Any, mask: Any, ddof: int, epsilon: Any, /) -> Any:
+        """`x` whitened over what is finite and under `mask`, each number alike, and 0 elsewhere, in one go; None where
+        moments of rows are the better way.
+        """
+
     def whitened(self, x: Any, mask: Any, origin: Any, mean: Any, scale: Any, /) -> Any:
         """(N, T) (x - origin - mean) * scale where `mask` is True and 0 elsewhere."""
-
-    def powers(self, base: float, most: int, like: Any, /) -> Any:
-        """base ** 0, 1, ... `most`, formed in double precision where there is one."""
-
-    def sum_of(self, x: Any, factor: float, y: Any, /) -> Any:
-        """x + factor * y."""
-
-    def sums_after(self, x: Any, /) -> Any:
-        """The sum of all later numbers along the last axis, in full precision whatever matrix products are set to."""
 
     def add_at(self, x: Any, columns: Any, numbers: Any, /) -> Any:
         """(N, T) `x`, which may be written to, with one number added to one column of each row."""

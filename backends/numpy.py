@@ -176,6 +176,10 @@ def _row_moments(x: Any, mask: Any) -> Any:
     return np.stack([count, low, mean, (squares - total * mean).clip(0.0)], 1)
 
 
+def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
+    return None
+
+
 def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
     kernels = compiled("tokens") if x.size >= COMPILED else None
     if kernels is not None:
@@ -183,11 +187,15 @@ def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
         kernels.whitened(_contiguous(x), _contiguous(mask), float(origin), float(mean), float(scale), out)
         return out
     return scan.in_tiles(
-        lambda x, mask: np.where(mask, (x - float(origin) - float(mean)) * float(scale), x.dtype.type(0)),
-        np.empty(x.shape, x.dtype),
-        x,
-        mask,
+        functools.partial(_whitened, *map(x.dtype.type, (origin, mean, scale))), np.empty(x.shape, x.dtype), x, mask
     )
+
+
+def _whitened(origin: Any, mean: Any, scale: Any, x: Any, mask: Any) -> Any:
+    white = x - origin  # one temporary, which stays in cache
+    white -= mean
+    white *= scale
+    return np.where(mask, white, x.dtype.type(0))
 
 
 def _contiguous(x: Any) -> Any:

@@ -19,7 +19,7 @@ _BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (be
 _BLOCKS = 32  # blocks whose decays make one square
 _LEAST = 8  # steps, below which blocks do not pay
 _RANGE = {4: 20.0, 8: 200.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
-_TILE = 2**18  # numbers: temporaries that stay in a core's cache and are not faulted in anew (benchmarks/scan.py)
+_TILE = 2**16  # numbers: temporaries stay in a core's cache and in memory that the allocator keeps (benchmarks/scan.py)
 
 
 def in_tiles(function: Callable[..., Any], out: Any, *words: Any) -> Any:

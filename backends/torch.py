@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from . import numpy as numpy_backend
-from . import scan
+from . import scan, torch_tokens
 from .kernels import COMPILED, compiled
 
 xp = torch
@@ -24,8 +24,6 @@ _BLOCK = 16  # time steps that one level of reverse_scan walks through, measured
 
 _SMALL = 8_192
 """Numbers up to which float64 costs a CPU nothing beside the calls themselves (benchmarks/groups.py)."""
-_FLOAT64 = ("cpu", "cuda", "meta", "xpu")
-"""Devices whose float64 is complete."""
 
 
 def kind(x: Any) -> str:
@@ -82,7 +80,7 @@ def from_numpy(x: Any, like: Any) -> Any:
 
 
 def stop_gradient(x: Any) -> Any:
-    return x.detach()
+    return x.detach() if x.requires_grad else x
 
 
 def working(x: Any) -> Any:
@@ -93,7 +91,7 @@ def wide(x: Any) -> Any:
     if x.dtype == torch.float64:
         return x
     device = x.device.type  # statistics of responses are small on an accelerator, whatever their number
-    if device in _FLOAT64 and (device != "cpu" or x.numel() <= _SMALL):
+    if device in torch_tokens.WIDE and (device != "cpu" or x.numel() <= _SMALL):
         return x.to(torch.float64)
     return x.to(torch.float32)
 
@@ -193,11 +191,14 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 
 
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    backend = sys.modules[__name__]
     rewards, values = working(rewards), None if values is None else working(values)
     words = [x for x in (rewards, values, mask) if x is not None]
     if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
-        return scan.advantages(backend, rewards, values, mask, discount, lambda_)
+        if _transformed(*words):  # vmap has no rule for some steps that write to what they read
+            discount = torch.as_tensor(discount, dtype=torch.float64)
+        if isinstance(discount, (int, float)) and isinstance(lambda_, (int, float)):
+            return torch_tokens.advantages(rewards, values, mask, discount, lambda_)
+        return scan.advantages(sys.modules[__name__], rewards, values, mask, discount, lambda_)
     kernels = _kernels(rewards)
     out = np.empty(rewards.shape, f"f{rewards.itemsize}")  # numpy asks for large pages, which are faulted in sooner
     if kernels is None:
@@ -207,6 +208,11 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
         given = [None if x is None else _memory(x) for x in (rewards, values, mask)]
         kernels.advantages(*given, float(discount), float(lambda_), out)
     return torch.from_numpy(out)
+
+
+def _transformed(*words: Any) -> bool:
+    """Whether functions of torch.func look through one of the tensors."""
+    return not torch.compiler.is_compiling() and any(map(torch._C._functorch.is_functorch_wrapped_tensor, words))
 
 
 def _kernels(x: Any) -> Any:
@@ -221,7 +227,7 @@ def _memory(x: Any) -> Any:
 def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     if on_host(x) and on_host(mask):
         return numpy_backend.row_moments(to_numpy(x), to_numpy(mask))
-    dtype = torch.float64 if x.device.type in _FLOAT64 else torch.float32
+    dtype = torch.float64 if x.device.type in torch_tokens.WIDE else torch.float32
     count = mask.sum(1, dtype=dtype)
     if not x.shape[1]:
         return count, count, count, count
@@ -233,6 +239,12 @@ def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     return count, low[:, 0].to(dtype), mean, (norm * norm - total * mean).clip(0.0)
 
 
+def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> Any:
+    if on_host(x) or mask is None or not isinstance(epsilon, (int, float)) or _transformed(x, mask):
+        return None
+    return torch_tokens.whitened(x, mask, ddof, epsilon)
+
+
 def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
     if on_host(x) and on_host(mask):
         return torch.from_numpy(numpy_backend.whitened(to_numpy(x), to_numpy(mask), origin, mean, scale))
@@ -241,19 +253,6 @@ def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
     white -= mean
     white *= scale
     return torch.where(mask, white, 0.0)
-
-
-def powers(base: float, most: int, like: Any) -> Any:
-    dtype = torch.float64 if like.device.type in _FLOAT64 else torch.float32
-    return (base ** torch.arange(most + 1, dtype=dtype, device=like.device)).to(like.dtype)
-
-
-def sum_of(x: Any, factor: float, y: Any) -> Any:
-    return torch.add(x, y, alpha=factor)
-
-
-def sums_after(x: Any) -> Any:
-    return torch.nn.functional.pad(x[..., 1:].flip(-1).cumsum(-1).flip(-1), (0, 1))
 
 
 def add_at(x: Any, columns: Any, numbers: Any) -> Any:

@@ -150,7 +150,15 @@ def whiten(
     array([-0.707,  0.707,  0.   ])
     """
     backend = backend_of(x)
-    working = backend.working(backend.stop_gradient(x))
+    working = backend.stop_gradient(x)
+    if (
+        counts is not None or backend.kind(x) != "f" or working.dtype.itemsize < 4
+    ):  # rows of floats are widened tile by tile
+        working = backend.working(working)
+    if across is None and counts is None and weight == "tokens":
+        white = backend.whitened_alike(working, mask, ddof, epsilon)
+        if white is not None:
+            return backend.cast(white, backend.result_dtype(x))
     counted = _counted(backend, working, mask) if counts is None else counts > 0
     found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
     std = found.std(ddof)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advantages import discounted_returns, gae, ops, reinforce_plus_plus, whiten
-from advantages.backends import kernels, scan
+from advantages.backends import kernels, scan, torch_tokens
 from advantages.backends import numpy as numpy_backend
 from advantages.backends import torch as torch_backend
 from advantages.estimators.gae import spec as gae_spec
@@ -35,7 +35,9 @@ def ways(rewards, values, mask, discount, lambda_):
     yield "numpy", numpy_backend.advantages(rewards, values, mask, discount, lambda_)
     single = np.full_like(rewards, np.nan)
     yield "torch, by tiles", scan.by_tiles(rewards, values, mask, discount, lambda_, single, np.float32)
-    yield "torch, unseen", scan.advantages(torch_backend, *tensors, discount, lambda_).numpy()
+    yield "torch, unseen", torch_tokens.advantages(*tensors, discount, lambda_).numpy()
+    settings = map(torch.tensor, (discount, lambda_))
+    yield "torch, settings unseen", scan.advantages(torch_backend, *tensors, *settings).numpy()
     if (compiled := kernels.compiled("tokens")) is not None and mask.size:
         out = np.full(rewards.shape, np.nan, np.float32)
         compiled.advantages(rewards, values, mask, discount, lambda_, out)
