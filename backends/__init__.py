@@ -52,6 +52,9 @@ class Backend(Protocol):
     def from_numpy(self, x: Any, like: Any, /) -> Any:
         """A numpy array as one of this library, on the device of `like`."""
 
+    def finite_rows(self, words: list[Any], mask: Any, /) -> Any:
+        """(N,) whether all of the (N, T) floats of each row are finite where `mask` is True."""
+
     def stop_gradient(self, x: Any, /) -> Any:
         """`x`, through which no gradient flows."""
 

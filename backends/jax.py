@@ -58,6 +58,11 @@ def from_numpy(x: Any, like: Any) -> Any:
     return jnp.asarray(x)
 
 
+def finite_rows(words: list[Any], mask: Any) -> Any:
+    finite = functools.reduce(jnp.logical_and, map(jnp.isfinite, words))
+    return (finite | ~mask).all(1)
+
+
 def stop_gradient(x: Any) -> Any:
     return jax.lax.stop_gradient(x)
 

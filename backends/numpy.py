@@ -54,6 +54,11 @@ def from_numpy(x: Any, like: Any) -> Any:
     return x
 
 
+def finite_rows(words: list[Any], mask: Any) -> Any:
+    finite = functools.reduce(np.logical_and, map(np.isfinite, words))
+    return (finite | ~mask).all(1)
+
+
 def stop_gradient(x: Any) -> Any:
     return x
 

@@ -79,6 +79,13 @@ def from_numpy(x: Any, like: Any) -> Any:
     return torch.from_numpy(x) if like.is_cpu else torch.as_tensor(x, device=like.device)
 
 
+def finite_rows(words: list[Any], mask: Any) -> Any:
+    together = words[0]
+    for x in words[1:]:
+        together = torch.add(together, x, alpha=0)  # NaN where x is not finite
+    return torch.linalg.vector_norm(torch.where(mask, together, 0.0), torch.inf, 1) < torch.inf
+
+
 def stop_gradient(x: Any) -> Any:
     return x.detach() if x.requires_grad else x
 

@@ -151,7 +151,7 @@ def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict
     if most is not None:
         return None if most <= limit else 2.0 ** floor(log2(limit / most))
     xp = backend.xp
-    top = xp.clip(sum(xp.clip(xp.abs(x).max() / limit, None, 1e30) for x in words), 1.0, None)
+    top = xp.clip(sum(xp.clip(xp.maximum(x.max(), -x.min()) / limit, None, 1e30) for x in words), 1.0, None)
     return xp.exp2(-xp.ceil(xp.log2(top)))
 
 
@@ -162,7 +162,8 @@ def _scored(
 
     Also the size of the largest number that is measured in rewards, where it was looked at.
     """
-    finite, cells, most = None, None, 0.0
+    finite, most = None, 0.0
+    cells = []
     for name, x in inputs.items():
         if backend.kind(x) != "f":
             continue
@@ -174,14 +175,14 @@ def _scored(
                 continue
         if INPUTS[name].reward_unit:
             most = float("nan")
-        here = backend.xp.abs(x) < inf  # two launches, where torch's isfinite is four
         if len(x.shape) == 2 and INPUTS[name].per_token:
-            cells = here if cells is None else cells & here
-        else:
-            here = here.any(1) if len(x.shape) == 2 else here
-            finite = here if finite is None else finite & here
-    if cells is not None:
-        here = (cells >= inputs["mask"]).all(1)  # finite wherever the mask is True
+            cells.append(x)
+            continue
+        here = backend.xp.abs(x) < inf  # two launches, where torch's isfinite is four
+        here = here.any(1) if len(x.shape) == 2 else here
+        finite = here if finite is None else finite & here
+    if cells:
+        here = backend.finite_rows(cells, inputs["mask"])
         finite = here if finite is None else finite & here
     counted = inputs.get("valid")
     if groups is not None and groups.scored is not None:

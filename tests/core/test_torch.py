@@ -40,3 +40,23 @@ def test_single_precision_is_as_close_to_double_as_it_can_be():
                 found = rloo(torch.from_numpy(rewards), ids).numpy()
                 span = np.ptp(rewards)
                 assert np.abs(found - exact).max() <= 4e-7 * span, (size, offset, spread)
+
+
+def test_a_row_is_finite_where_all_its_words_are_under_the_mask():
+    """One word may hide in another's sum: an infinity beside a NaN, a number that overflows, half precision."""
+    from advantages.backends import numpy as numpy_backend
+    from advantages.backends import torch as torch_backend
+
+    random = torch.Generator().manual_seed(0)
+    for bad in (float("nan"), float("inf"), -float("inf")):
+        for which in (0, 1):
+            for dtype in (torch.float32, torch.bfloat16, torch.float16):
+                words = [torch.randn(4, 5, generator=random).to(dtype), 3e38 * torch.rand(4, 5, generator=random)]
+                words[which][2, 3] = bad
+                mask = torch.rand(4, 5, generator=random) < 0.7
+                for trained in (True, False):
+                    mask[2, 3] = trained
+                    found = torch_backend.finite_rows(words, mask)
+                    assert found.tolist() == [True, True, not trained, True]
+                    numbers = [x.float().numpy() for x in words]
+                    np.testing.assert_array_equal(numpy_backend.finite_rows(numbers, mask.numpy()), found)
