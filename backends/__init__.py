@@ -41,6 +41,9 @@ class Backend(Protocol):
     def on_host(self, x: Any, /) -> bool:
         """Whether reading the values of `x` costs no device synchronisation."""
 
+    def on_gpu(self, *words: Any) -> bool:
+        """Whether kernels of Triton may run on these arrays: they are on a GPU, exist, and want no gradient."""
+
     def extent(self, x: Any, /) -> tuple[float, float]:
         """The least and the greatest number, NaN where one is: reads the values, so only for an `x` on the host."""
 

@@ -38,6 +38,10 @@ def on_host(x: Any) -> bool:
     return True
 
 
+def on_gpu(*words: Any) -> bool:
+    return False
+
+
 def extent(x: Any) -> tuple[float, float]:
     return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
 

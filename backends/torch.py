@@ -1,7 +1,7 @@
 """Primitives on torch tensors; statistics run in at least float32, on the tensor's own device."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,14 @@ def traced(x: Any) -> bool:
 
 def on_host(x: Any) -> bool:
     return not traced(x) and x.device.type == "cpu"
+
+
+def on_gpu(*words: Any) -> bool:
+    return all(x.is_cuda and not traced(x) for x in words) and not _differentiated(words)
+
+
+def _differentiated(words: Iterable[Any]) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in words)
 
 
 def extent(x: Any) -> tuple[float, float]:
@@ -191,9 +199,13 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     backend = sys.modules[__name__]
-    rewards, values = working(rewards), None if values is None else working(values)
     words = [x for x in (rewards, values, mask) if x is not None]
-    if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
+    if on_gpu(*words) and isinstance(discount * lambda_, (int, float)) and not any(x.dtype == torch.float64 for x in words):
+        on_gpu_kernels = compiled("tokens", "triton")
+        if on_gpu_kernels is not None:
+            return on_gpu_kernels.advantages(rewards, values, mask, discount, lambda_)
+    rewards, values = working(rewards), None if values is None else working(values)
+    if not all(map(on_host, words)) or _differentiated(words):
         return scan.advantages(backend, rewards, values, mask, discount, lambda_)
     kernels = _kernels(rewards)
     out = np.empty(rewards.shape, f"f{rewards.itemsize}")  # numpy asks for large pages, which are faulted in sooner
