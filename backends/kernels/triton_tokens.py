@@ -37,6 +37,8 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: float, lambda_: f
     words = [x if x is None or x.stride(1) == 1 else x.contiguous() for x in (rewards, values, mask)]
     strides = [0 if x is None else x.stride(0) for x in words]
     out = torch.empty((rows, steps), dtype=torch.float32, device=mask.device)
+    if not out.numel():
+        return out
     decay = discount * lambda_
     # 2 to the power of a logarithm of no decay is 1, but a sum of them is below zero where any token is trained.
     log_decay = min(log2(decay), -1e-30) if decay else -1e4
