@@ -1,0 +1,320 @@
+"""The kernels of Triton: in its interpreter on the CPU (`make test-triton`), compiled where there is a GPU.
+
+In the interpreter everything runs but the compiler and the GPU: it shows arithmetic, addresses and launches. That the
+kernels compile for GPUs is a test of its own; what they do there was not seen here.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from advantages import Groups, discounted_returns, gae, lambdapo, lampo
+from advantages.backends import kernels, scan
+from advantages.backends import torch as torch_backend
+from advantages.ops import lambda_advantages
+from advantages.ops.pairs import sigmoid_sums
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+INSTALLED = importlib.util.find_spec("triton") is not None
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Kernels for tensors wherever they are, with small tiles; the names of those launched, in order."""
+    if not INSTALLED:
+        pytest.skip("triton is not installed: make test-triton")
+    if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("there is no GPU, and TRITON_INTERPRET is not 1: make test-triton")
+    from advantages.backends.kernels import triton_pairs, triton_tokens
+
+    names = []
+
+    class Noted:
+        def __init__(self, name, kernel):
+            self.name, self.kernel = name, kernel
+
+        def __getitem__(self, grid):
+            names.append(self.name)
+            return self.kernel[grid]
+
+    for module in (triton_tokens, triton_pairs):
+        for name in ("_advantages", "_spans", "_sigmoid_sums"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, Noted(name, getattr(module, name)))
+    for name, value in {"_STEPS": 2, "_LANES": 4, "_PROGRAMS": 12}.items():  # chunks of 8; 3 rows have up to 4 pieces
+        monkeypatch.setattr(triton_tokens, name, value)
+    monkeypatch.setattr(triton_pairs, "_ROWS", 16)
+    monkeypatch.setattr(triton_pairs, "_PARTNERS", 8)
+    monkeypatch.setattr(torch_backend, "on_gpu", lambda *words: not torch_backend._differentiated(words))
+    monkeypatch.delenv("ADVANTAGES_COMPILED", raising=False)
+    return names
+
+
+def plain(rewards, values, mask, discount=1.0, lambda_=0.95):
+    """What torch itself comes to, in double precision."""
+    rewards, values = (None if x is None else x.double() for x in (rewards, values))
+    return scan.advantages(torch_backend, rewards, values, mask, float(discount), float(lambda_))
+
+
+def close(found, right, size=1.0):
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.cpu(), right.cpu(), rtol=0, atol=5e-7 * max(size, right.abs().max().item()))
+
+
+def batch(steps, layout, rows=3, seed=0):
+    """Rewards also where masked, finite or not; NaN for values there."""
+    rng = np.random.default_rng([steps, seed])
+    place, edges = np.arange(steps), np.sort(rng.integers(0, steps + 1, (rows, 2)))
+    mask = {
+        "dense": np.ones((rows, steps), bool),
+        "padded": (place >= edges[:, :1]) & (place < edges[:, 1:]),
+        "holes": rng.random((rows, steps)) < 0.6,
+        "few": rng.random((rows, steps)) < 0.05,
+        "late": np.broadcast_to(place >= steps - 3, (rows, steps)),
+    }[layout]
+    rewards, values = rng.normal(size=(2, rows, steps)).astype(np.float32)
+    rewards[~mask & (rng.random(mask.shape) < 0.3)] = rng.choice([np.nan, np.inf, -np.inf])
+    values[~mask] = np.nan
+    return [torch.tensor(x, device=DEVICE) for x in (rewards, values, mask)]
+
+
+@pytest.mark.parametrize("layout", ["dense", "padded", "holes", "few", "late"])
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 33, 65, 71])
+def test_the_scan_is_the_plain_path(launches, steps, layout):
+    rewards, values, mask = batch(steps, layout)
+    rng = np.random.default_rng(steps)
+    for discount, lambda_ in [(1, 0.95), (1.0, 1.0), tuple(rng.choice([0.0, 1e-3, 0.5, 0.99, 1.0], 2))]:
+        launches.clear()
+        found = lambda_advantages(rewards, values, mask, discount=discount, lambda_=lambda_)
+        assert launches == (["_spans", "_advantages"] if steps > 48 else ["_advantages"])
+        close(found, plain(rewards, values, mask, discount, lambda_))
+    close(discounted_returns(rewards, mask, discount=0.9), plain(rewards, None, mask, 0.9, 1.0))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 13])
+def test_pieces_of_time_do_not_depend_on_how_many_they_are(launches, rows):
+    words = batch(90, "holes", rows=rows)
+    close(lambda_advantages(*words, lambda_=0.9), plain(*words, lambda_=0.9))
+    assert ("_spans" in launches) == (rows == 1)
+
+
+@pytest.mark.parametrize("discount", [0.0, 1.0])
+def test_rewards_ahead_cross_pieces_without_a_trained_token(launches, discount):
+    rewards = torch.ones(1, 80, device=DEVICE)
+    mask = torch.zeros(1, 80, dtype=torch.bool, device=DEVICE)
+    assert not discounted_returns(rewards, mask).any()
+    mask[0, [60, 75]] = True
+    expected = torch.zeros(1, 80)
+    expected[0, 60], expected[0, 75] = 60 + 15 + discount * 5, 5
+    assert torch.equal(discounted_returns(rewards, mask, discount=discount).cpu(), expected)
+    assert "_spans" in launches
+
+
+def test_a_decay_near_one_stays_exact_over_many_tokens(launches, monkeypatch):
+    from advantages.backends.kernels import triton_tokens
+
+    for name, value in {"_STEPS": 8, "_LANES": 256}.items():  # as they are
+        monkeypatch.setattr(triton_tokens, name, value)
+    rewards, values, mask = batch(3 * 2048 + 5, "holes", rows=1)
+    close(
+        lambda_advantages(rewards, values, mask, discount=0.99999, lambda_=0.9997),
+        plain(rewards, values, mask, 0.99999, 0.9997),
+    )
+    ones = torch.ones_like(rewards)
+    everywhere = torch.ones_like(mask)
+    found, right = discounted_returns(ones, everywhere, discount=0.99999), plain(ones, None, everywhere, 0.99999, 1.0)
+    assert ((found - right).abs() / right).max() < 4e-7
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_has_the_numbers_of_single(launches, dtype):
+    rewards, values, mask = batch(33, "holes")
+    rewards, values = rewards.to(dtype), values.to(dtype)
+    whole = gae(rewards.float(), values.float(), mask)
+    assert torch.equal(gae(rewards, values, mask), whole.to(dtype))
+    close(lambda_advantages(rewards, values, mask), plain(rewards, values, mask))
+    close(lambda_advantages(rewards.float(), values, mask), plain(rewards, values, mask))
+
+
+def test_a_view_gives_what_its_copy_gives(launches):
+    words = batch(70, "holes", rows=8)
+    across = [x.T.contiguous().T for x in words]
+    assert torch.equal(lambda_advantages(*across), lambda_advantages(*words))
+    parts, copies = [x[::2, 1:] for x in words], [x[::2, 1:].clone() for x in words]
+    assert torch.equal(lambda_advantages(*parts), lambda_advantages(*copies))
+    every_other = [x[:, ::2] for x in words]
+    assert torch.equal(lambda_advantages(*every_other), lambda_advantages(*[x.clone() for x in every_other]))
+    row = torch.ones_like(words[0][:1]).expand(8, -1)
+    assert torch.equal(discounted_returns(row, words[2]), discounted_returns(row.clone(), words[2]))
+    column = torch.ones_like(words[0][:, :1]).expand(-1, 70)
+    assert torch.equal(discounted_returns(column, words[2]), discounted_returns(column.clone(), words[2]))
+
+
+def test_what_the_kernel_is_not_for_takes_the_plain_path(launches, monkeypatch):
+    rewards, values, mask = batch(9, "dense")
+    assert lambda_advantages(rewards.double(), values, mask).dtype == torch.float64
+    lambda_advantages(rewards, values.clone().requires_grad_(), mask).sum().backward()
+    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    close(lambda_advantages(rewards, values, mask), plain(rewards, values, mask))
+    sigmoid_sums(rewards[0], values[0], 3)
+    assert not launches
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0)])
+def test_nothing_is_nothing(launches, shape):
+    rewards, mask = torch.ones(shape, device=DEVICE), torch.ones(shape, dtype=torch.bool, device=DEVICE)
+    assert lambda_advantages(rewards, rewards, mask).shape == shape
+    assert not launches
+
+
+class Operations(TorchDispatchMode):
+    """The names of torch's own operations, views aside."""
+
+    def __enter__(self):
+        self.names = []
+        return super().__enter__()
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        result = function(*arguments, **(named or {}))
+        if not function.is_view:
+            self.names.append(function.overloadpacket.__name__)
+        return result
+
+
+@pytest.mark.parametrize(("steps", "made"), [(33, 1), (70, 2)])
+def test_a_scan_is_its_launches_and_nothing_else(launches, steps, made):
+    """No operation of torch but making the results, and so no look at a value that a GPU would have to be waited for."""
+    words = batch(steps, "holes")
+    with Operations() as operations:
+        lambda_advantages(*words)
+    if DEVICE == "cuda":
+        assert operations.names == ["empty"] * made
+    assert len(launches) == made
+    assert set(operations.names) == {"empty"}  # more of them in the interpreter, which copies what it is given
+
+
+def gaps(values, scores, slots, scored, temperature, misranked):
+    """(N,) the formula, and each row's largest gap times its partners."""
+    v, s = values.astype(np.float64), scores.astype(np.float64)
+    pairs = (slots[:, None] == slots) & scored[:, None] & scored
+    gap, lead = v[:, None] - v, (s[:, None] - s) / temperature
+    lead = np.where(gap < 0, lead, -lead) if misranked else lead
+    size = (np.abs(gap) * pairs).max(1) * pairs.sum(1)
+    return (gap * (0.5 + 0.5 * np.tanh(0.5 * lead)) * pairs).sum(1), size
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # in the interpreter; infinity is meant
+@pytest.mark.parametrize("misranked", [False, True])
+@pytest.mark.parametrize("layout", ["blocks", "interleaved", "ragged", "ids on the device"])
+@pytest.mark.parametrize("size", [1, 2, 8, 15, 16, 17, 40])
+def test_sums_over_pairs_are_the_formula(launches, size, layout, misranked):
+    rng = np.random.default_rng([size, misranked])
+    slots = np.repeat(np.arange(3), size)
+    if layout == "interleaved":
+        slots = slots.reshape(3, size).T.reshape(-1)
+    elif layout != "blocks":
+        slots = rng.permutation(np.concatenate([slots, rng.integers(3, 6, 7)]))
+    count = len(slots)
+    groups = Groups(torch.tensor(slots, device=DEVICE) if layout == "ids on the device" else slots)
+    for spread, temperature in [(1.0, 1.0), (1e3, 7.0), (0.0, 1.0), (1e-3, 1e-300), (1e30, 1.0), (1.0, float("inf"))]:
+        scores = rng.normal(size=count) * spread
+        scores[rng.random(count) < 0.3] = scores[0]
+        for values in (rng.normal(size=count) + 1e3, np.floor(rng.normal(size=count)), rng.normal(size=count) * 1e-30):
+            scored = rng.random(count) < rng.choice([0.7, 1.0])
+            v, s = (torch.tensor(np.where(scored, x, np.nan), device=DEVICE) for x in (values, scores))
+            some = groups if scored.all() else groups.where(torch.tensor(scored, device=DEVICE))
+            launches.clear()
+            found = sigmoid_sums(v, s, some, temperature=temperature, misranked=misranked).cpu().numpy()
+            assert launches == ["_sigmoid_sums"]
+            right, most = gaps(values, scores, slots, scored, temperature, misranked)
+            assert (np.abs(found - right) <= 1e-7 * most).all()
+            assert not found[~scored].any()
+
+
+def test_differences_are_exact_far_from_zero(launches):
+    rng = np.random.default_rng(0)
+    values, scores = (x.astype(np.float32) for x in (1e6 + rng.normal(size=48), -4e3 + rng.normal(size=48)))
+    found = sigmoid_sums(torch.tensor(values, device=DEVICE), torch.tensor(scores, device=DEVICE), 24).cpu().numpy()
+    right, most = gaps(values, scores, np.repeat([0, 1], 24), np.ones(48, bool), 1.0, False)
+    assert (np.abs(found - right) <= 1e-7 * most).all()
+    equal = torch.full((48,), 0.1, device=DEVICE)
+    assert not sigmoid_sums(equal, torch.tensor(scores, device=DEVICE), 24).any()
+
+
+@pytest.mark.parametrize("estimator", [lampo, lambdapo])
+@pytest.mark.parametrize("temperature", ["auto", 2.0])
+def test_estimators_of_pairs_are_those_of_numpy(launches, estimator, temperature):
+    if estimator is lambdapo and temperature == "auto":
+        temperature = 1.0
+    rng = np.random.default_rng(0)
+    rewards, logprobs = rng.integers(0, 2, 40).astype(np.float32), rng.normal(-30, 5, 40).astype(np.float32)
+    found = estimator(torch.tensor(rewards), 8, torch.tensor(logprobs), temperature=temperature)
+    np.testing.assert_allclose(found, estimator(rewards, 8, logprobs, temperature=temperature), rtol=0, atol=3e-7)
+    assert launches == ["_sigmoid_sums"]
+
+
+_COMPILE = """
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from advantages.backends.kernels import triton_pairs, triton_tokens
+
+POINTERS = {"mask": "*i1", "scored": "*i1", "order": "*i64", "begins": "*i64", "ends": "*i64"}
+NUMBERS = {"keep": "fp32", "decay": "fp32", "log_decay": "fp32", "scale": "fp32"}
+
+def build(kernel, floats, words, **constants):
+    types = {name: POINTERS.get(name, floats) for name in words}
+    signature = {
+        name: "constexpr" if name in constants else types.get(name, NUMBERS.get(name, "i32"))
+        for name in kernel.arg_names
+    }
+    for target in (GPUTarget("cuda", 80, 32), GPUTarget("cuda", 90, 32), GPUTarget("hip", "gfx942", 64)):
+        built = triton.compile(ASTSource(kernel, signature, constants), target=target, options={"num_warps": 8})
+        assert built.asm.get("ptx" if target.backend == "cuda" else "amdgcn")
+
+words = ("rewards", "values", "mask", "spans", "out")
+real = {"LANES": 256, "STEPS": 8}
+build(triton_tokens._advantages, "*fp32", words, spans=None, PIECES=1, **real)
+build(triton_tokens._advantages, "*bf16", words, spans=None, values=None, PIECES=1, **real)
+build(triton_tokens._advantages, "*fp32", words, PIECES=64, **real)
+build(triton_tokens._spans, "*fp32", words, **real)
+words = ("values", "scores", "order", "begins", "ends", "scored", "found")
+real = {"ROWS": 64, "PARTNERS": 64}
+build(triton_pairs._sigmoid_sums, "*fp64", words, MISRANKED=False, **real)
+build(triton_pairs._sigmoid_sums, "*fp64", words, MISRANKED=True, order=None, begins=None, ends=None, scored=None, **real)
+"""
+
+
+@pytest.mark.skipif(not INSTALLED, reason="triton is not installed: make test-triton")
+def test_the_kernels_compile_for_gpus_that_are_not_here(tmp_path):
+    """What the interpreter lets pass, the compiler may refuse."""
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", _COMPILE], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_without_triton_everything_takes_the_plain_path(monkeypatch):
+    """As on a GPU whose torch came without it."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "triton" else find(name, *_))
+    monkeypatch.setattr(torch_backend, "on_gpu", lambda *words: True)
+    kernels._loaded.cache_clear()
+    try:
+        assert kernels.compiled("tokens", "triton") is None
+        words = [x.cpu() for x in batch(9, "holes")]
+        np.testing.assert_allclose(lambda_advantages(*words), plain(*words), rtol=0, atol=1e-6)
+    finally:
+        kernels._loaded.cache_clear()
+
+
+def test_tensors_on_a_host_never_see_a_gpus_kernels():
+    x = torch.ones(2, 3)
+    assert not torch_backend.on_gpu(x)
+    assert not torch_backend.on_gpu(x.to("meta"))
