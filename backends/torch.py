@@ -200,7 +200,11 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     backend = sys.modules[__name__]
     words = [x for x in (rewards, values, mask) if x is not None]
-    if on_gpu(*words) and isinstance(discount * lambda_, (int, float)) and not any(x.dtype == torch.float64 for x in words):
+    if (
+        on_gpu(*words)
+        and isinstance(discount * lambda_, (int, float))
+        and not any(x.dtype == torch.float64 for x in words)
+    ):
         on_gpu_kernels = compiled("tokens", "triton")
         if on_gpu_kernels is not None:
             return on_gpu_kernels.advantages(rewards, values, mask, discount, lambda_)

@@ -63,7 +63,7 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: float, lambda_: f
 
 @triton.jit
 def _compose(log_later, later, log_rest_later, rest_later, log_own, own, log_rest, rest):
-    """A run of steps and a later one are one run: what it makes of what comes after it, with its first step, without."""
+    """Two runs of steps are one, which makes of what comes after it this; and this without its first step."""
     return (
         log_own + log_later,
         own + tl.exp2(log_own) * later,
@@ -88,7 +88,9 @@ def _column(x, here):
 
 
 @triton.jit
-def _chunk(rewards, values, mask, start, carry, steps, keep, decay, log_decay, LANES: tl.constexpr, STEPS: tl.constexpr):
+def _chunk(
+    rewards, values, mask, start, carry, steps, keep, decay, log_decay, LANES: tl.constexpr, STEPS: tl.constexpr
+):
     """From y beyond a chunk: places, what is trained, r_t + y_{t+1}, V_t, the chunk's first y, and its log decay."""
     lane, step = tl.arange(0, LANES), tl.arange(0, STEPS)[None, :]
     place = start + ((LANES - 1 - lane) * STEPS)[:, None] + step  # later lanes are earlier in time
