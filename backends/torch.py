@@ -200,14 +200,10 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     backend = sys.modules[__name__]
     words = [x for x in (rewards, values, mask) if x is not None]
-    if (
-        on_gpu(*words)
-        and isinstance(discount * lambda_, (int, float))
-        and not any(x.dtype == torch.float64 for x in words)
-    ):
-        on_gpu_kernels = compiled("tokens", "triton")
-        if on_gpu_kernels is not None:
-            return on_gpu_kernels.advantages(rewards, values, mask, discount, lambda_)
+    if isinstance(discount * lambda_, (int, float)) and on_gpu(*words):
+        by_triton = compiled("tokens", "triton")
+        if by_triton is not None:
+            return by_triton.advantages(rewards, values, mask, discount, lambda_)
     rewards, values = working(rewards), None if values is None else working(values)
     if not all(map(on_host, words)) or _differentiated(words):
         return scan.advantages(backend, rewards, values, mask, discount, lambda_)

@@ -21,6 +21,8 @@ from advantages.ops import lambda_advantages
 from advantages.ops.pairs import sigmoid_sums
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+IN_INTERPRETER = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+"""The interpreter is numpy, which warns of infinity where it is meant."""
 INSTALLED = importlib.util.find_spec("triton") is not None
 
 
@@ -64,8 +66,9 @@ def plain(rewards, values, mask, discount=1.0, lambda_=1.0):
 
 
 def close(found, right):
+    """To the last bit or so of float32."""
     assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.cpu(), right.cpu(), rtol=0, atol=5e-7 * max(1.0, right.abs().max().item()))
+    np.testing.assert_allclose(found.cpu(), right.cpu(), rtol=0, atol=1e-7 * max(1.0, right.abs().max().item()))
 
 
 def batch(steps, rows=5):
@@ -100,11 +103,14 @@ def test_the_scan_is_the_plain_path(launches, steps):
         assert launches == (["_spans", "_advantages"] if steps > 32 else ["_advantages"])
         close(found, plain(rewards, values, mask, discount, lambda_))
     close(discounted_returns(rewards, mask, discount=0.9), plain(rewards, None, mask, 0.9, 1.0))
+    found = lambda_advantages(rewards, values.double(), mask, discount=0.9, lambda_=0.9)
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found.cpu(), plain(rewards, values, mask, 0.9, 0.9).cpu(), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "split"), [(1, True), (3, True), (9, False), (21, False)])
+@pytest.mark.parametrize(("rows", "split"), [(1, True), (6, True), (7, False), (21, False)])
 def test_few_rows_are_cut_into_pieces(launches, rows, split):
-    words = batch(90, rows)
+    words = batch(60, rows)
     close(lambda_advantages(*words, lambda_=0.9), plain(*words, lambda_=0.9))
     assert ("_spans" in launches) == split
 
@@ -135,7 +141,7 @@ def test_a_decay_near_one_stays_exact_over_many_tokens(launches, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_has_the_numbers_of_single(launches, dtype):
-    rewards, values, mask = batch(33)
+    rewards, values, mask = batch(17, 3)
     rewards, values = rewards.to(dtype), values.to(dtype)
     whole = gae(rewards.float(), values.float(), mask)
     assert torch.equal(gae(rewards, values, mask), whole.to(dtype))
@@ -144,22 +150,23 @@ def test_half_precision_has_the_numbers_of_single(launches, dtype):
 
 
 def test_a_view_gives_what_its_copy_gives(launches):
-    words = batch(70, 8)
-    across = [x.T.contiguous().T for x in words]
-    assert torch.equal(lambda_advantages(*across), lambda_advantages(*words))
-    parts, copies = [x[::2, 1:] for x in words], [x[::2, 1:].clone() for x in words]
-    assert torch.equal(lambda_advantages(*parts), lambda_advantages(*copies))
-    every_other = [x[:, ::2] for x in words]
-    assert torch.equal(lambda_advantages(*every_other), lambda_advantages(*[x.clone() for x in every_other]))
-    row = torch.ones_like(words[0][:1]).expand(8, -1)
-    assert torch.equal(discounted_returns(row, words[2]), discounted_returns(row.clone(), words[2]))
-    column = torch.ones_like(words[0][:, :1]).expand(-1, 70)
-    assert torch.equal(discounted_returns(column, words[2]), discounted_returns(column.clone(), words[2]))
+    words = batch(20, 4)
+    views = [
+        [x.T.contiguous().T for x in words],
+        [x[::2, 1:] for x in words],
+        [x[:, ::3] for x in words],
+        [words[0][:1].nan_to_num().expand(4, -1), *words[1:]],
+        [words[0][:, :1].nan_to_num().expand(-1, 20), *words[1:]],
+    ]
+    for view in views:
+        assert not view[0].is_contiguous()
+        assert torch.equal(
+            lambda_advantages(*view), lambda_advantages(*[x.clone(memory_format=torch.contiguous_format) for x in view])
+        )
 
 
 def test_what_the_kernel_is_not_for_takes_the_plain_path(launches, monkeypatch):
     rewards, values, mask = batch(9)
-    assert lambda_advantages(rewards.double(), values, mask).dtype == torch.float64
     lambda_advantages(rewards, values.clone().requires_grad_(), mask).sum().backward()
     monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
     close(lambda_advantages(rewards, values, mask), plain(rewards, values, mask))
@@ -172,6 +179,10 @@ def test_nothing_is_nothing(launches, shape):
     rewards, mask = torch.ones(shape, device=DEVICE), torch.ones(shape, dtype=torch.bool, device=DEVICE)
     assert lambda_advantages(rewards, rewards, mask).shape == shape
     assert not launches
+
+
+COPIES = {"new_empty", "set_", "copy_"} if DEVICE == "cpu" else {}
+"""What the interpreter does with what it is given."""
 
 
 class Operations(TorchDispatchMode):
@@ -188,16 +199,14 @@ class Operations(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize(("steps", "made"), [(33, 1), (70, 2)])
+@pytest.mark.parametrize(("steps", "made"), [(32, 1), (40, 2)])
 def test_a_scan_is_its_launches_and_nothing_else(launches, steps, made):
     """No operation of torch but to make room, and so no look at a value that a GPU would have to be waited for."""
     words = batch(steps)
     with Operations() as operations:
         lambda_advantages(*words)
-    if DEVICE == "cuda":
-        assert operations.names == ["empty"] * made
     assert len(launches) == made
-    assert set(operations.names) == {"empty"}  # more of them in the interpreter, which copies what it is given
+    assert [name for name in operations.names if name not in COPIES] == ["empty"] * made
 
 
 def gaps(values, scores, slots, scored, temperature, misranked):
@@ -210,7 +219,7 @@ def gaps(values, scores, slots, scored, temperature, misranked):
     return (gap * (0.5 + 0.5 * np.tanh(0.5 * lead)) * pairs).sum(1), size
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # in the interpreter; infinity is meant
+@IN_INTERPRETER
 @pytest.mark.parametrize("layout", ["blocks", "interleaved", "ragged", "ids on the device"])
 @pytest.mark.parametrize("size", [1, 8, 16, 17, 40])
 def test_sums_over_pairs_are_the_formula(launches, size, layout):
@@ -239,6 +248,7 @@ def test_sums_over_pairs_are_the_formula(launches, size, layout):
         assert not found[~scored].any()
 
 
+@IN_INTERPRETER
 def test_differences_are_exact_far_from_zero(launches):
     rng = np.random.default_rng(0)
     values, scores = (x.astype(np.float32) for x in (1e6 + rng.normal(size=48), -4e3 + rng.normal(size=48)))
@@ -250,6 +260,7 @@ def test_differences_are_exact_far_from_zero(launches):
     assert not sigmoid_sums(equal, torch.tensor(scores, device=DEVICE), blocks).any()
 
 
+@IN_INTERPRETER
 @pytest.mark.parametrize(("estimator", "temperature"), [(lampo, "auto"), (lampo, 2.0), (lambdapo, 2.0)])
 def test_estimators_of_pairs_are_those_of_numpy(launches, estimator, temperature):
     rng = np.random.default_rng(0)
@@ -266,8 +277,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from advantages.backends.kernels import triton_pairs, triton_tokens
 
-POINTERS = {"mask": "*i1", "scored": "*i1", "order": "*i64", "begins": "*i64", "ends": "*i64"}
-NUMBERS = {"keep": "fp32", "decay": "fp32", "log_decay": "fp32", "scale": "fp32"}
+POINTERS = {"mask": "*u1", "scored": "*u1", "spans": "*fp64", "order": "*i64", "begins": "*i64", "ends": "*i64"}
+NUMBERS = {"keep": "fp64", "decay": "fp64", "scale": "fp32"}
 
 def build(kernel, floats, words, **constants):
     types = {name: POINTERS.get(name, floats) for name in words}
