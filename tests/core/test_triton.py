@@ -252,7 +252,8 @@ def test_sums_over_pairs_are_the_formula(launches, size, layout):
 @IN_INTERPRETER
 def test_differences_are_exact_far_from_zero(launches):
     rng = np.random.default_rng(0)
-    values, scores = (x.astype(np.float32) for x in (1e6 + rng.normal(size=48), -4e3 + rng.normal(size=48)))
+    values = rng.normal(size=48) + np.repeat([0.0, 1e6], 24)  # a tile has members of both groups
+    scores = rng.normal(size=48) + 1e5 * rng.integers(0, 3, 48)  # near neighbours far from the others
     blocks = Groups.of_size(24, rows=48)
     found = sigmoid_sums(torch.tensor(values, device=DEVICE), torch.tensor(scores, device=DEVICE), blocks).cpu().numpy()
     right, most = gaps(values, scores, np.repeat([0, 1], 24), np.ones(48, bool), 1.0, False)
