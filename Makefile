@@ -19,7 +19,7 @@ TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workstea
 
 ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
 
-.PHONY: help bench demo test test-thorough test-adapters test-numpy lint types laboratory vectors docs study clean
+.PHONY: help bench demo test test-thorough test-adapters test-numpy test-triton lint types laboratory vectors docs study clean
 
 help:  ## what can be made
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -47,6 +47,9 @@ docs: $(VENV)/docs/ready  ## the site, in build/docs/site, looked at in chromium
 
 test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy alone is installed
 	$(call TEST,$(VENV)/numpy) tests/estimators tests/bug_zoo
+
+test-triton: $(VENV)/triton/ready  ## the kernels for GPUs, in Triton's interpreter on the CPU
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(VENV)/triton/bin/python -m pytest -n $(WORKERS) tests/core/test_triton.py
 
 test-thorough: $(VENV)/test/ready  ## the whole test suite, with ten times as many examples for each property
 	$(call TEST,$(VENV)/test) --hypothesis-profile=thorough
@@ -107,6 +110,10 @@ $(VENV)/adapter-%/ready: $(VENV)/adapter-%/python tests/adapters/%/requirements.
 $(VENV)/bench/ready: $(VENV)/bench/python $(wildcard benchmarks/requirements*.txt) pyproject.toml
 	PYTHONWARNINGS=ignore $(@D)/bin/python $(BARE_PIP) --requirement benchmarks/requirements.txt --editable .
 	$(@D)/bin/python $(BARE_PIP) --no-deps --requirement benchmarks/requirements-no-deps.txt
+	touch $@
+
+$(VENV)/triton/ready: $(VENV)/triton/python $(INPUTS)
+	PYTHONWARNINGS=ignore $(VENV)/triton/bin/python $(PIP) pytest-xdist --editable '.[gpu,testing]'
 	touch $@
 
 $(VENV)/numpy/ready: $(INPUTS)

@@ -40,6 +40,9 @@ class Backend(Protocol):
     def lent(self, x: Any, /) -> Any:
         """`x` as a numpy array where its values may be read, and numpy is quicker on few numbers; None elsewhere."""
 
+    def on_gpu(self, *words: Any) -> bool:
+        """Whether kernels of Triton may run on these arrays: they are on a GPU, exist, and want no gradient."""
+
     def extent(self, x: Any, /) -> tuple[float, float]:
         """The least and the greatest number, NaN where one is: reads the values, so only for an `x` on the host."""
 

@@ -1,7 +1,7 @@
 """Primitives on torch tensors; statistics run in at least float32, on the tensor's own device."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,14 @@ def on_host(x: Any) -> bool:
 
 def lent(x: Any) -> Any:
     return to_numpy(x) if on_host(x) else None
+
+
+def on_gpu(*words: Any) -> bool:
+    return all(x.is_cuda and not traced(x) for x in words) and not _differentiated(words)
+
+
+def _differentiated(words: Iterable[Any]) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in words)
 
 
 def extent(x: Any) -> tuple[float, float]:
@@ -198,9 +206,13 @@ def _scan_steps(decay: Any, x: Any) -> list[Any]:
 
 
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    rewards, values = working(rewards), None if values is None else working(values)
     words = [x for x in (rewards, values, mask) if x is not None]
-    if not all(map(on_host, words)) or (torch.is_grad_enabled() and any(x.requires_grad for x in words)):
+    if isinstance(discount * lambda_, (int, float)) and on_gpu(*words):
+        by_triton = compiled("tokens", "triton")
+        if by_triton is not None:
+            return by_triton.advantages(rewards, values, mask, discount, lambda_)
+    rewards, values = working(rewards), None if values is None else working(values)
+    if not all(map(on_host, words)) or _differentiated(words):
         if _transformed(*words):  # vmap has no rule for some steps that write to what they read
             discount = torch.as_tensor(discount, dtype=torch.float64)
         if isinstance(discount, (int, float)) and isinstance(lambda_, (int, float)):

@@ -76,7 +76,13 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
     if not len(groups):
         return backend.wide(values)
     values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
-    if not (groups.on_host and backend.on_host(scores) and isinstance(temperature, (int, float))):
+    given = [x for x in (values, scores, groups.scored) if x is not None]
+    if isinstance(temperature, (int, float)) and backend.on_gpu(*given) and (kernels := compiled("pairs", "triton")):
+        table = None if groups.size is not None else _in_order(groups, scores)
+        total = kernels.sigmoid_sums(
+            values, scores, float(temperature), groups.size or 0, table, groups.scored, misranked=misranked
+        )
+    elif not (groups.on_host and backend.on_host(scores) and isinstance(temperature, (int, float))):
         total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
     elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _TINY):
         total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
@@ -248,10 +254,7 @@ def _by_rows(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
     backend = backend_of(columns[0])
     xp, count = backend.xp, len(groups)
     width = groups.bound
-    slots = groups.slots_like(columns[0])
-    order = xp.argsort(slots, stable=True)
-    slots_in_order = slots[order]
-    first, end = (xp.searchsorted(slots_in_order, slots, side=side) for side in ("left", "right"))
+    order, first, end = _in_order(groups, columns[0])
 
     def of_rows(rows: Any) -> Any:
         places = first[rows] + backend.arange(width, columns[0])[:, None]
@@ -262,3 +265,13 @@ def _by_rows(total: Total, columns: tuple[Any, ...], groups: Groups) -> Any:
         return total(tuple(c[rows][None] for c in columns), tuple(c[partners] for c in columns), counts, 0)
 
     return backend.over_rows(of_rows, backend.arange(count, columns[0]), max(1, 4 * _PAIRS // width))
+
+
+def _in_order(groups: Groups, like: Any) -> tuple[Any, Any, Any]:
+    """(N,) rows by group, and for each row where its group begins and ends in that order; no value is looked at."""
+    xp = backend_of(like).xp
+    slots = groups.slots_like(like)
+    order = xp.argsort(slots, stable=True)
+    slots_in_order = slots[order]
+    first, end = (xp.searchsorted(slots_in_order, slots, side=side) for side in ("left", "right"))
+    return order, first, end

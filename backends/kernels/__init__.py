@@ -1,7 +1,9 @@
-"""Compiled kernels for arrays on the host; they need numba (`pip install rl-advantages[fast]`), and nothing needs them.
+"""Compiled kernels, which nothing needs: by numba for arrays on the host, by Triton for tensors on a GPU.
 
-A kernel is a plain loop over memory that lets go of Python's lock. It runs on threads of Python, not on numba's own:
-those end a process that forks after their first use, or that calls from two threads, and trainers do both.
+They come with `pip install rl-advantages[fast]` and `[gpu]`. A kernel of numba is a plain loop over memory that lets go
+of Python's lock. It runs on threads of Python, not on numba's own: those end a process that forks after their first
+use, or that calls from two threads, and trainers do both. The kernels of Triton are tested in its interpreter and
+compiled for GPUs; they were not measured on a GPU.
 """
 
 import functools
@@ -12,7 +14,7 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["COMPILED", "compiled", "in_parts", "jit"]
 
@@ -20,22 +22,22 @@ COMPILED = 16_384
 """Tokens from which a kernel is worth its loading."""
 
 
-def compiled(name: str) -> Any:
-    """The module `numba_<name>` of this folder, or None where numba is not installed, or where the environment
+def compiled(name: str, by: Literal["numba", "triton"] = "numba") -> Any:
+    """The module `<by>_<name>` of this folder, or None where that compiler is not installed, or where the environment
     variable ADVANTAGES_COMPILED is 0.
     """
-    return None if os.environ.get("ADVANTAGES_COMPILED") == "0" else _loaded(name)
+    return None if os.environ.get("ADVANTAGES_COMPILED") == "0" else _loaded(name, by)
 
 
 @functools.cache
-def _loaded(name: str) -> Any:
-    if importlib.util.find_spec("numba") is None:
+def _loaded(name: str, by: str) -> Any:
+    if importlib.util.find_spec(by) is None:
         return None
     try:
-        return importlib.import_module(f".numba_{name}", __name__)
+        return importlib.import_module(f".{by}_{name}", __name__)
     except ImportError as error:  # numba refuses versions of numpy that it does not know
         warnings.warn(
-            f"advantages: numba is installed but does not load ({error}); everything runs without it, only slower: "
+            f"advantages: {by} is installed but does not load ({error}); everything runs without it, only slower: "
             "install versions that fit, or set ADVANTAGES_COMPILED=0 to silence this",
             stacklevel=2,
         )
