@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from advantages import Groups, discounted_returns, gae, lambdapo, lampo
-from advantages.backends import kernels, scan
+from advantages.backends import kernels, torch_tokens
 from advantages.backends import torch as torch_backend
 from advantages.ops import lambda_advantages
 from advantages.ops.pairs import sigmoid_sums
@@ -67,7 +67,7 @@ def launches(monkeypatch):
 def plain(rewards, values, mask, discount=1.0, lambda_=1.0):
     """What torch itself comes to, in double precision."""
     rewards, values = (None if x is None else x.double() for x in (rewards, values))
-    return scan.advantages(torch_backend, rewards, values, mask, float(discount), float(lambda_))
+    return torch_tokens.advantages(rewards, values, mask, float(discount), float(lambda_))
 
 
 def close(found, right):
