@@ -64,6 +64,7 @@ from .rlsd import rlsd
 from .rs_grpo import rs_grpo
 from .step_reinforce import step_reinforce
 from .td_lambda import td_lambda
+from .treepo import treepo
 from .treerl import treerl
 from .turn_gae import turn_gae
 from .turn_returns import turn_returns
@@ -139,6 +140,7 @@ __all__ = [
     "rs_grpo",
     "step_reinforce",
     "td_lambda",
+    "treepo",
     "treerl",
     "turn_gae",
     "turn_returns",
