@@ -91,7 +91,7 @@ def treepo(
     """
     step = Turns(turns, mask, values)
     starts: Any = ones_where(step.first, values).sum(1)
-    above: Any = where(step.first, rewards[:, None] - values, 0.0).sum(1) / at_least(starts, 1.0)  # type: ignore[index]
+    above: Any = where(step.first, rewards[:, None] - values, 0.0).sum(1) / at_least(starts, 1.0)
     counts: Any = mask.sum(1) * 1.0  # type: ignore[attr-defined]
     batch = moments(above, counts=counts, across=across)
     std: Any = batch.std(ddof)
