@@ -4,6 +4,7 @@ from .asymre import asymre
 from .baselined import baselined
 from .bi_level_gae import bi_level_gae
 from .bnpo import bnpo
+from .codapo import codapo
 from .delightful import delightful
 from .dgpo import dgpo
 from .dr_grpo import dr_grpo
@@ -57,6 +58,7 @@ from .reinforce_plus_plus import reinforce_plus_plus
 from .reinforce_plus_plus_baseline import reinforce_plus_plus_baseline
 from .reinforce_rej import reinforce_rej
 from .remax import remax
+from .repo import repo
 from .retrace import retrace
 from .reward_to_go import reward_to_go
 from .rloo import rloo
@@ -64,6 +66,7 @@ from .rlsd import rlsd
 from .rs_grpo import rs_grpo
 from .step_reinforce import step_reinforce
 from .td_lambda import td_lambda
+from .treepo import treepo
 from .treerl import treerl
 from .turn_gae import turn_gae
 from .turn_returns import turn_returns
@@ -79,6 +82,7 @@ __all__ = [
     "baselined",
     "bi_level_gae",
     "bnpo",
+    "codapo",
     "delightful",
     "dgpo",
     "dr_grpo",
@@ -132,6 +136,7 @@ __all__ = [
     "reinforce_plus_plus_baseline",
     "reinforce_rej",
     "remax",
+    "repo",
     "retrace",
     "reward_to_go",
     "rloo",
@@ -139,6 +144,7 @@ __all__ = [
     "rs_grpo",
     "step_reinforce",
     "td_lambda",
+    "treepo",
     "treerl",
     "turn_gae",
     "turn_returns",

@@ -27,6 +27,7 @@ from .groupwise import (
 from .pairs import pair_reduce, sigmoid_sums
 from .statistics import Moments, Weight
 from .tokens import reverse_scan, shifted
+from .trees import node_values
 
 __all__ = [
     "Grouped",
@@ -53,6 +54,7 @@ __all__ = [
     "masked_mean",
     "moments",
     "namespace",
+    "node_values",
     "outcome",
     "pair_reduce",
     "reverse_scan",
