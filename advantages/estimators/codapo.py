@@ -34,6 +34,7 @@ def spec(
 
 @estimator(
     spec=spec,
+    portable=True,
     paper=Paper(
         "The easy, the hard, and the learnable: confidence and difficulty-adaptive policy optimization for LLM reasoning",
         "Zhou et al.",
