@@ -36,7 +36,8 @@ def spec(
     spec=spec,
     portable=True,
     paper=Paper(
-        "The easy, the hard, and the learnable: confidence and difficulty-adaptive policy optimization for LLM reasoning",
+        "The easy, the hard, and the learnable: confidence and difficulty-adaptive policy optimization for LLM "
+        "reasoning",
         "Zhou et al.",
         2026,
         "2606.07950",
@@ -86,5 +87,6 @@ def codapo(
     """
     above: Any = group_zscore(rewards, groups, epsilon=epsilon) if scale else group_centered(rewards, groups)
     confidence: Any = namespace(logprobs).exp(group_mean(logprobs / at_least(lengths, 1.0), groups))
-    right: Any = group_mean(where(rewards >= success, 0.0 * rewards + 1.0, 0.0), groups)
+    r: Any = rewards
+    right: Any = group_mean(where(r >= success, 0.0 * r + 1.0, 0.0), groups)
     return (confidence * (1.0 - 4.0 * (right - 0.5) ** 2) + floor) * above
