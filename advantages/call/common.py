@@ -45,7 +45,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     for key, x in settings.items():
         if key not in d.own_settings or hasattr(x, "dtype"):
             return None
-        if key in d.checks:
+        if key in d.checks and x is not d.settings[key]:
             d.checks[key].check(d.name, key, x)
 
     rewards, groups, *others = args
@@ -58,7 +58,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     for x in (rewards, *others):
         if type(x) is not type(rewards):
             return None
-        array = x if isinstance(x, np.ndarray) else backend.lent(x)
+        array = x if type(x) is np.ndarray else backend.lent(x)
         if array is None or array.dtype not in _DTYPES or array.shape != shape:
             return None
         if not (np.minimum.reduce(array) > -ORDINARY and np.maximum.reduce(array) < ORDINARY):  # NaN is neither

@@ -83,6 +83,7 @@ def test_the_short_way_is_the_long_way(d, layout, rows, dtype, seed):
         (torch.ones(4, device="meta"), 2),
         ([1.0, 0.0], 2),
         (np.ones(4, np.float16), 2),
+        (np.ma.masked_array(np.ones(4), [True, False, False, False]), 2),
     ],
 )
 def test_what_is_uncommon_goes_the_long_way(rewards, groups):
