@@ -2,9 +2,11 @@
 
 `nemo_rl/algorithms/advantage_estimator.py`. The deviation of the others is E[x^2] - E[x]^2 there, so that others that
 are equal have one of rounding, and a lone winner 172196 (fault B2, not reproduced: it hangs on rounding); here they
-have 0, and are not divided by it. Its gdpo wants at least two components. Its reinforce_plus_plus whitens outcomes, and
-folds a KL penalty in without a reward-to-go: the convention is for no such penalty. Its gae and vapo put the outcome on
-the last trained token; vapo is gae with length_adaptive_alpha, whose critic has gae_lambda_value=1.0. Its estimators of
+have 0, and are not divided by it. Its gdpo wants at least two components. Its reinforce_plus_plus whitens outcomes;
+reinforce_plus_plus_with_kl is that with use_kl_in_reward, where each token pays for its own divergence alone (log-
+ratios are cut at 20 there, and penalties at 10: not here). normalized_raw_reward is raw_reward with
+normalize_advantages, and reinforce_plus_plus without minus_baseline. Its gae and vapo put the outcome on the last
+trained token; vapo is gae with length_adaptive_alpha, whose critic has gae_lambda_value=1.0. Its estimators of
 components and tokens were run once, out of their package, and agreed to 1e-6.
 """
 
@@ -12,7 +14,8 @@ from typing import Any
 
 from .. import estimators
 from ..core.promises import Promises
-from .convention import Deviations, Framework
+from .convention import Deviations, Framework, over_tokens
+from .with_kl import reinforce_plus_plus_baseline as with_kl
 
 __all__ = [
     "dr_grpo",
@@ -20,9 +23,11 @@ __all__ = [
     "gdpo",
     "group_grpo",
     "grpo",
+    "normalized_raw_reward",
     "opd",
     "raw_reward",
     "reinforce_plus_plus",
+    "reinforce_plus_plus_with_kl",
     "rloo",
     "vapo",
 ]
@@ -32,6 +37,10 @@ VERSION = "7ea279ab (2026-08-22)"
 _TOKENS: dict[str, tuple[Any, str]] = {
     "masked_rewards": ("lost", "token rewards are multiplied by the mask"),
     "whitening": ("sample", "normalize_advantages: whitened over all trained tokens"),
+}
+
+_POPULATION: dict[str, tuple[Any, str]] = {
+    "whitening": ("population", "over all trained tokens; the variance is at least 1e-8"),
 }
 
 DEVIATIONS: Deviations = {
@@ -47,6 +56,12 @@ DEVIATIONS: Deviations = {
         "ddof": (0, "the population's deviation over all trained tokens"),
         "epsilon": (0.0, "the variance is at least 1e-8 instead"),
     },
+    "reinforce_plus_plus_with_kl": {
+        **_POPULATION,
+        "beta": (0.01, "reference_policy_kl_penalty"),
+        "kind": ("k3", "reference_policy_kl_type"),
+    },
+    "normalized_raw_reward": _POPULATION,
     "gae": _TOKENS,
     "vapo": _TOKENS,
 }
@@ -61,5 +76,11 @@ raw_reward = FRAMEWORK("raw_reward", estimators.reinforce)
 opd = FRAMEWORK("opd", estimators.on_policy_distillation)
 gdpo = FRAMEWORK("gdpo", estimators.gdpo, promises=Promises(spans_batch=True, shift_invariant=True))
 reinforce_plus_plus = FRAMEWORK("reinforce_plus_plus", estimators.reinforce_plus_plus_baseline)
+reinforce_plus_plus_with_kl = FRAMEWORK(
+    "reinforce_plus_plus_with_kl",
+    with_kl,
+    promises=Promises(spans_batch=True, equals_get_zero=False),
+)
+normalized_raw_reward = FRAMEWORK("normalized_raw_reward", over_tokens(estimators.reinforce))
 gae = FRAMEWORK("gae", estimators.gae)
 vapo = FRAMEWORK("vapo", estimators.vapo)

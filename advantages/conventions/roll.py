@@ -3,14 +3,26 @@
 `roll/utils/functionals.py` and `roll/pipeline/agentic/utils.py`, norm_mean_type and norm_std_type. A lone response is
 NaN in rlvr and 0 in agentic there (fault B37); here it is 0. Its gigpo and step_reinforce are for steps in the rows,
 with reward_normalization's method "mean" and grouping "traj_group_id"; "mean_std" is `scale=True`, and grouping "batch"
-one group for all. Its gigpo merges equal states of different tasks (fault B5, not reproduced). A deviation of at most
-1e-6 counts as 0 there. Both were run once, out of their package, and agreed to 1e-6.
+one group for all. identity is no normalization; pairs of norm_mean_type and norm_std_type without a name are settings
+of `batch`, such as center="none". The deviation of the batch for steps is not here. Its gigpo merges equal states of
+different tasks (fault B5, not reproduced). A deviation of at most 1e-6 counts as 0 there. Both were run once, out of
+their package, and agreed to 1e-6.
 """
 
 from .. import estimators
 from .convention import Deviations, Framework
 
-__all__ = ["agentic_reinforce", "batch", "dr_grpo", "gigpo", "grpo", "lite_ppo", "reinforce", "step_reinforce"]
+__all__ = [
+    "agentic_reinforce",
+    "batch",
+    "dr_grpo",
+    "gigpo",
+    "grpo",
+    "identity",
+    "lite_ppo",
+    "reinforce",
+    "step_reinforce",
+]
 
 VERSION = "8eb27cc2 (2026-08-19)"
 
@@ -39,6 +51,7 @@ DEVIATIONS: Deviations = {
 FRAMEWORK = Framework("roll", VERSION, DEVIATIONS, executed=False, by_position=True)
 
 grpo = FRAMEWORK("grpo", estimators.grpo)
+identity = FRAMEWORK("identity", estimators.reinforce)
 dr_grpo = FRAMEWORK("dr_grpo", estimators.dr_grpo)
 lite_ppo = FRAMEWORK("lite_ppo", estimators.normalized)
 batch = FRAMEWORK("batch", estimators.normalized)

@@ -157,6 +157,26 @@ def test_nemo_rls_tokens_are_whitened():
     close(nemo_rl.reinforce_plus_plus(np.array([1.0, 0.0]), 2, mask), white(above, 0))
 
 
+def test_a_token_pays_for_its_own_divergence_before_whitening():
+    mask = np.array([[True, True, False], [True, True, True]])
+    rewards, logprobs = np.array([1.0, 0.0]), np.array([[-1.0, -0.5, -9.0], [-0.2, -2.0, -1.0]])
+    reference = np.array([[-1.5, -0.5, 0.0], [-0.2, -1.0, -3.0]])
+    ratio = reference - logprobs
+    k1, k3 = -ratio, np.exp(ratio) - 1 - ratio
+
+    def white(x, ddof):
+        return np.where(mask, (x - x[mask].mean()) / x[mask].std(ddof=ddof), 0.0)
+
+    above = np.array([[0.5], [-0.5]])
+    found = nemo_rl.reinforce_plus_plus_with_kl(rewards, 2, mask, logprobs, reference)
+    close(found, white(above - 0.01 * k3, 0))
+    found = slime.reinforce_plus_plus_baseline_with_kl(rewards, 2, mask, logprobs, reference, beta=0.3)
+    close(found, white(above - 0.3 * k1, 1))
+    close(nemo_rl.normalized_raw_reward(rewards, mask), white(np.array([[1.0], [0.0]]) * mask, 0))
+    without = nemo_rl.reinforce_plus_plus_with_kl(rewards, 2, mask, logprobs, reference, beta=0.0)
+    close(without, nemo_rl.reinforce_plus_plus(rewards, 2, mask))
+
+
 def test_rolls_steps_of_agents():
     # Rollouts a of one step and b of two, of one task: returns 1, 0 and 4; sums 1, 4 and 4, whose mean over rows is 3.
     rewards, rollouts, task = np.array([1.0, 0.0, 4.0]), ["a", "b", "b"], ["task"] * 3
@@ -188,6 +208,8 @@ def test_areal_has_five_epsilons_and_a_deviation_about_the_others():
 
 def test_rolls_means_and_deviations():
     close(roll.lite_ppo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(8 / 3) + 1e-6))
+    assert roll.identity(TWO).tolist() == TWO.tolist()
+    close(roll.batch(TWO, PAIRS, center="none"), TWO / (np.sqrt(8 / 3) + 1e-6))
     close(roll.batch(TWO, PAIRS), np.array([0, -2, 2, 0]) / (np.sqrt(8 / 3) + 1e-6))
 
 

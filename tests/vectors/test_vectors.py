@@ -16,9 +16,12 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "vectors"
 NAMES = vectors.names()
 WHITENED = {
     "nemo_rl.gae",
+    "nemo_rl.normalized_raw_reward",
+    "nemo_rl.reinforce_plus_plus_with_kl",
     "nemo_rl.vapo",
     "openrlhf.gae",
     "skyrl.gae",
+    "slime.reinforce_plus_plus_baseline_with_kl",
     "trinity.ppo",
     "tunix.gae",
     "verl.gae",
