@@ -67,7 +67,7 @@ WAIVED = {
     "N39": "Clip-V forgets to centre what it compares: a mask of tokens, not an advantage",
     "N41": "MT-GRPO's rows without a tool result are scored by another formula, which the paper leaves open",
     "N43": "VAGEN marks values that count for nothing by -100: a number of its batches, not of an estimator",
-    "N44": "HGPO leaves out advantages of 0, so that its weights jump; the estimator is not in this release of the zoo",
+    "N44": "HGPO's code drops parts of 0 from its weights: `hgpo(zeros='dropped')`; tested among the reductions",
     "N47": "Trinity's anchors are b5 again",
     "N51": "PRIME's baseline at every token is what the paper prints: `prime` says that length enters",
     "N53": "finite-horizon GAE parts from GAE on short episodes, by design: docs/laboratory.md has both",
