@@ -272,8 +272,9 @@ def test_exit_codes_have_one_meaning_each(tmp_path):
 def test_who_stops_a_command_or_stops_reading_sees_no_traceback(tmp_path):
     path = tmp_path / "rollouts.jsonl"
     path.write_text('{"reward": 1, "group": 1}\n' * 1_000_000)
-    code = "import signal, sys; from advantages.cli import command; signal.signal(2, signal.default_int_handler); "
-    code += "print('ready', flush=True); sys.exit(command())"
+    code = "import signal, sys, threading; from advantages.cli import command; "
+    code += "signal.signal(2, signal.default_int_handler); "
+    code += "threading.Timer(0.3, print, ['ready'], {'flush': True}).start(); sys.exit(command())"  # once it is at work
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code, "diagnose", path], **pipes) as running:
         assert running.stdout.readline() == "ready\n"

@@ -106,8 +106,8 @@ def test_one_call_looks_its_backend_up_and_checks_its_arrays_once(make):
     rewards, logprobs, groups = make(np.arange(8.0)), make(-np.arange(8.0)), Groups([0, 0, 1, 1, 2, 2, 3, 3])
     table, mask = make(np.ones((4, 3))), make(np.ones((4, 3), bool))
     runs = {
-        "grpo": lambda: grpo(rewards, groups),
-        "lampo": lambda: lampo(rewards, groups, logprobs),
+        "grpo": lambda: grpo(rewards, groups, strict=True),
+        "lampo": lambda: lampo(rewards, groups, logprobs, strict=True),
         "gae": lambda: advantages.gae(table, table, mask),
         "reinforce_plus_plus": lambda: advantages.reinforce_plus_plus(table, mask),
         "reinforce_plus_plus_baseline": lambda: advantages.reinforce_plus_plus_baseline(rewards[:4], 2, mask),
@@ -119,6 +119,12 @@ def test_one_call_looks_its_backend_up_and_checks_its_arrays_once(make):
         assert counts["check_arrays"] == 1, name
         assert counts["_looked_up"] == 0, name
         assert counts["library_of"] <= 1, name
+    for run in (lambda: grpo(rewards, groups), lambda: lampo(rewards, groups, logprobs)):  # the short way
+        assert calls_of(run, "check_arrays", "_looked_up", "library_of") == {
+            "check_arrays": 0,
+            "_looked_up": 0,
+            "library_of": 1,
+        }
 
 
 def test_groups_are_frozen():

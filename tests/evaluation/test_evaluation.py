@@ -205,7 +205,7 @@ def test_options_are_shuffled_by_the_seed_and_each_letter_is_right_equally_often
         ("math-500", ["[1]"], "line 1 is a list; write an object with problem and answer"),
         ("math-500", [{"problem": ["a"], "answer": 1}], "line 1: problem is a list; pass a text"),
         ("math-500", [MATH[0], MATH[0]], "problems 1 and 2 of .* are both called 'test/algebra/0.json'"),
-        ("math-500", [], "holds no problem"),
+        ("math-500", [], "holds no row"),
     ],
 )
 def test_data_that_do_not_fit_are_refused_with_a_sentence(name, rows, message, written):

@@ -16,6 +16,8 @@ HEAVY = {
     "torch": "torch",
     "jax": "jax",
     "trl": "trl",
+    "triton_pairs": "triton",
+    "triton_tokens": "triton",
     "tunix": "tunix",
     "slime": "torch",
     "skyrl": "torch",
