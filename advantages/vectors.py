@@ -206,7 +206,7 @@ def _array(d: Definition, word: str, shape: tuple[int, ...], random: Random) -> 
     elif word == "token_rewards":
         pool = [0.0, 0.0, 1.0, -0.5, 0.25]
     else:
-        low, high = max(entry.range[0], -3.0), min(entry.range[1], 3.0)
+        low, high = max(entry.range.low, -3.0), min(entry.range.high, 3.0)
         pool = [x for x in (low + (high - low) * k / 24 for k in range(25)) if x in (0.0, 1.0) or low < x < high]
     if allowed is not None and entry.kind == "real":
         pool = [float(x > 0) if allowed.whole else min(max(x, allowed.low), allowed.high) for x in pool]

@@ -12,6 +12,7 @@ from ..core.naming import did_you_mean
 from ..core.promises import Promises
 from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
+from ..ops.refusals import check_range
 from .common import common_call, has_common_call, is_portable
 from .ranks import gathered
 from .rows import rows_estimated
@@ -59,7 +60,8 @@ def estimator(
         shapes: inputs with another shape than the vocabulary's: `{"rewards": (("N", "K"),)}`.
         paper: where it was published.
         ranges: numbers that an input may be, where the formula means nothing for others, as in
-            `{"rewards": Range(0.0, 1.0)}`; others are refused, wherever values can be read without waiting for them.
+            `{"rewards": Range(0.0, 1.0)}`, beside what the vocabulary says of every input; others are refused,
+            wherever values can be read without waiting for them.
         portable: whether the function is written in operators and the words of `ops` alone, so that it may see numpy
             arrays in the place of tensors on the host: on the few numbers of a batch they take half of the time. Or a
             function that says so at each call.
@@ -193,8 +195,11 @@ def _estimated(
     for name, x in arrays.items():
         if INPUTS[name].kind != "flag":
             inputs[name] = backend.stop_gradient(x)
+        elif backend.kind(x) == "b":
+            inputs[name] = x
         else:
-            inputs[name] = x if backend.kind(x) == "b" else x != 0
+            check_range(d.name, name, x, d.ranges[name])
+            inputs[name] = x != 0
     rows, own = sizes["N"], None
     spans = "groups" in given or "trajectories" in given or d.promises.spans_batch
     if settings["across"] is not None and "across" not in d.own and spans:

@@ -25,7 +25,9 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def has_common_call(d: Definition) -> bool:
     """Whether an estimator needs rewards, groups and perhaps more numbers of responses, and may see numpy's arrays."""
-    if not d.portable or d.per_token or d.ranges or d.shapes or d.needed[:2] != ("rewards", "groups"):
+    if not d.portable or d.per_token or d.shapes or d.needed[:2] != ("rewards", "groups"):
+        return False
+    if any(d.ranges[name].whole for name in d.needed if name in d.ranges):
         return False
     numbers = [INPUTS[name] for name in d.needed if name != "groups"]
     return d.positional[: len(d.needed)] == d.needed and all(x.shape == ("N",) and x.kind == "real" for x in numbers)
@@ -55,13 +57,16 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     if len(shape) != 1 or not shape[0]:
         return None
     numbers = []
-    for x in (rewards, *others):
+    for name, x in zip((d.lead, *d.needed[2:]), (rewards, *others), strict=True):
         if type(x) is not type(rewards):
             return None
         array = x if type(x) is np.ndarray else backend.lent(x)
         if array is None or array.dtype not in _DTYPES or array.shape != shape:
             return None
-        if not (np.minimum.reduce(array) > -ORDINARY and np.maximum.reduce(array) < ORDINARY):  # NaN is neither
+        low, high = np.minimum.reduce(array), np.maximum.reduce(array)
+        if not (low > -ORDINARY and high < ORDINARY):  # NaN is neither
+            return None
+        if name in d.ranges and not d.ranges[name].spans(low, high):
             return None
         numbers.append(array)
     if not is_portable(d):

@@ -51,7 +51,7 @@ class Definition(NamedTuple):
     checks: Mapping[str, Setting]
     shapes: Shapes
     ranges: Ranges
-    """Numbers that an input may be, where the formula means nothing for others."""
+    """Numbers that an input may be, where it or the formula means nothing for others."""
     own: frozenset[str]
     """Parameters of the function itself; the call takes care of the rest."""
     arrays: tuple[str, ...]
@@ -172,7 +172,7 @@ def define(
         settings=settings,
         checks=checks,
         shapes=shapes or {},
-        ranges=ranges or {},
+        ranges={word: INPUTS[word].allowed for word in words if INPUTS[word].allowed.bounded} | dict(ranges or {}),
         own=frozenset(p.name for p in parameters),
         arrays=tuple(word for word in words if INPUTS[word].kind != "ids"),
         ids=tuple(word for word in words if INPUTS[word].kind == "ids"),

@@ -46,6 +46,8 @@ class Range(NamedTuple):
     whole: bool = False
     finite: bool = False
     """Whether infinity is refused where a bound is infinite."""
+    rounding: float = 0.0
+    """How far beyond its bounds rounding may have brought a number."""
 
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, int if self.whole else (int, float)) or isinstance(value, bool):
@@ -53,6 +55,20 @@ class Range(NamedTuple):
         if self.finite and not -inf < value < inf:
             return False
         return (value > self.low if self.low_excluded else value >= self.low) and value <= self.high
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are numbers that it lacks."""
+        return self.whole or -inf < self.low or self.high < inf
+
+    def outside(self, x: Any) -> Any:
+        """Where an array has other numbers, rounding apart."""
+        outside = (x < self.low - self.rounding) | (x > self.high + self.rounding)
+        return outside | (x % 1 != 0) if self.whole else outside
+
+    def spans(self, low: float, high: float) -> bool:
+        """Whether no number from `low` to `high` is outside."""
+        return low >= self.low - self.rounding and high <= self.high + self.rounding
 
     def __str__(self) -> str:
         number = "a whole number" if self.whole else "a finite number" if self.finite else "a number"

@@ -8,7 +8,18 @@ derived from it.
 from math import inf
 from typing import Literal, NamedTuple
 
+from .settings import Range
+
 __all__ = ["INPUTS", "OPTIONS", "Input"]
+
+
+_ANY = Range(-inf, inf)
+_OF_KIND = {"flag": Range(0, 1, whole=True), "count": Range(0, inf, whole=True, finite=True)}
+_ROUNDING = 0.25
+"""A log-probability of 0 comes out as much as this above it where logits of some 30 nats are bfloat16."""
+_LOGS = Range(-inf, 0.0, rounding=_ROUNDING)
+_ENTROPIES = Range(0.0, inf, rounding=_ROUNDING)
+_PROBS = Range(0.0, 1.0, rounding=_ROUNDING)
 
 
 class Input(NamedTuple):
@@ -25,8 +36,13 @@ class Input(NamedTuple):
     """How the pieces of an agent rollout give the rollout's own value."""
     reward_unit: bool = False
     """Whether it is measured in rewards, so that it scales with them."""
-    range: tuple[float, float] = (-inf, inf)
+    range: Range = _ANY
     """The numbers that it can be."""
+
+    @property
+    def allowed(self) -> Range:
+        """What its kind and its range allow; the rest is refused, where values can be read without waiting for them."""
+        return _OF_KIND.get(self.kind, self.range)
 
     @property
     def per_token(self) -> bool:
@@ -51,7 +67,7 @@ INPUTS: dict[str, Input] = {
         "log-probability of the whole response under the policy that sampled it, in nats",
         "one log-probability per response",
         of_trajectory="sum",
-        range=(-inf, 0.0),
+        range=_LOGS,
     ),
     "mask": Input(
         ("N", "T"),
@@ -67,38 +83,38 @@ INPUTS: dict[str, Input] = {
         "real",
         "log-probability of each token under the policy that sampled it, in nats",
         _LOGPROB,
-        range=(-inf, 0.0),
+        range=_LOGS,
     ),
     "policy_token_logprobs": Input(
         ("N", "T"),
         "real",
         "log-probability of each token under the policy that is trained, where another one sampled, in nats",
         _LOGPROB,
-        range=(-inf, 0.0),
+        range=_LOGS,
     ),
     "ref_token_logprobs": Input(
         ("N", "T"),
         "real",
         "log-probability of each token under the reference policy, in nats",
         _LOGPROB,
-        range=(-inf, 0.0),
+        range=_LOGS,
     ),
     "teacher_token_logprobs": Input(
         ("N", "T"),
         "real",
         "log-probability of each token under the teacher, in nats",
         _LOGPROB,
-        range=(-inf, 0.0),
+        range=_LOGS,
     ),
     "token_entropies": Input(
-        ("N", "T"), "real", "entropy of the policy at each token, in nats", _TOKEN.format("entropy"), range=(0.0, inf)
+        ("N", "T"), "real", "entropy of the policy at each token, in nats", _TOKEN.format("entropy"), range=_ENTROPIES
     ),
     "sum_squared_probs": Input(
         ("N", "T"),
         "real",
         "sum over the vocabulary of the policy's squared probabilities at each token",
         _TOKEN.format("number"),
-        range=(0.0, 1.0),
+        range=_PROBS,
     ),
     "planning": Input(
         ("N", "T"), "flag", "tokens that plan what follows, rather than carry it out", _TOKEN.format("boolean")

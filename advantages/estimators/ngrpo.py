@@ -41,7 +41,7 @@ def ngrpo(
     Args:
         rewards: (N,) outcome reward of each response.
         groups: (N,) ids, equal where responses answer the same prompt.
-        best: largest reward that a response can have.
+        best: largest reward that a response can have; one above it is no error, and makes the imagined response worse.
         epsilon: added to the deviation.
 
     Returns:

@@ -12,7 +12,8 @@ from ..core.promises import Promises
 from ..core.settings import NonNegative, Range
 from ..core.types import A, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, namespace, where
-from ..ops.groupwise import fits_a_group, group_count, group_sum
+from ..ops.groupwise import group_count, group_sum
+from ..ops.refusals import fits_a_group
 from ..spec import per_group
 
 

@@ -12,7 +12,8 @@ from ..core.promises import Bound, Promises
 from ..core.settings import Range
 from ..core.types import A, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, where
-from ..ops.groupwise import Ordered, fits_a_group, group_count
+from ..ops.groupwise import Ordered, group_count
+from ..ops.refusals import fits_a_group
 from ..spec import per_group
 
 

@@ -9,14 +9,13 @@ from ..backends.kernels import compiled, numpy_groups
 from ..core.groups import Groups
 from ..core.types import A, Ids
 from .elementwise import at_least, where
+from .refusals import few
 
 __all__ = [
     "Grouped",
     "Ordered",
     "above_log_mean_exp",
     "crossed",
-    "few",
-    "fits_a_group",
     "group_above_others",
     "group_centered",
     "group_count",
@@ -314,30 +313,6 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
     return result
 
 
-def few(rows: list[int]) -> str:
-    """The first of some row numbers, for a message."""
-    return ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
-
-
-def fits_a_group(who: str, name: str, size: int, groups: Groups) -> None:
-    """Refuse a number of responses that no group of the batch has, where sizes of groups are known.
-
-    Raises:
-        ValueError: `size` is above every group.
-    """
-    if groups.on_host and len(groups) and size > max(2, largest := _largest(groups)):
-        raise ValueError(
-            f"{who}: {name} is {size} but the largest group has {largest} responses; pass at most that, or sample more"
-        )
-
-
-def _largest(groups: Groups) -> int:
-    """Responses in the largest group, scored or not; their bound where only an accelerator knows."""
-    if groups.size is not None:
-        return groups.size
-    return int(np.bincount(groups.slots).max(initial=0)) if groups.on_host else len(groups)
-
-
 def crossed(groups: Groups, others: Groups, like: Any) -> Groups:
     """Groups of the rows that are together in `groups` and in `others`; a row counts where it does in `groups`."""
     if groups.on_host and others.on_host:
@@ -470,7 +445,7 @@ class Ordered:
         By doubling, so that no group meets another group's numbers.
         """
         xp = self.backend.xp
-        reach, most = 1, min(_largest(self.groups), self.x.shape[0])
+        reach, most = 1, min(self.groups.largest, self.x.shape[0])
         while reach < most:
             empty, nowhere = xp.zeros_like(y[:reach]), xp.zeros_like(self.slots[:reach]) - 1
             if backwards:

@@ -8,7 +8,8 @@ from ..backends import backend_of
 from ..core.groups import Groups
 from ..core.types import A, Array, Ids
 from .elementwise import where
-from .groupwise import few, group_max, group_min, group_sum
+from .groupwise import group_max, group_min, group_sum
+from .refusals import few
 from .tokens import scan_to_come
 
 __all__ = ["Turns", "histories", "rollout_ends", "step_returns"]

@@ -75,7 +75,7 @@ def sizes(most: int = 12) -> Strategy:
 def pools(word: str) -> list[Any]:
     """Arrays of values, the simplest first, from one of which all entries of an input are drawn: ties are common."""
     entry = INPUTS[word]
-    low, high = entry.range
+    low, high = entry.range.low, entry.range.high
     if entry.kind == "flag":
         return [np.array([True, True, False])]
     if entry.kind == "count":

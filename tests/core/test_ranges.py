@@ -1,10 +1,13 @@
 """Numbers that an estimator's formula means nothing for are refused, and the kit draws none of them."""
 
+import re
+
 import numpy as np
 import pytest
 
-from advantages import estimator
+from advantages import estimator, lampo
 from advantages.core.settings import Range
+from advantages.estimators import maxrl
 from advantages.testing import Subject, verdict_on
 from advantages.testing.checks import CHECKS
 
@@ -43,6 +46,60 @@ def test_verdicts_may_be_booleans_and_integers():
 def test_what_does_not_count_may_be_anything():
     rewards = np.array([4.0, -1.0, np.nan, -np.inf])
     assert rooted(rewards, valid=np.array([1, 0, 1, 1])).tolist() == [2.0, 0.0, 0.0, 0.0]
+
+
+@estimator(unit="token")
+def told(
+    rewards,
+    mask,
+    *,
+    logprobs=None,
+    token_logprobs=None,
+    token_entropies=None,
+    sum_squared_probs=None,
+    planning=None,
+    lengths=None,
+    successes=None,
+):
+    return rewards[:, None]
+
+
+WRONG = {
+    "logprobs": ([-2.0, 1.5], "include 1.5; each must be a number of at most 0"),
+    "token_logprobs": ([[-2.0, 0.0], [0.5, 1.5]], "include 0.5; each must be a number of at most 0"),
+    "token_entropies": ([[2.0, 0.0], [0.5, -1.5]], "include -1.5; each must be a number of at least 0"),
+    "sum_squared_probs": ([[1.0, 0.0], [0.5, 1.5]], "include 1.5; each must be a number between 0 and 1"),
+    "planning": ([[1, 0], [2, 0]], "include 2; each must be a whole number between 0 and 1"),
+    "lengths": ([7, -3], "include -3; each must be a whole number of at least 0"),
+    "successes": ([0.0, 2.5], "include 2.5; each must be a whole number of at least 0"),
+    "valid": ([1, -1], "include -1; each must be a whole number between 0 and 1"),
+    "mask": ([[1, 1], [-100, 1]], "include -100; each must be a whole number between 0 and 1"),
+}
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("name", WRONG)
+def test_what_an_input_cannot_be_is_refused_for_every_estimator(name, library):
+    array = {"numpy": np.asarray}.get(library) or pytest.importorskip(
+        "jax.numpy" if library == "jax" else library
+    ).asarray
+    numbers, sentence = WRONG[name]
+    others = {"rewards": array([1.0, 0.0]), "mask": array([[True, True], [True, True]])}
+    with pytest.raises(ValueError, match=re.escape(f"told: {name} of rows 1 {sentence}")):
+        told(**{**others, name: array(numbers)})
+
+
+def test_padding_and_rounding_are_no_reason():
+    mask = np.array([[True, False], [True, False]])
+    told(np.ones(2), mask, token_logprobs=np.array([[0.06, 9.0], [-1.0, np.nan]]), logprobs=np.array([0.1, -3.0]))
+    told(np.ones(2), mask, lengths=np.array([-1, 3]), valid=np.array([False, True]))
+
+
+def test_the_short_call_looks_too():
+    with pytest.raises(ValueError, match="lampo: logprobs of rows 1 include 3; each must be a number of at most 0"):
+        lampo(np.array([1.0, 0.0]), 2, np.array([-2.0, 3.0]))
+    with pytest.raises(ValueError, match="maxrl: rewards of rows 0 include -1"):
+        maxrl(np.array([-1.0, 0.0]), 2)
 
 
 def test_compiled_code_reads_no_values():

@@ -42,8 +42,8 @@ def test_every_word_has_a_strategy_of_its_name(data):
         assert x.shape == size
         assert x.dtype.kind in {"flag": "b", "count": "i", "ids": "iu", "real": "f"}[entry.kind]
         if entry.kind == "real":
-            assert entry.range[0] <= x.min()
-            assert x.max() <= entry.range[1]
+            assert entry.allowed.low <= x.min()
+            assert x.max() <= entry.allowed.high
 
 
 def test_what_is_no_word_has_no_strategy():
