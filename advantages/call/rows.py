@@ -24,9 +24,7 @@ def rows_estimated(
     d: Definition, backend: Backend, inputs: dict[str, Any], ids: dict[str, Any], settings: dict[str, Any]
 ) -> Any:
     """Advantages in the dtype of the rewards."""
-    extents = {
-        name: backend.extent(x) for name, x in inputs.items() if backend.kind(x) == "f" and backend.on_host(x)
-    }
+    extents = {name: backend.extent(x) for name, x in inputs.items() if backend.kind(x) == "f" and backend.on_host(x)}
     scored, most = _scored(d, backend, inputs, extents, ids.get("groups"), strict=settings["strict"])
     return _estimate(d, backend, inputs, extents, ids, scored, most, settings)
 

@@ -40,5 +40,6 @@ def fits_a_group(who: str, name: str, size: int, groups: Groups) -> None:
     """
     if groups.on_host and len(groups) and size > max(2, groups.largest):
         raise ValueError(
-            f"{who}: {name} is {size} but the largest group has {groups.largest} responses; pass at most that, or sample more"
+            f"{who}: {name} is {size} but the largest group has {groups.largest} responses; pass at most that, "
+            "or sample more"
         )
