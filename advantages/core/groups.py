@@ -244,13 +244,6 @@ class Groups:
         return self.size if self.size is not None else int(self.members.sizes.min(initial=len(self)))
 
     @property
-    def largest(self) -> int:
-        """Rows of the largest group, scored or not; their bound where only an accelerator knows."""
-        if self.size is not None:
-            return self.size
-        return int(np.bincount(self.slots).max(initial=0)) if self.on_host else len(self)
-
-    @property
     def members(self) -> "Members":
         """The rows of each group, for estimators that compare them pair by pair; needs slots on the host."""
         if "members" not in self._tables:

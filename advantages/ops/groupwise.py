@@ -445,7 +445,7 @@ class Ordered:
         By doubling, so that no group meets another group's numbers.
         """
         xp = self.backend.xp
-        reach, most = 1, min(self.groups.largest, self.x.shape[0])
+        reach, most = 1, min(self.groups.largest if self.groups.on_host else len(self.groups), self.x.shape[0])
         while reach < most:
             empty, nowhere = xp.zeros_like(y[:reach]), xp.zeros_like(self.slots[:reach]) - 1
             if backwards:
