@@ -215,7 +215,10 @@ def _recipe(function: Callable[..., Any]) -> dict[str, Any] | None:
     """An estimator as the settings of one general formula, or None where it is none of that."""
     made = _convention(function)
     base = definition_of(made.base if made else function)
-    if not made and getattr(estimators, base.name, None) is not function:
+    ours = getattr(estimators, base.name, None)
+    if ours is None or (not made and ours is not function):
+        return None
+    if not {*base.needed} <= {*definition_of(ours).needed, "mask"}:  # a stage before it needs more, such as one of KL
         return None
     s = definition_of(function).settings
     whitening = {"whitening": s.get("whitening", "none"), "whitening_epsilon": 0.0, "weight": "tokens"}

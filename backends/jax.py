@@ -150,12 +150,23 @@ def contiguous(x: Any) -> Any:
 
 
 def reverse_scan(decay: Any, x: Any) -> Any:
+    if not x.shape[1]:
+        return x
+    return jax.lax.platform_dependent(decay, x, cpu=_by_steps, default=_by_doubling)
 
+
+def _by_steps(decay: Any, x: Any) -> Any:
+    def step(later: Any, here: tuple[Any, Any]) -> tuple[Any, Any]:
+        received = here[1] + here[0] * later
+        return received, received
+
+    return jax.lax.scan(step, jnp.zeros_like(x[:, 0]), (decay.T, x.T), reverse=True)[1].T
+
+
+def _by_doubling(decay: Any, x: Any) -> Any:
     def join(later: tuple[Any, Any], earlier: tuple[Any, Any]) -> tuple[Any, Any]:
         return earlier[0] * later[0], earlier[1] + earlier[0] * later[1]
 
-    if not x.shape[1]:
-        return x
     return jax.lax.associative_scan(join, (decay, x), reverse=True, axis=1)[1]
 
 
@@ -166,14 +177,43 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
 def _advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     if isinstance(discount, (int, float)) and isinstance(lambda_, (int, float)):
         return _compiled(float(discount), float(lambda_))(rewards, values, mask)
-    return scan.advantages(sys.modules[__name__], rewards, values, mask, discount, lambda_)
+    return _scanned(rewards, values, mask, discount, lambda_)
+
+
+def _scanned(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    def in_blocks(*words: Any) -> Any:
+        return scan.advantages(sys.modules[__name__], *words, discount, lambda_)
+
+    def by_steps(*words: Any) -> Any:
+        return _advantages_by_steps(*words, discount, lambda_)
+
+    return jax.lax.platform_dependent(rewards, values, mask, cpu=by_steps, default=in_blocks)
+
+
+def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    """One loop over time: on a CPU a step costs less than the passes that blocks need (benchmarks/scan.py)."""
+    rows, steps = rewards.shape
+    clean = jnp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0)
+    values = jnp.zeros((rows, steps), clean.dtype) if values is None else values
+
+    def step(later: tuple[Any, Any, Any], here: tuple[Any, Any, Any, Any]) -> tuple[tuple[Any, Any, Any], Any]:
+        received, ahead, first = later
+        reward, value, trained, t = here
+        received += reward
+        handed = jnp.where(trained, discount * ((1 - lambda_) * value + lambda_ * received), received)
+        those_ahead = jnp.where(trained, 0.0, ahead + reward)  # which end at the first trained token
+        return (handed, those_ahead, jnp.where(trained, t, first)), jnp.where(trained, received - value, 0.0)
+
+    nothing = jnp.zeros(rows, clean.dtype)
+    words = (clean.T, values.T, mask.T, jnp.arange(steps))
+    (_, ahead, first), result = jax.lax.scan(step, (nothing, nothing, jnp.full(rows, steps)), words, reverse=True)
+    return result.T.at[jnp.arange(rows), first].add(ahead, mode="drop")
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(discount: float, lambda_: float) -> Any:
     """Eager JAX would hold every intermediate array."""
-    backend = sys.modules[__name__]
-    return jax.jit(lambda rewards, values, mask: scan.advantages(backend, rewards, values, mask, discount, lambda_))
+    return jax.jit(lambda rewards, values, mask: _scanned(rewards, values, mask, discount, lambda_))
 
 
 def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:

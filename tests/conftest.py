@@ -7,7 +7,7 @@ Hypothesis draws the same examples on every machine, and slow machines are no fa
 import pytest
 from hypothesis import settings
 
-settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=20)
+settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=10)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=300)
 settings.load_profile("reproducible")
 

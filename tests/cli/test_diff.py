@@ -7,7 +7,7 @@ import pytest
 
 from advantages import conventions, estimators
 from advantages.cli import main
-from advantages.conventions import ms_swift, openrlhf, skyrl, slime, torchrl, trl, tunix, verl
+from advantages.conventions import ms_swift, nemo_rl, openrlhf, skyrl, slime, torchrl, trl, tunix, verl
 from advantages.conventions.convention import Framework
 from advantages.core.definition import definition_of
 from advantages.diff import diff, named, sentences
@@ -69,13 +69,20 @@ def test_formulas_that_are_no_settings_of_one():
     assert "no settings of one" in "\n".join(sentences(found))
 
 
+def test_a_stage_before_the_formula_makes_it_another():
+    logprobs = {"token_logprobs": -np.ones((6, 3)), "ref_token_logprobs": np.linspace(-2, -1, 18).reshape(6, 3)}
+    for function in (nemo_rl.reinforce_plus_plus_with_kl, slime.reinforce_plus_plus_baseline_with_kl):
+        found = diff(function, verl.reinforce_plus_plus_baseline, {**BATCH, **logprobs})
+        assert found.exchanges is None
+
+
 COVERED = ("dr_grpo", "flash_reinforce", "gae", "grpo", "normalized", "reinforce", "rloo")
 RECIPES = [
     getattr(getattr(conventions, name), function)
     for name in conventions.__all__
     for function in getattr(conventions, name).__all__
     if (base := definition_of(getattr(getattr(conventions, name), function).__convention__.base).name) in COVERED
-    or base in ("reinforce_plus_plus", "reinforce_plus_plus_baseline")
+    or (base in ("reinforce_plus_plus", "reinforce_plus_plus_baseline") and not function.endswith("_with_kl"))
 ]
 """Conventions of the estimators that the general formula covers; the others have formulas of their own."""
 
