@@ -59,7 +59,7 @@ class Range(NamedTuple):
     @property
     def bounded(self) -> bool:
         """Whether there are numbers that it lacks."""
-        return self.whole or -inf < self.low or self.high < inf
+        return self.whole or not self.spans(-inf, inf)
 
     def outside(self, x: Any) -> Any:
         """Where an array has other numbers, rounding apart."""

@@ -15,11 +15,9 @@ __all__ = ["INPUTS", "OPTIONS", "Input"]
 
 _ANY = Range(-inf, inf)
 _OF_KIND = {"flag": Range(0, 1, whole=True), "count": Range(0, inf, whole=True, finite=True)}
-_ROUNDING = 0.25
-"""A log-probability of 0 comes out as much as this above it where logits of some 30 nats are bfloat16."""
-_LOGS = Range(-inf, 0.0, rounding=_ROUNDING)
-_ENTROPIES = Range(0.0, inf, rounding=_ROUNDING)
-_PROBS = Range(0.0, 1.0, rounding=_ROUNDING)
+_LOGS = Range(-inf, 0.0, rounding=inf)  # scores that are shifted, or not normalised, compare as well
+_ENTROPIES = Range(0.0, inf, rounding=0.25)  # as of logits of some 30 nats in bfloat16
+_PROBS = Range(0.0, 1.0, rounding=0.25)
 
 
 class Input(NamedTuple):

@@ -65,8 +65,6 @@ def told(
 
 
 WRONG = {
-    "logprobs": ([-2.0, 1.5], "include 1.5; each must be a number of at most 0"),
-    "token_logprobs": ([[-2.0, 0.0], [0.5, 1.5]], "include 0.5; each must be a number of at most 0"),
     "token_entropies": ([[2.0, 0.0], [0.5, -1.5]], "include -1.5; each must be a number of at least 0"),
     "sum_squared_probs": ([[1.0, 0.0], [0.5, 1.5]], "include 1.5; each must be a number between 0 and 1"),
     "planning": ([[1, 0], [2, 0]], "include 2; each must be a whole number between 0 and 1"),
@@ -91,13 +89,16 @@ def test_what_an_input_cannot_be_is_refused_for_every_estimator(name, library):
 
 def test_padding_and_rounding_are_no_reason():
     mask = np.array([[True, False], [True, False]])
-    told(np.ones(2), mask, token_logprobs=np.array([[0.06, 9.0], [-1.0, np.nan]]), logprobs=np.array([0.1, -3.0]))
+    told(np.ones(2), mask, token_entropies=np.array([[-0.06, -9.0], [1.0, np.nan]]))
     told(np.ones(2), mask, lengths=np.array([-1, 3]), valid=np.array([False, True]))
 
 
+def test_scores_may_be_shifted():
+    rewards, scores = np.array([1.0, 0.0, 0.5]), np.array([-2.0, -3.0, -1.0])
+    np.testing.assert_allclose(lampo(rewards, 3, scores + 100), lampo(rewards, 3, scores))
+
+
 def test_the_short_call_looks_too():
-    with pytest.raises(ValueError, match="lampo: logprobs of rows 1 include 3; each must be a number of at most 0"):
-        lampo(np.array([1.0, 0.0]), 2, np.array([-2.0, 3.0]))
     with pytest.raises(ValueError, match="maxrl: rewards of rows 0 include -1"):
         maxrl(np.array([-1.0, 0.0]), 2)
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advantages.core.settings import Range
 from advantages.core.vocabulary import INPUTS
 from advantages.testing import CHECKS, Subject, strategies, verdict_on
 
@@ -15,8 +16,12 @@ Entry = type(INPUTS["rewards"])
 @pytest.fixture(autouse=True)
 def words(monkeypatch):
     monkeypatch.setitem(INPUTS, "turns", Entry(("N", "T"), "ids", "turn of each token", "one id per token"))
-    monkeypatch.setitem(INPUTS, "difficulty", Entry(("N",), "real", "of the prompt", "one per row", range=(0.0, 1.0)))
-    monkeypatch.setitem(INPUTS, "entropies", Entry(("N", "T"), "real", "in nats", "one per token", range=(0.0, 9.0)))
+    monkeypatch.setitem(
+        INPUTS, "difficulty", Entry(("N",), "real", "of the prompt", "one per row", range=Range(0.0, 1.0))
+    )
+    monkeypatch.setitem(
+        INPUTS, "entropies", Entry(("N", "T"), "real", "in nats", "one per token", range=Range(0.0, 9.0))
+    )
 
 
 def test_it_is_drawn_by_its_shape_kind_and_range():
