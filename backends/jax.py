@@ -196,17 +196,17 @@ def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, la
     clean = jnp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0)
     values = jnp.zeros((rows, steps), clean.dtype) if values is None else values
 
-    def step(later: tuple[Any, Any, Any], here: tuple[Any, Any, Any, Any]) -> tuple[tuple[Any, Any, Any], Any]:
-        received, ahead, first = later
+    def step(later: tuple[Any, Any], here: tuple[Any, ...]) -> tuple[tuple[Any, Any], Any]:
+        received, first = later
         reward, value, trained, t = here
         received += reward
         handed = jnp.where(trained, discount * ((1 - lambda_) * value + lambda_ * received), received)
-        those_ahead = jnp.where(trained, 0.0, ahead + reward)  # which end at the first trained token
-        return (handed, those_ahead, jnp.where(trained, t, first)), jnp.where(trained, received - value, 0.0)
+        return (handed, jnp.where(trained, t, first)), jnp.where(trained, received - value, 0.0)
 
-    nothing = jnp.zeros(rows, clean.dtype)
-    words = (clean.T, values.T, mask.T, jnp.arange(steps))
-    (_, ahead, first), result = jax.lax.scan(step, (nothing, nothing, jnp.full(rows, steps)), words, reverse=True)
+    places = jnp.arange(steps)
+    end = (jnp.zeros(rows, clean.dtype), jnp.full(rows, steps))
+    (_, first), result = jax.lax.scan(step, end, (clean.T, values.T, mask.T, places), reverse=True)
+    ahead = jnp.where(places < first[:, None], clean, 0.0).sum(1)
     return result.T.at[jnp.arange(rows), first].add(ahead, mode="drop")
 
 
