@@ -181,11 +181,11 @@ def _advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: An
 
 
 def _scanned(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    def in_blocks(*words: Any) -> Any:
-        return scan.advantages(sys.modules[__name__], *words, discount, lambda_)
+    def in_blocks(rewards: Any, values: Any, mask: Any) -> Any:
+        return scan.advantages(sys.modules[__name__], rewards, values, mask, discount, lambda_)
 
-    def by_steps(*words: Any) -> Any:
-        return _advantages_by_steps(*words, discount, lambda_)
+    def by_steps(rewards: Any, values: Any, mask: Any) -> Any:
+        return _advantages_by_steps(rewards, values, mask, discount, lambda_)
 
     return jax.lax.platform_dependent(rewards, values, mask, cpu=by_steps, default=in_blocks)
 

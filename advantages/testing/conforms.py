@@ -101,8 +101,12 @@ def verdict_on(
     examples: int | None = None,
     random_seed: int = 0,
     reason: str | None = None,
+    shrink: bool = True,
 ) -> Verdict:
-    """Check one property, on as many `examples` as are asked for, or as the hypothesis profile says."""
+    """Check one property, on as many `examples` as are asked for, or as the hypothesis profile says.
+
+    With `shrink`, a batch that fails is made as small as it can be, which takes several times as long.
+    """
     examples = hypothesis_settings().max_examples if examples is None else examples
 
     @seed(random_seed)
@@ -112,7 +116,7 @@ def verdict_on(
         database=None,
         derandomize=False,
         print_blob=False,
-        phases=(Phase.generate, Phase.shrink) if check.examples else (Phase.generate,),
+        phases=(Phase.generate, Phase.shrink) if shrink and check.examples else (Phase.generate,),
         suppress_health_check=_SLOW_IS_FINE,
     )
     @given(st.data())

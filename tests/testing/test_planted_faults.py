@@ -306,7 +306,7 @@ FAULTS = [
 def test_a_fault_of_the_kind_is_caught(check, function, options):
     if "torch" in repr(options) or function in [f for name, f in STATES.items() if "torch" in name]:
         pytest.importorskip("torch")
-    verdict = verdict_on(Subject(function, **options), by_name[check], examples=100)
+    verdict = verdict_on(Subject(function, **options), by_name[check], examples=100, shrink=False)
     assert verdict.outcome == "fails", verdict
 
 
@@ -318,7 +318,7 @@ def test_a_change_of_the_process_that_an_earlier_call_has_made_is_seen(name):
     with restored():
         before = state()
         STATES[name](np.arange(4.0), np.array([0, 0, 1, 1]))
-        verdict = verdict_on(Subject(STATES[name]), by_name["leaves_the_process_alone"], examples=20)
+        verdict = verdict_on(Subject(STATES[name]), by_name["leaves_the_process_alone"], examples=20, shrink=False)
         assert verdict.outcome == "fails", verdict
     after = state()
     assert {key for key in before if before[key] != after[key]} <= {"torch's random state"}

@@ -159,7 +159,7 @@ def vectorises(subject: Subject, draw: Draw, library: str) -> None:
         import jax.numpy as jnp
 
         both = {name: jnp.stack([some[name] for some in typed]) for name in typed[0]}
-        result = jax.vmap(lambda some: subject.function(**some))(both)
+        result = jax.jit(jax.vmap(lambda some: subject.function(**some)))(both)
     else:
         import torch
 
