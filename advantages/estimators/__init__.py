@@ -25,6 +25,7 @@ from .gtpo import gtpo
 from .hgpo import hgpo
 from .hicra import hicra
 from .hierarchical_grpo import hierarchical_grpo
+from .importance_corrected_td import importance_corrected_td
 from .iw_opd import iw_opd
 from .jsd import jsd
 from .lambdapo import lambdapo
@@ -103,6 +104,7 @@ __all__ = [
     "hgpo",
     "hicra",
     "hierarchical_grpo",
+    "importance_corrected_td",
     "iw_opd",
     "jsd",
     "lambdapo",

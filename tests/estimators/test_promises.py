@@ -52,6 +52,7 @@ PROMISES = {
     "hgpo": "scale=invariant",
     "hicra": "shift_invariant, scale=invariant",
     "hierarchical_grpo": "zero_sum, shift_invariant, scale=equivariant",
+    "importance_corrected_td": "scale=equivariant",
     "iw_opd": "objective=E[r] - KL(policy, teacher)",
     "jsd": "objective=E[r] - JSD(policy, teacher)",
     "lambdapo": "zero_sum, shift_invariant, scale=equivariant, gap_bound=1",

@@ -13,6 +13,7 @@ from advantages import (
     gigpo,
     grpo,
     hgpo,
+    importance_corrected_td,
     mt_grpo,
     n_step,
     optimal_token_baseline,
@@ -68,6 +69,7 @@ def test_full_returns_above_the_value(case, discount):
     close(td_lambda(r, v, mask, discount=discount, lambda_=1.0), expected)
     close(n_step(r, v, mask, discount=discount, steps=99), expected)
     close(v_trace(r, v, mask, same, same, discount=discount), expected)
+    close(importance_corrected_td(r, v, mask, same, same, discount=discount), expected)
     close(retrace(r, v, v, mask, same, same, discount=discount), expected)
     close(turn_gae(r, v, mask, one_a_token(mask), discount=discount, lambda_=1.0), expected)
     close(vapo(r, v, mask, discount=discount, alpha=1e12), gae(r, v, mask, discount=discount, lambda_=1 - 1e-12))
@@ -85,6 +87,7 @@ def test_the_family_of_gae(case, discount, lambda_):
     close(bi_level_gae(r, v, mask, tokens, b, turn_discount=discount, turn_lambda=lambda_), plain)
     same = np.zeros_like(r)
     close(v_trace(r, v, mask, same, same, b, discount=discount, lambda_=lambda_), plain)
+    close(importance_corrected_td(r, v, mask, same, same, b, discount=discount, lambda_=lambda_), plain)
     close(retrace(r, v, v, mask, same, same, b, discount=discount, lambda_=lambda_), plain)
     one = td_lambda(r, v, mask, b, discount=discount, lambda_=0.0)
     close(n_step(r, v, mask, b, discount=discount), one)

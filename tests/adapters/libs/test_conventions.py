@@ -70,11 +70,17 @@ def test_rlax(rows, close, discount, lam):
                 *map(jnp.asarray, (v[:-1], v[1:], r, np.full(len(r), discount), ratio)), lam
             ).pg_advantage
 
+        def corrected(r, v, ratio):
+            return rlax_itself.importance_corrected_td_errors(
+                *map(jnp.asarray, (r, np.full(len(r), discount), ratio, np.full(len(r), lam), v))
+            )
+
         some = taken(batch, "bootstrap_values")
         close(rlax.gae(**some, **settings), theirs(batch, gae))
         close(rlax.td_lambda(**some, **settings), theirs(batch, td_lambda))
         close(rlax.n_step(**some, discount=discount, steps=2), theirs(batch, n_step))
         close(rlax.v_trace(**batch, **settings), theirs(batch, v_trace))
+        close(rlax.importance_corrected_td_errors(**batch, **settings), theirs(batch, corrected))
 
 
 @pytest.mark.parametrize(("discount", "lam"), [(1.0, 0.95), (0.9, 0.5), (1.0, 1.0)])
