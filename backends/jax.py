@@ -149,6 +149,7 @@ def contiguous(x: Any) -> Any:
     return x
 
 
+@jax.jit  # or each call would compile its loop anew
 def reverse_scan(decay: Any, x: Any) -> Any:
     if not x.shape[1]:
         return x

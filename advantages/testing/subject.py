@@ -111,10 +111,10 @@ class Subject:
         case = self.fitted(case)
         return case if defaults else {**case, **self.settings(draw, case)}
 
-    def large_case(self, draw: Draw, n: int, t: int = 2) -> Case:
-        """Inputs that the estimator needs, of many rows or tokens, and settings."""
+    def large_case(self, draw: Draw, *extra: str, n: int, t: int = 2) -> Case:
+        """Inputs that the estimator needs, and `extra` ones, of many rows or tokens, and settings."""
         seed = draw(st.integers(0, 2**32))
-        case: Case = self.fitted(strategies.large(self.words(), seed, shapes=self.definition.shapes, n=n, t=t))
+        case: Case = self.fitted(strategies.large(self.words(*extra), seed, shapes=self.definition.shapes, n=n, t=t))
         return {**case, **self.settings(draw, case)}
 
     def words(self, *extra: str) -> list[str]:

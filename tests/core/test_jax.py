@@ -1,5 +1,6 @@
 """At home in JAX: groups and numbers may be arguments of what is compiled, vectorised or sharded."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from advantages import Groups, gae, grpo, lampo, rloo
+from advantages.ops import reverse_scan
 
 REWARDS = jnp.array([1.0, 0.0, 3.0, 2.0, 5.0])
 IDS = ["a", "b", "a", "b", "b"]
@@ -85,3 +87,11 @@ def test_groups_span_the_devices_of_a_mesh():
         env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"},
     )
     assert done.stdout.strip() == "same", done.stderr
+
+
+def test_a_scan_is_compiled_once(caplog):
+    decay, x = jnp.full((3, 5), 0.5), jnp.ones((3, 5))
+    reverse_scan(decay, x)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        reverse_scan(decay, x)
+    assert not [record for record in caplog.records if "XLA compilation" in record.getMessage()]

@@ -60,7 +60,7 @@ def keeps_groups_apart(subject: Subject, draw: Draw) -> None:
 def keeps_many_groups_apart(subject: Subject, draw: Draw) -> None:
     """Hundreds of prompts a batch, or hundreds of responses each: a table of 64 slots, or places, merges or drops."""
     n = 640
-    case = subject.large_case(draw, n)
+    case = subject.large_case(draw, n=n)
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     apart = not subject.promises.spans_batch
     mine = np.arange(n) < 3

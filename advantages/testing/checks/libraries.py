@@ -125,10 +125,10 @@ def stops_gradients(subject: Subject, draw: Draw, library: str) -> None:
         fail("the advantages carry a gradient", case)
 
 
-@check_on_libraries("torch", "jax", examples=0.04)
+@check_on_libraries("torch", "jax", examples=0)
 def compiles(subject: Subject, draw: Draw, library: str) -> None:
     """`jax.jit`, or `torch.compile(fullgraph=True)`: one graph, no value read on the way, the same numbers."""
-    case = _lean_case(subject, draw, n=5)
+    case = subject.large_case(draw, "valid", n=5, t=3)
     typed = {name: to_library(x, library, "float32") for name, x in case.items()}
     expected = to_float64(subject.function(**typed))
     compiled: Any
@@ -159,7 +159,7 @@ def vectorises(subject: Subject, draw: Draw, library: str) -> None:
         import jax.numpy as jnp
 
         both = {name: jnp.stack([some[name] for some in typed]) for name in typed[0]}
-        result = jax.jit(jax.vmap(lambda some: subject.function(**some)))(both)
+        result = jax.vmap(lambda some: subject.function(**some))(both)
     else:
         import torch
 
