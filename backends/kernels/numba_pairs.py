@@ -11,6 +11,15 @@ __all__ = ["sigmoid_sums"]
 _DIRECT = 96
 """Members up to which every pair is looked at; measured in benchmarks/pairs.py."""
 
+_SIDE_BY_SIDE = 32
+"""Members up to which groups of one size are worked on side by side (benchmarks/pairs.py)."""
+
+_LANES = 32
+"""Groups side by side, so that what is known of them stays in the first cache."""
+
+_PAIRS = 65_536
+"""Pairs from which a thread takes less time than it takes to wake it (benchmarks/pairs.py)."""
+
 _MOST = 1e307
 """A score that is as good as any larger one, and whose differences are finite."""
 
@@ -44,8 +53,14 @@ def sigmoid_sums(
         misranked: weigh by sigmoid(-sign(v_i - v_j) (s_i - s_j) / t) instead.
     """
     found = np.zeros_like(values)
+    sizes = np.diff(starts)
+    least = max(1, _PAIRS * len(sizes) // max(1, int((sizes * np.minimum(sizes, _DIRECT)).sum())))
+    if not len(scored) and 0 < sizes.max(initial=0) <= _SIDE_BY_SIDE and (sizes == sizes[0]).all():
+        size = int(sizes[0])
+        in_parts(_side_by_side, len(sizes), values, scores, temperature, order, size, misranked, found, least=least)
+        return found
     kernel = _misranked if misranked else _all_pairs
-    in_parts(kernel, len(starts) - 1, values, scores, temperature, order, starts, scored, series, width, found)
+    in_parts(kernel, len(sizes), values, scores, temperature, order, starts, scored, series, width, found, least=least)
     return found
 
 
@@ -99,6 +114,56 @@ def _direct(v: Any, s: Any, y: Any, misranked: bool) -> None:
         else:
             for i in range(len(v)):
                 y[i] += (v[i] - v_j) * _sigmoid(s[i] - s_j)
+
+
+@jit
+def _pair(v_i: Any, v_j: Any, s_i: Any, s_j: Any, y_i: Any, y_j: Any, misranked: bool) -> None:
+    """Add to y what two members of each group are to one another: one sigmoid says both."""
+    if misranked:
+        for g in range(len(v_i)):
+            gap, lead = v_i[g] - v_j[g], s_i[g] - s_j[g]
+            part = gap * _sigmoid(lead if gap < 0 else -lead)
+            y_i[g] += part
+            y_j[g] -= part
+    else:
+        for g in range(len(v_i)):
+            gap = v_i[g] - v_j[g]
+            part = gap * _sigmoid(s_i[g] - s_j[g])
+            y_i[g] += part
+            y_j[g] -= gap - part
+
+
+@jit
+def _side_by_side(
+    start: int,
+    stop: int,
+    values: Any,
+    scores: Any,
+    temperature: float,
+    order: Any,
+    size: int,
+    misranked: bool,
+    found: Any,
+) -> None:
+    """Groups of one size: the inner loop runs over groups, which fills vectors where members are few."""
+    v, s, y = np.zeros((size, _LANES)), np.zeros((size, _LANES)), np.zeros((size, _LANES))
+    for first in range(start, stop, _LANES):
+        lanes = min(_LANES, stop - first)
+        for g in range(lanes):
+            head = (first + g) * size
+            lead = order[head] if len(order) else head
+            for i in range(size):
+                row = order[head + i] if len(order) else head + i
+                v[i, g] = values[row] - values[lead]  # from a member: equals are exactly zero
+                s[i, g] = min(max((scores[row] - scores[lead]) / temperature, -_MOST), _MOST)
+                y[i, g] = 0.0
+        for i in range(size):
+            for j in range(i + 1, size):
+                _pair(v[i], v[j], s[i], s[j], y[i], y[j], misranked)
+        for g in range(lanes):
+            for i in range(size):
+                place = (first + g) * size + i
+                found[order[place] if len(order) else place] = y[i, g]
 
 
 @jit
