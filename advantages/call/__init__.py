@@ -35,6 +35,7 @@ def estimator(
     paper: Paper | None = None,
     ranges: Ranges | None = None,
     portable: bool | Callable[[], bool] = False,
+    widens: bool = False,
 ) -> Callable[[F], F]:
     """Make an estimator of a function whose positional parameters are inputs and keyword-only ones settings.
 
@@ -65,6 +66,8 @@ def estimator(
         portable: whether the function is written in operators and the words of `ops` alone, so that it may see numpy
             arrays in the place of tensors on the host: on the few numbers of a batch they take half of the time. Or a
             function that says so at each call.
+        widens: whether the function hands its numbers to a word of `ops` that sums in double precision whatever it
+            reads, so that they may come as they are, which saves two passes.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.
@@ -83,6 +86,7 @@ def estimator(
             ranges=ranges,
             selects=selects,
             portable=portable,
+            widens=widens,
         )
 
         is_common = has_common_call(definition)

@@ -79,7 +79,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         return None
     size = groups.size
     tile = max(1, _TILE // size) * size if size else shape[0]
-    if size is None or shape[0] <= tile or d.promises.spans_batch:
+    if size is None or shape[0] <= tile or d.promises.spans_batch or d.widens:
         result = _estimated(d, numbers, groups, settings)
     else:
         result = np.empty(shape, numbers[0].dtype)
@@ -92,7 +92,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
 
 
 def _estimated(d: Definition, numbers: list[Any], groups: Groups, settings: Mapping[str, Any]) -> Any:
-    rewards, *others = (x.astype(np.float64) for x in numbers)
+    rewards, *others = numbers if d.widens else [x.astype(np.float64) for x in numbers]
     result = d.function(rewards, groups, *others, **settings)
     check_shape(d, result, rewards.shape)
     return result.astype(numbers[0].dtype, copy=False)

@@ -74,6 +74,8 @@ class Definition(NamedTuple):
     """Whether the function itself looks at trained tokens only, so that words of tokens come as they are."""
     portable: bool | Callable[[], bool] = False
     """Whether the function may see numpy arrays in the place of tensors on the host, or a function that says so."""
+    widens: bool = False
+    """Whether the function widens what it reads, so that numbers may come in single precision."""
 
     @property
     def per_token(self) -> bool:
@@ -108,14 +110,15 @@ def define(
     ranges: Ranges | None = None,
     selects: bool = False,
     portable: bool | Callable[[], bool] = False,
+    widens: bool = False,
     extended: bool = True,
 ) -> Definition:
     """Read a function's signature against the vocabulary.
 
     Args:
         function: any callable with a signature.
-        spec, promises, shapes, unit, paper, ranges, selects, portable: as in `estimator`. Without a unit, a function
-            that takes a mask is read as one that gives an advantage per token.
+        spec, promises, shapes, unit, paper, ranges, selects, portable, widens: as in `estimator`. Without a unit, a
+            function that takes a mask is read as one that gives an advantage per token.
         extended: whether the words that the call takes care of (`valid`, `strict` ...) belong to the signature.
 
     Raises:
@@ -186,4 +189,5 @@ def define(
         signature=signature.replace(parameters=parameters + extra),
         selects=selects,
         portable=portable,
+        widens=widens,
     )

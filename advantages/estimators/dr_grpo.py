@@ -18,6 +18,7 @@ def spec(r: Vector) -> Vector:
 @estimator(
     spec=spec,
     portable=True,
+    widens=True,
     paper=Paper("Understanding R1-Zero-like training: a critical perspective", "Liu et al.", 2025, "2503.20783"),
     promises=Promises(
         zero_sum=True,

@@ -22,6 +22,7 @@ def spec(r: Vector, *, epsilon: float = 1e-6, ddof: int = 1) -> Vector:
 @estimator(
     spec=spec,
     portable=True,
+    widens=True,
     paper=Paper(
         "DeepSeekMath: pushing the limits of mathematical reasoning in open language models",
         "Shao et al.",

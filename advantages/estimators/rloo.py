@@ -18,6 +18,7 @@ def spec(r: Vector) -> Vector:
 @estimator(
     spec=spec,
     portable=True,
+    widens=True,
     paper=Paper(
         "Back to basics: revisiting REINFORCE style optimization for learning from human feedback in LLMs",
         "Ahmadian et al.",
