@@ -29,6 +29,7 @@ __all__ = [
     "stage",
     "stop_properly",
     "to_tokens",
+    "unlikeliness_reward",
 ]
 
 _CHANGED = ("rewards", "token_rewards", "keep", "advantages")
@@ -145,6 +146,18 @@ def length_penalty(rewards: Any, groups: Any, lengths: Any, *, weight: NonNegati
     succeeded = rewards >= success
     longest = groupwise.group_max(where(succeeded, lengths, 0.0), groups)
     return rewards - where(succeeded, weight * lengths / at_least(longest, 1.0), 0.0)
+
+
+@stage
+def unlikeliness_reward(rewards: Any, groups: Any, logprobs: Any, lengths: Any, *, penalty: Fraction = 0.25) -> Any:
+    """Let the likely responses of a group be worth less (He et al., 2025, arXiv:2506.02355).
+
+        r_i * (1 - penalty * rank_i / n)
+
+    rank is 0 for the response whose mean token log-probability is lowest, n - 1 for the likeliest; equal ones share the
+    mean of their ranks. Before `grpo` it is the estimator `unlikeliness`. Negative rewards are raised.
+    """
+    return groupwise.unlikely(rewards, groups, logprobs, lengths, penalty=penalty)
 
 
 @stage

@@ -1,8 +1,8 @@
 """rlax 0.1.9: run beside it in the tests.
 
 `rlax/_src/multistep.py` and `vtrace.py`: truncated_generalized_advantage_estimation; lambda_returns and
-n_step_bootstrapped_returns, less the values; importance_corrected_td_errors; vtrace_td_error_and_advantage. Over rows
-without holes.
+n_step_bootstrapped_returns, less the values; importance_corrected_td_errors, which the package does not export;
+vtrace_td_error_and_advantage. Over rows without holes.
 """
 
 from .. import estimators

@@ -1,6 +1,6 @@
 """GRPO with the unlikeliness reward (He et al., 2025, arXiv:2506.02355)."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -9,8 +9,7 @@ from ..core.definition import Paper
 from ..core.promises import Bound, Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Array, GroupOptions, Ids, Vector
-from ..ops.elementwise import at_least
-from ..ops.groupwise import group_count, group_ranks, group_zscore
+from ..ops.groupwise import group_zscore, unlikely
 from ..spec import per_group
 
 
@@ -73,10 +72,3 @@ def unlikeliness(
     array([ 0.68 ,  1.034, -0.857, -0.857])
     """
     return group_zscore(unlikely(rewards, groups, logprobs, lengths, penalty=penalty), groups, epsilon=epsilon)
-
-
-def unlikely(rewards: A, groups: Ids, logprobs: Array, lengths: Array, *, penalty: float = 0.25) -> A:
-    """(N,) rewards less what likely responses lose: r_i (1 - penalty * rank_i / n), see `unlikeliness`."""
-    n: Any = group_count(rewards, groups)
-    rank: Any = group_ranks(logprobs / at_least(lengths, 1.0), groups)
-    return rewards * (1.0 - penalty * rank / n)

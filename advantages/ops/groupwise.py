@@ -30,6 +30,7 @@ __all__ = [
     "group_zscore",
     "made_groups",
     "small_groups",
+    "unlikely",
 ]
 
 _COMPILED = 64
@@ -281,6 +282,13 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
     out = np.empty_like(numbers)
     loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
     return backend.from_numpy(out if members is None else out[members.place], x)
+
+
+def unlikely(x: A, groups: Ids, logprobs: Any, lengths: Any, *, penalty: float) -> A:
+    """(N,) x_i (1 - penalty * rank_i / n): the likelier a response is for its group, by the token, the more it loses."""
+    n: Any = group_count(x, groups)
+    rank: Any = group_ranks(logprobs / at_least(lengths, 1.0), groups)
+    return x * (1.0 - penalty * rank / n)
 
 
 def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: str, min_scored: int = 2) -> Any:

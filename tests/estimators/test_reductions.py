@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import advantages as adv
 from advantages.lab.bandit import updates
 from advantages.ops import group_count, group_mean, group_sum, outcome
+from advantages.stages import unlikeliness_reward
 from advantages.testing import strategies
 
 few = settings(max_examples=10)
@@ -293,6 +294,13 @@ def test_luffy_without_a_response_of_its_own_has_no_baseline():
     assert found.tolist() == [0.0, 0.0, 0.0, -1.0]
     one_sided = adv.luffy(np.array([1.0, 0.0, 1.0, 0.0]), [0, 0, 1, 1], off, one_sided=True)
     assert not one_sided.any()
+
+
+@few
+@given(cases("rewards", "groups", "logprobs", "lengths"))
+def test_the_unlikeliness_reward_before_grpo_is_unlikeliness(case):
+    staged = adv.compose(unlikeliness_reward(penalty=0.5), adv.grpo)
+    equal(staged(**case), adv.unlikeliness(**case, penalty=0.5))
 
 
 def test_a_negative_mean_never_turns_a_length_penalty_into_a_bonus():

@@ -10,6 +10,7 @@ pytest.importorskip("torchrl")
 import jax.numpy as jnp
 import rlax as rlax_itself
 import torch
+from rlax._src import multistep  # which does not export all that it has
 from torchrl.objectives.value import functional
 
 from advantages.conventions import rlax, torchrl
@@ -71,7 +72,7 @@ def test_rlax(rows, close, discount, lam):
             ).pg_advantage
 
         def corrected(r, v, ratio):
-            return rlax_itself.importance_corrected_td_errors(
+            return multistep.importance_corrected_td_errors(
                 *map(jnp.asarray, (r, np.full(len(r), discount), ratio, np.full(len(r), lam), v))
             )
 
