@@ -49,7 +49,7 @@ def switches() -> None:
     values = torch.from_numpy(rng.random(N))
     for spread in (5.0, 100.0, 1e9):
         scores = torch.from_numpy(rng.normal(size=N) * spread)
-        for size in (2, 4, 8, 16, 64, 128, 256, 512, 1024, 4096):
+        for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096):
             groups = Groups.of_size(size, N)
             given = (values, scores, groups, 1.0, False)
             calls = {"line": partial(ops._by_line, *given)}

@@ -285,7 +285,7 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
 
 
 def unlikely(x: A, groups: Ids, logprobs: Any, lengths: Any, *, penalty: float) -> A:
-    """(N,) x_i (1 - penalty * rank_i / n): the likelier a response is for its group, by the token, the more it loses."""
+    """(N,) x_i (1 - penalty * rank_i / n): the likelier a response for its group, by the token, the more it loses."""
     n: Any = group_count(x, groups)
     rank: Any = group_ranks(logprobs / at_least(lengths, 1.0), groups)
     return x * (1.0 - penalty * rank / n)
