@@ -91,11 +91,21 @@ def _sigmoid(x: float) -> float:
 
 
 @jit
+def _row(place: int, order: Any) -> int:
+    return order[place] if len(order) else place
+
+
+@jit
+def _lead(scores: Any, row: int, other: int, temperature: float) -> float:
+    return min(max((scores[row] - scores[other]) / temperature, -_MOST), _MOST)
+
+
+@jit
 def _members(group: int, order: Any, starts: Any, scored: Any, rows: Any) -> int:
     """Write the scored rows of a group to `rows`, and count them."""
     count = 0
     for place in range(starts[group], starts[group + 1]):
-        row = order[place] if len(order) else place
+        row = _row(place, order)
         if not len(scored) or scored[row]:
             rows[count] = row
             count += 1
@@ -150,20 +160,19 @@ def _side_by_side(
     for first in range(start, stop, _LANES):
         lanes = min(_LANES, stop - first)
         for g in range(lanes):
-            head = (first + g) * size
-            lead = order[head] if len(order) else head
+            place = (first + g) * size
+            head = _row(place, order)
             for i in range(size):
-                row = order[head + i] if len(order) else head + i
-                v[i, g] = values[row] - values[lead]  # from a member: equals are exactly zero
-                s[i, g] = min(max((scores[row] - scores[lead]) / temperature, -_MOST), _MOST)
+                row = _row(place + i, order)
+                v[i, g] = values[row] - values[head]  # from a member: equals are exactly zero
+                s[i, g] = _lead(scores, row, head, temperature)
                 y[i, g] = 0.0
         for i in range(size):
             for j in range(i + 1, size):
                 _pair(v[i], v[j], s[i], s[j], y[i], y[j], misranked)
         for g in range(lanes):
             for i in range(size):
-                place = (first + g) * size + i
-                found[order[place] if len(order) else place] = y[i, g]
+                found[_row((first + g) * size + i, order)] = y[i, g]
 
 
 @jit
@@ -189,7 +198,7 @@ def _all_pairs(
         n = _members(group, order, starts, scored, rows)
         for i in range(n):
             v[i] = values[rows[i]] - values[rows[0]]  # from a member: equals are exactly zero
-            s[i] = min(max((scores[rows[i]] - scores[rows[0]]) / temperature, -_MOST), _MOST)
+            s[i] = _lead(scores, rows[i], rows[0], temperature)
             y[i] = 0.0
         if n <= _DIRECT:
             _direct(v[:n], s[:n], y[:n], False)
@@ -230,7 +239,7 @@ def _misranked(
             v[:n] = v[by_value]
             rows[:n] = rows[by_value]
         for i in range(n):
-            s[i] = min(max((scores[rows[i]] - scores[rows[0]]) / temperature, -_MOST), _MOST)
+            s[i] = _lead(scores, rows[i], rows[0], temperature)
             y[i] = 0.0
         parts = 1
         while n > parts * _DIRECT:

@@ -106,7 +106,7 @@ def test_spos_tree_is_grpo_over_segments(seed):
     )
 
 
-@pytest.mark.parametrize("library", ["torch", "jax.numpy"])
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax.numpy"])
 def test_node_values_in_every_library(library):
     make = pytest.importorskip(library).asarray
     rewards, mask = np.array([1.0, np.nan, 0.0, 1.0], np.float32), np.ones((4, 2), bool)
@@ -114,14 +114,11 @@ def test_node_values_in_every_library(library):
     found = node_values(make(rewards), ["a"] * 4, make(nodes), make(mask))
     assert type(found) is type(make(rewards))
     assert found.dtype == make(rewards).dtype
-    close(np.asarray(found), node_values(rewards, ["a"] * 4, nodes, mask))
+    close(np.asarray(found), [[2 / 3, 1 / 2]] * 3 + [[2 / 3, 1.0]])
 
 
-def test_node_values():
-    rewards, mask = np.array([1.0, np.nan, 0.0, 1.0], np.float32), np.ones((4, 2), bool)
-    nodes = np.array([[0, 1], [0, 2], [0, 3], [5, 6]])
-    expected = node_values(rewards, ["a"] * 4, nodes, mask)
-    close(expected, [[2 / 3, 1 / 2]] * 3 + [[2 / 3, 1.0]])
+def test_what_nodes_of_equals_and_of_other_batches_are_worth():
+    nodes, mask = np.array([[0, 1], [0, 2], [0, 3], [5, 6]]), np.ones((4, 2), bool)
     equal = np.full(3, 0.1)
     values = node_values(equal, 3, nodes[:3], mask[:3])
     assert not treepo(equal, values, mask[:3], nodes[:3], epsilon=0.0).any()
@@ -129,4 +126,4 @@ def test_node_values():
     with pytest.raises(
         ValueError, match=r"node_values: rewards has 4 rows, groups 4, and nodes .* \(3, 2\) and \(4, 2\)"
     ):
-        node_values(rewards, ["a"] * 4, nodes[:3], mask)
+        node_values(np.ones(4), ["a"] * 4, nodes[:3], mask)
