@@ -19,6 +19,7 @@ __all__ = [
     "TEXT",
     "Line",
     "chart",
+    "draw_curves",
     "plain",
     "plot_curves",
     "svg_of",
@@ -36,13 +37,7 @@ def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
     accurate = all(outcome["auc"] is not None for outcome in outcomes)
     what = "accuracies" if accurate else "rewards"
     figure, (axes,) = panels(7, 4.2)
-    for number, name in enumerate(dict.fromkeys(outcome["estimator"] for outcome in outcomes)):
-        color = COLORS[number % len(COLORS)]
-        curves = [curve(outcome[what]) for outcome in outcomes if outcome["estimator"] == name]
-        for one in curves:
-            axes.plot(np.arange(1, len(one) + 1), one, color=color, alpha=0.3, linewidth=1)
-        average = np.mean(curves, 0)
-        axes.plot(np.arange(1, len(average) + 1), average, color=color, linewidth=2.2, label=name)
+    draw_curves(axes, outcomes, what, COLORS)
     axes.set(
         xlabel="reinforcement-learning step",
         ylabel=f"{'accuracy' if accurate else 'reward'} of the step's samples, mean of 5 steps",
@@ -52,6 +47,26 @@ def plot_curves(outcomes: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=150)
+
+
+def draw_curves(axes: Any, outcomes: Sequence[Mapping[str, Any]], what: str, colors: Sequence[str]) -> dict[str, Any]:
+    """Draw each estimator's seeds thin and their mean thick; the means by estimator.
+
+    Args:
+        axes: of matplotlib.
+        outcomes: of runs.
+        what: of an outcome: "accuracies" or "rewards".
+        colors: in turn.
+    """
+    means = {}
+    for number, name in enumerate(dict.fromkeys(outcome["estimator"] for outcome in outcomes)):
+        color = colors[number % len(colors)]
+        curves = [curve(outcome[what]) for outcome in outcomes if outcome["estimator"] == name]
+        for one in curves:
+            axes.plot(np.arange(1, len(one) + 1), one, color=color, alpha=0.3, linewidth=1)
+        means[name] = np.mean(curves, 0)
+        axes.plot(np.arange(1, len(means[name]) + 1), means[name], color=color, linewidth=2.2, label=name)
+    return means
 
 
 class Line(NamedTuple):
