@@ -86,7 +86,9 @@ class Backend(Protocol):
         """`x` as integers that can index."""
 
     def segment(self, reduction: str, x: Any, slots: Any, count: int, /) -> Any:
-        """Reduce (N,) `x` to at least (count,): the "sum", "min" or "max" over the rows of each slot."""
+        """Reduce (N,) `x` to at least (count,): the "sum", "min" or "max" over the rows of each slot; the "sum" also of
+        (N, K) numbers, to (count, K).
+        """
 
     def blocks(self, x: Any, size: int, /) -> Any:
         """(N,) `x` cut into groups of `size` neighbouring rows: two axes, one of them inside the group."""
@@ -100,8 +102,10 @@ class Backend(Protocol):
     def over_rows(self, function: Callable[[Any], Any], rows: Any, tile: int, /) -> Any:
         """`function(rows)` on at most `tile` of the (R,) row numbers at a time, joined along the first axis."""
 
-    def fused(self, function: Callable[..., Any], /) -> Callable[..., Any]:
-        """`function`, compiled once where the library compiles; its fifth argument is a setting. Overflow is silent."""
+    def fused(self, function: Callable[..., Any], settings: int = 1, /) -> Callable[..., Any]:
+        """`function` of five arguments, compiled once where the library compiles, and anew for another value of the
+        last `settings` of them. Overflow is silent.
+        """
 
     def narrow(self, x: Any, /) -> Any:
         """`x` in the precision that pairs are worked on."""

@@ -105,7 +105,7 @@ def index(x: Any) -> Any:
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
     # As many segments as rows, whatever the number of groups: a batch with other groups compiles nothing anew.
-    return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=x.shape[0])
+    return getattr(jax.ops, "segment_" + reduction)(x, slots, num_segments=max(count, x.shape[0]))
 
 
 def blocks(x: Any, size: int) -> Any:
@@ -133,8 +133,8 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
 
 
 @functools.cache
-def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    return jax.jit(function, static_argnums=4)
+def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]:
+    return jax.jit(function, static_argnums=tuple(range(5 - settings, 5)))
 
 
 def narrow(x: Any) -> Any:

@@ -102,6 +102,8 @@ def index(x: Any) -> Any:
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
     if reduction == "sum":
+        if x.ndim == 2:
+            return np.stack([segment(reduction, column, slots, count) for column in x.T], 1)
         return np.bincount(slots, weights=x, minlength=count)
     ufunc, neutral = (np.minimum, np.inf) if reduction == "min" else (np.maximum, -np.inf)
     result = np.full(count, neutral, x.dtype)
@@ -127,7 +129,7 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     return np.concatenate([function(rows[start : start + tile]) for start in range(0, len(rows), tile)])
 
 
-def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]:
     def quiet(*arguments: Any) -> Any:
         with np.errstate(over="ignore"):
             return function(*arguments)

@@ -138,7 +138,7 @@ def index(x: Any) -> Any:
 
 def segment(reduction: str, x: Any, slots: Any, count: int) -> Any:
     if reduction == "sum":
-        return full((count,), 0.0, x).index_add(0, slots, x)
+        return full((count, *x.shape[1:]), 0.0, x).index_add(0, slots, x)
     neutral = torch.inf if reduction == "min" else -torch.inf
     return full((count,), neutral, x).scatter_reduce(0, slots, x, "a" + reduction)
 
@@ -163,7 +163,7 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     return torch.cat([function(rows[start : start + tile]) for start in range(0, rows.shape[0], tile)])
 
 
-def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]:
     return function
 
 

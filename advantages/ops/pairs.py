@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..backends import backend_of
+from ..backends import Backend, backend_of
 from ..backends.kernels import compiled
 from ..core.groups import Groups
 from ..core.types import Ids
@@ -21,6 +21,9 @@ times as many, and as many on an accelerator. Measured in benchmarks/pairs.py.""
 
 _LINE = 256
 """Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
+
+_LONG = 1024
+"""The same where shapes must not depend on values; measured in benchmarks/pairs.py."""
 
 _TINY = 4
 """Members of blocks below which views beat compiled loops; measured in benchmarks/pairs.py."""
@@ -53,7 +56,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
         y_i = sum over j in i's group of (v_i - v_j) * sigmoid((s_i - s_j) / temperature)
 
     Groups may be large: from some hundred members on this takes time in proportion to the members, not to the pairs,
-    wherever values can be read. The error is then below 1e-7 of the largest gap times the members.
+    unless the temperature is an array. The error is then below 1e-7 of the largest gap times the members.
 
     Args:
         values: (N,) floats v of any size; equal ones in a group give exactly zero.
@@ -62,7 +65,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
         temperature: a positive number, in the unit of the scores.
         misranked: weigh by sigmoid(-sign(v_i - v_j) * (s_i - s_j) / temperature), which is large where the scores
             contradict the values. Time then grows a little faster than the members with compiled kernels; without,
-            in proportion to the members where each group has two values, else to the pairs.
+            in proportion to the members where each group has two values and values can be read, else to the pairs.
 
     Returns:
         (N,) sums, 0 for rows that do not count. At most 16 MiB are held at once, however large a group is.
@@ -77,17 +80,17 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
         return backend.wide(values)
     values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
     given = [x for x in (values, scores, groups.scored) if x is not None]
-    if isinstance(temperature, (int, float)) and backend.on_gpu(*given) and (kernels := compiled("pairs", "triton")):
+    fixed = isinstance(temperature, (int, float))
+    readable = fixed and groups.on_host and backend.on_host(scores)
+    if fixed and backend.on_gpu(*given) and (kernels := compiled("pairs", "triton")):
         table = None if groups.size is not None else _in_order(groups, scores)
         total = kernels.sigmoid_sums(
             values, scores, float(temperature), groups.size or 0, table, groups.scored, misranked=misranked
         )
-    elif not (groups.on_host and backend.on_host(scores) and isinstance(temperature, (int, float))):
-        total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
-    elif (kernels := compiled("pairs")) is not None and not (groups.size is not None and groups.size < _TINY):
+    elif readable and (kernels := compiled("pairs")) and not (groups.size is not None and groups.size < _TINY):
         total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
-    elif not backend.STATIC and groups.largest >= _LINE and (not misranked or _two_valued(values, groups)):
-        total = backend.fused(_by_line)(values, scores, groups, temperature, misranked)
+    elif fixed and _are_large(groups, backend) and (not misranked or (readable and _two_valued(values, groups))):
+        total = backend.fused(_by_line, 2)(values, scores, groups, temperature, misranked)
     else:
         total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
     return where(groups.scored, total, 0.0)
@@ -110,13 +113,22 @@ def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperat
 
 
 def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
-    double = backend_of(values).from_numpy(np.ones(1), values)  # places on a long line need float64
-    values, scores = group_centered(values, groups) * double, scores * double
+    values = group_centered(values, groups)
+    if backend_of(values).on_host(values):
+        double = backend_of(values).from_numpy(np.ones(1), values)
+        values, scores = values * double, scores * double
     weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
     total = line_sums(backend_of(values), weights, values, scores, groups.slots_like(scores), temperature)
     if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
         total = where(values > 0, values * group_count(values, groups) - total, total)
     return total
+
+
+def _are_large(groups: Groups, backend: Backend) -> bool:
+    """Whether sums over bins beat sums over pairs, by all that is known of the groups' sizes."""
+    if backend.STATIC or not groups.on_host:  # the program must be the same for groups of about this size
+        return groups.bound >= _LONG
+    return groups.largest >= _LINE
 
 
 def _two_valued(values: Any, groups: Groups) -> bool:

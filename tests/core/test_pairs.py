@@ -106,13 +106,33 @@ def test_jax_agrees(way, batch, misranked):
         assert np.all(np.abs(found - right) <= 1e-4 * spans + rounding)
 
 
-def test_the_series_is_the_sigmoid():
+@pytest.mark.parametrize("temperature", [1.0, 3.0, 1e-30, float("inf")])
+def test_large_groups_are_summed_by_line_in_single_precision_too(temperature):
+    """With values that are not read, and thus shapes that depend on the rows alone; places on the line are exact."""
+    rng = np.random.default_rng(0)
+    slots, scored = np.where(rng.random(1024) < 0.6, 0, rng.integers(1, 6, 1024)), rng.random(1024) < 0.8
+
+    @jax.jit
+    def compiled(values, scores, slots, scored):
+        return sigmoid_sums(values, scores, Groups(slots).where(scored), temperature=temperature)
+
+    for spread in (0.0, 1e-3, 5.0, 1e4, 1e30):
+        values, scores = rng.normal(size=(2, 1024)) * [[1.0], [spread]] + [[0.0], [100.0]]
+        values, scores = values.astype(np.float32), scores.astype(np.float32)
+        right, spans = expected(values, scores, slots, scored, temperature)
+        given = [jnp.asarray(x) for x in (values, scores, slots, scored)]
+        assert np.all(np.abs(np.asarray(compiled(*given)) - right) <= 1e-6 * spans)
+    assert "1024x1024" not in compiled.lower(*given).as_text()
+
+
+@pytest.mark.parametrize("width", [WIDTH, 2.1])
+def test_the_series_is_the_sigmoid(width):
     rng = np.random.default_rng(0)
     for offset in range(-REACH, REACH + 1):
         u, w = rng.uniform(-1, 1, (2, 200))
         terms = np.cos(np.arange(ORDER)[:, None] * np.arccos([u, w])[:, None])
-        found = np.einsum("kn,kl,ln->n", terms[0], series()[offset + REACH], terms[1])
-        leads = (w - u) * WIDTH / 2 - offset * WIDTH
+        found = np.einsum("kn,kl,ln->n", terms[0], series(width)[offset + REACH], terms[1])
+        leads = (w - u) * width / 2 - offset * width
         np.testing.assert_allclose(found, 0.5 + 0.5 * np.tanh(leads / 2), atol=2e-7)
 
 
@@ -176,6 +196,19 @@ def test_plain_torch_takes_few_dispatches_and_little_memory(monkeypatch):
         found = counted(lampo, 16_384, size)
         assert found.count <= 140  # 120 is wanted
         assert found.largest <= 2**23
+
+
+@pytest.mark.parametrize("ids", ["blocks", "known", "unknown"])
+def test_an_accelerator_sums_large_groups_with_as_many_operations_whatever_their_size(ids):
+    found = []
+    for rows in (2048, 16_384, 131_072):
+        slots = torch.arange(rows) % (rows // 1024)
+        groups = {"blocks": 1024, "known": Groups(slots), "unknown": slots.to("meta")}[ids]
+        rewards, logprobs = torch.rand(rows, device="meta"), torch.randn(rows, device="meta")
+        with Dispatches() as seen:
+            lampo(rewards, groups, logprobs)
+        found.append(seen.count)
+    assert max(found) == min(found) <= 250
 
 
 def test_pairs_grow_with_the_members_not_their_square(monkeypatch):
