@@ -73,8 +73,9 @@ study: $(VENV)/demo/ready  ## LamPO's family on tiny models, about 90 minutes on
 	$(VENV)/demo/bin/python benchmarks/lampo/report.py
 
 # OpenRLHF imports two packages that need CUDA, and calls nothing of them here: as in its tests, there are stand-ins.
+# One thread each, as torchrun has it: threads that wait for each other measure the machine's other work.
 bench: $(VENV)/bench/ready  ## time ours beside other packages on this machine, and make docs/benchmarks.md
-	PYTHONPATH=tests/adapters/openrlhf/stubs $(VENV)/bench/bin/python -m advantages bench --page docs/benchmarks.md
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/adapters/openrlhf/stubs $(VENV)/bench/bin/python -m advantages bench --page docs/benchmarks.md
 
 clean:  ## remove the environments and what was built
 	rm -rf $(VENV) build *.egg-info

@@ -104,7 +104,7 @@ def _machine(facts: Mapping[str, Any]) -> str:
         busy = " **Other processes were running: ratios are fairer than times, and both are noisy.**"
     return (
         f"Measured on {facts['date']} on {facts['processor']}, {facts['cores']} cores, load {load} at the start;{busy} "
-        f"torch on {facts['threads']} threads, OMP_NUM_THREADS {facts['omp_num_threads'] or 'not set'}; allocator: "
+        f"threads of torch: {facts['threads']}, OMP_NUM_THREADS {facts['omp_num_threads'] or 'not set'}; allocator: "
         f"{facts['allocator']}; compiled kernels {facts['kernels']}; Python {facts['python']}, {versions}."
     )
 
@@ -117,8 +117,8 @@ def _alternative(found: Sequence[Found]) -> str:
     for work in dict.fromkeys(one.work for one in found):
         others = [one for one in found if one.work == work and one.kind != "ours"]
         if others:
-            said.append(f"{work}: " + ", ".join(f"{one.name} {one.times_ours:.1f}" for one in others))
-    return "The picture in words, times as multiples of ours: " + "; ".join(said) + "."
+            said.append(f"- {work}: " + ", ".join(f"{one.name} {one.times_ours:.1f}" for one in others))
+    return "\n".join(["The picture in words, times as multiples of ours:", "", *said])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

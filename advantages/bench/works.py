@@ -59,17 +59,22 @@ def _gae() -> list[Work]:
                 Entry("advantages, torch", "ours", on_torch(gae)),
                 Entry("advantages, numpy", "ours", lambda *inputs: partial(gae, *inputs)),
             ]
-            if find_spec("jax"):
-                import jax
-
-                jitted = jax.jit(lambda r, v, m: gae(r, v, m))
-                ours = on_jax(lambda r, v, m, jitted=jitted: jitted(r, v, m).block_until_ready())
-                entries.append(Entry("advantages, jax.jit", "ours", ours))
+            entries += _jitted(lambda r, v, m: gae(r, v, m))
             entries += peers.gae(holes)
             title = f"GAE, {'holes and padding' if holes else 'dense'}, ({rows}, {steps})"
             draw = partial(_tokens, rows, steps, holes)
             made.append(Work("gae", title, draw, _spec(gae, "token_rewards", "values", "mask"), tuple(entries)))
     return made
+
+
+def _jitted(function: Callable[..., Any], words: int = 3) -> list[Entry]:
+    """Ours compiled by JAX, where that is installed."""
+    if not find_spec("jax"):
+        return []
+    import jax
+
+    jitted = jax.jit(function)
+    return [Entry("advantages, jax.jit", "ours", on_jax(lambda *x: jitted(*x[:words]).block_until_ready()))]
 
 
 def _spec(function: Any, *names: str) -> Callable[..., Any]:
@@ -201,6 +206,7 @@ def _lampo() -> list[Work]:
     made = []
     for size in (8, 16, 128, 1_024, 4_096, 16_384):
         entries = [Entry("advantages, torch", "ours", _ours(lampo, size, False, 2))]
+        entries += _jitted(lambda r, s, size=size: lampo(r, size, s), 2)
         if size <= 1_024:  # beyond, the line holds gigabytes
             entries.append(Entry("naive line, torch", "naive", _naive(naive_lampo, size, 2)))
         right = _right(lampo, size, False, ("rewards", "logprobs"))

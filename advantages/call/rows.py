@@ -90,14 +90,15 @@ def _estimate(
         named[key] = settings[key]
     result = d.function(*map(clean.__getitem__, d.positional), **named)
     check_shape(d, result, inputs["mask"].shape if d.per_token else lead.shape[:1])
-    if "groups" in ids and "singleton" not in d.own:
+    alone_get_zero = d.promises.zero_sum and settings["singleton"] == "zero" and settings["min_scored"] == 2
+    if "groups" in ids and "singleton" not in d.own and not alone_get_zero:
         result = small_groups(
             d.name, result, clean["rewards"], clean["groups"], settings["singleton"], settings["min_scored"]
         )
     if shrink is not None and d.promises.scale == "equivariant":
         most_possible = backend.largest(result) * shrink  # what is too large becomes the largest there is
         result = backend.xp.clip(result, -most_possible, most_possible) / shrink
-    bounded = most is not None and most < ORDINARY
+    bounded = d.promises.bound is not None or (most is not None and most < ORDINARY)
     result = backend.cast(result, backend.result_dtype(lead), bounded)
     return result if d.selects else where(mask if d.per_token else scored, result, 0.0)
 

@@ -68,7 +68,7 @@ def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any, 
     moments = backend.segment("sum", weighted, bins + reach, count + 2 * reach)
     each = readable and count < rows  # bins are fewer than points
     moments = moments.reshape(-1, ORDER) if each else moments
-    field = None
+    field: Any = None
     for k, matrix in enumerate(coefficients):
         near = moments[2 * k : 2 * (k + count)] if each else moments[bins + k].reshape(-1, ORDER)
         field = near @ matrix if field is None else field + near @ matrix
@@ -79,4 +79,4 @@ def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any, 
     before = xp.concatenate([0 * before[:1], before])  # numbers and sums of the points before a point
     beyond = before[xp.searchsorted(bins, bins - reach)] - before[xp.searchsorted(slots, slots)]
     found = ((values[:, None] * field[:, 0] - field[:, 1]) * terms).sum(-1) + values * beyond[:, 0] - beyond[:, 1]
-    return found[xp.argsort(order)]
+    return backend.segment("sum", found, order, rows)  # each number back to its row

@@ -157,14 +157,17 @@ class Grouped:
     def std(self, centered: Any, ddof: int, epsilon: float | None = None) -> Any:
         """The deviation of what is centred already; exactly zero in a group of equals.
 
-        With an `epsilon` it is what to divide by: the deviation plus `epsilon`, or 1 where it is zero.
+        With an `epsilon` it is what to divide by: the deviation plus `epsilon`, which is not zero.
         """
         if self.size is not None:
             norm = self.backend.reduced("norm", centered)
         else:
             norm = self.backend.xp.sqrt(self.reduced("sum", centered * centered))
         std = norm / at_least(self._counts - ddof, 1) ** 0.5
-        return self.each(std if epsilon is None else where(std > 0, std + epsilon, 1.0))
+        if epsilon is None:
+            return self.each(std)
+        known = isinstance(epsilon, (int, float)) and epsilon > 1e-30  # which single precision does not round to zero
+        return self.each(std + epsilon if known else where(std > 0, std + epsilon, 1.0))
 
 
 def made_groups(ids: Any, rows: int) -> Groups:
