@@ -193,6 +193,26 @@ def test_advantages_of_tokens():
         diagnose(np.ones(4), a, 2)
 
 
+def test_one_large_token_of_each_response_outweighs_nothing():
+    a = np.zeros((64, 32))
+    a[:, -1] = MIXED - 0.5  # as of a critic that sees the end coming: nothing to learn before the last token
+    found = diagnose(MIXED, a, 8, mask=np.ones((64, 32), bool))
+    assert (found.largest, found.heaviest) == (0.5, 0.5 / 32)
+    assert found.explain() == []
+    a[5, :] = 9
+    assert "One advantage, of size 9, outweighs the batch" in said(MIXED, a, mask=np.ones((64, 32), bool))
+
+
+def test_a_penalty_that_differs_between_copies_is_no_noise_of_the_verifier():
+    penalties = RNG.random(64) * 1e-6
+    words = {"responses": [f"answer {int(x)}" for x in MIXED], "penalties": penalties}
+    found = diagnose(MIXED, rloo(MIXED - penalties, 8), 8, **words, second_rewards=MIXED)
+    assert (found.noisy, found.doubted) == (0, 0)
+    tied = np.ones(64)
+    found = diagnose(tied, rloo(tied - penalties, 8), 8, **words, second_rewards=tied)
+    assert (found.noisy, found.doubted, found.penalty_only) == (0, 0, 8)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
