@@ -59,7 +59,9 @@ def _tied(d: "Diagnosis") -> str | None:
 
 
 def _collapse(d: "Diagnosis") -> str | None:
-    if d.collapse is None or d.cliff is None or d.dead * 10 < d.groups or not d.dead:
+    if d.collapse is None or d.cliff is None or not d.dead:
+        return None
+    if d.dead * 4 < d.groups and d.collapse * 10 < d.groups:  # some prompts are always solved, or never
         return None
     said = []
     if d.cliff:

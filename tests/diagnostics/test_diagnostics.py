@@ -32,6 +32,13 @@ def test_a_healthy_batch_is_left_silent(estimator, rewards):
     assert diagnose(rewards, a, 8, **words, unclipped=a, penalties=rewards * 0.01).explain() == []
 
 
+def test_some_prompts_that_are_always_solved_are_no_news_but_a_collapse_is():
+    rewards = np.concatenate([MIXED[:56], np.ones(8)])
+    texts = [f"answer {i}" for i in range(64)]
+    assert said(rewards, responses=texts) == ""
+    assert "1 holds one response every time" in said(rewards, responses=texts[:56] + ["same"] * 8)
+
+
 def half(row):
     return np.concatenate([MIXED[:32], np.tile(row, 4)])
 
