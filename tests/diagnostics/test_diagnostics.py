@@ -1,6 +1,7 @@
 """Sick batches are told what they have, healthy ones nothing; parts give what the whole gives."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -265,3 +266,9 @@ def test_the_picture():
         "0 of 64 advantages are 0",
         "sum of |A|",
     ]
+
+
+def test_a_picture_without_matplotlib_is_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match=r"a picture needs matplotlib; pip install 'rl-advantages\[train\]'"):
+        diagnose(MIXED, rloo(MIXED, 8), 8).plot()
