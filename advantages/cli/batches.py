@@ -15,7 +15,7 @@ from ..diff import named
 from ..files import MAP
 from ..tasks.rollouts import batches, joined, words_of_columns
 from .counted import share_of
-from .fields import pairs
+from .fields import Joined, pairs
 
 __all__ = [
     "PICTURES",
@@ -41,7 +41,8 @@ def add_file(parser: argparse.ArgumentParser, name: str = "file") -> None:
     required: dict[str, Any] = {"required": True} if name.startswith("-") else {}
     text = "rollouts: JSON Lines, Parquet or npz, a record per response"
     parser.add_argument(name, type=Path, metavar="FILE", help=text, **required)
-    parser.add_argument("--map", metavar="OWN=NAME,...", help=f"the word that a column is: {MAP}, or score=rewards")
+    text = f"the word that a column is: {MAP}, or score=rewards"
+    parser.add_argument("--map", action=Joined, metavar="OWN=NAME,...", help=text)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

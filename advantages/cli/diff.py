@@ -9,6 +9,7 @@ from ..diff import diff, named, sentences
 from ..files import MAP
 from .batches import read
 from .counted import counted
+from .fields import Joined
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help='an estimator: "verl.rloo", a name in `advantages`, or package.module:function')
     parser.add_argument("second", help="another one")
     parser.add_argument("file", type=Path, help="rollouts: JSON Lines, Parquet or npz, a record per response")
-    parser.add_argument("--map", metavar="OWN=NAME,...", help=f"the word that a column is: {MAP}, or score=rewards")
+    text = f"the word that a column is: {MAP}, or score=rewards"
+    parser.add_argument("--map", action=Joined, metavar="OWN=NAME,...", help=text)
     parser.add_argument("--tolerance", type=float, default=1e-5, help="relative differences up to it are none")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

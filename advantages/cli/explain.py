@@ -15,7 +15,7 @@ from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
 from ..diff import named
 from .batches import add_file, advantages_of, diagnosed, looked_at, read, temperature_of
-from .fields import literal, pairs
+from .fields import Joined, literal, pairs
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--estimator", required=True, help="a name in `advantages`, verl.grpo, or package.module:f")
     add_file(parser, "--data")
-    parser.add_argument("--set", metavar="NAME=VALUE,...", help="settings of the estimator, such as temperature=0.5")
+    text = "settings of the estimator, such as temperature=0.5"
+    parser.add_argument("--set", action=Joined, metavar="NAME=VALUE,...", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,18 +73,23 @@ def run(options: argparse.Namespace) -> int:
 def formula(name: str, settings: Mapping[str, Any]) -> list[str]:
     """The lines of the docstring's formula, with the values of settings in the place of their names.
 
-    A convention has the formula of the estimator that it sets; stages are named behind that of theirs.
+    A convention has the formula of the estimator that it sets. Behind it stand the settings that are not that
+    estimator's own and that the formula does not name, and the stages.
     """
     name, stages = parsed(name)
     function = named(name)
     made = getattr(function, "__convention__", None)
-    lines = (inspect.getdoc(made.base if made else function) or "").partition("\nArgs:")[0].splitlines()
+    base = made.base if made else function
+    lines = (inspect.getdoc(base) or "").partition("\nArgs:")[0].splitlines()
     found = [line.strip() for line in lines if line.startswith("    ")]
     numbers = {k: x for k, x in settings.items() if isinstance(x, (int, float, str)) and not isinstance(x, bool)}
+    own = definition_of(base).settings
+    others = {k: x for k, x in settings.items() if k in own and x != own[k]}
     if numbers:
         names = re.compile(r"\b(" + "|".join(map(re.escape, numbers)) + r")\b")
+        others = {k: x for k, x in others.items() if k not in names.findall(" ".join(found))}
         found = [names.sub(lambda m: str(numbers[m[1]]), line) for line in found]
-    return found + [f"with {stage}" for stage in stages]
+    return [*found, *(f"with {k} = {x!r}" for k, x in others.items()), *(f"with {stage}" for stage in stages)]
 
 
 def _state(d: Definition, word: str, batch: Mapping[str, Any]) -> str:

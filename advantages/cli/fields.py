@@ -15,7 +15,7 @@ from typing import Any
 from ..core.naming import nearest
 from ..core.settings import Setting, settings_of
 
-__all__ = ["add_options", "literal", "no_such_option", "option_of", "options_in", "pairs", "read_options"]
+__all__ = ["Joined", "add_options", "literal", "no_such_option", "option_of", "options_in", "pairs", "read_options"]
 
 Groups = dict[str, argparse._ArgumentGroup]
 
@@ -56,6 +56,8 @@ def add_options(
             how["action"] = argparse.BooleanOptionalAction
         else:
             how["metavar"] = _metavar(field, setting)
+            if setting.values is not None:
+                how["action"] = Joined
         made.get(field.metadata.get("group", ""), parser).add_argument(option_of(field.name), **how)
     return made
 
@@ -115,6 +117,21 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return text
+
+
+class Joined(argparse.Action):
+    """An option of a comma-separated list that may stand several times: its texts are one list.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> _ = parser.add_argument("--map", action=Joined)
+    >>> parser.parse_args(["--map", "question=prompt", "--map", "gold=answer"]).map
+    'question=prompt,gold=answer'
+    """
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        """Put the text behind those before it."""
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
 
 
 def pairs(text: str, *, option: str, form: str) -> dict[str, str]:

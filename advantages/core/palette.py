@@ -15,9 +15,16 @@ DASHES = ("-", "--", ":")
 def panels(
     width: float, height: float, count: int = 1, *, grid: Literal["both", "x"] = "both"
 ) -> tuple[Any, tuple[Any, ...]]:
-    """A figure of matplotlib's that no window shows, of so many inches, and its axes, side by side."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """A figure of matplotlib's that no window shows, of so many inches, and its axes, side by side.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("a picture needs matplotlib; pip install 'rl-advantages[train]'") from None
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)

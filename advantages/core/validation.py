@@ -89,7 +89,8 @@ def _match(
     each = INPUTS[name].each if name in INPUTS else "one number each"
     if dims is None:
         expected = " or ".join(_shape(dims) for dims in options)
-        raise ValueError(f"{who}: {name} has shape {shape}, not {expected}; pass {each}")
+        of_components = " and component" if all("K" in dims for dims in options) else ""
+        raise ValueError(f"{who}: {name} has shape {shape}, not {expected}; pass {each}{of_components}")
     for dim, size in zip(dims, shape, strict=True):
         if sizes.setdefault(dim, size) != size:
             what = {"N": "rows", "T": "tokens", "K": "components"}[dim]

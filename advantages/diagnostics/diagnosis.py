@@ -58,7 +58,7 @@ class Diagnosis:
     noisy: int | None
     """Groups in which one response, given several times, got several rewards."""
     doubted: int | None
-    """Informative groups that a second scoring finds tied."""
+    """Informative groups whose rewards differ, and that a second scoring finds tied."""
     zero: int
     zero_invalid: int
     zero_unscored: int
@@ -76,8 +76,10 @@ class Diagnosis:
     positive: float
     negative: float
     largest: float
-    """Of |A|."""
-    largest_cause: int
+    """Of |A|, of tokens where each has one."""
+    heaviest: float
+    """The largest |A| of a response: the mean over its tokens, as in the sums above."""
+    heaviest_cause: int
     components: tuple[str, ...]
     component_squares: tuple[float, ...]
     """Squared distances of each component from its group's mean."""

@@ -100,19 +100,19 @@ def diagnose(
     good = np.isfinite(a)
     sane = bool(good.all())
     a = a if sane else np.where(good, a, 0.0)
-    size = np.abs(a) if peak is None else np.where(good, peak, 0.0)
+    each = np.abs(a)
+    size = each if peak is None else np.where(good, peak, 0.0)
     is_zero = (size == 0) & good if not sane or peak is not None else a == 0
     zero_scored = is_zero & scored
     zeros, nonfinite = _count(is_zero), n - _count(good)
-    largest, cause = _largest(batch, size) if zeros + nonfinite < n else (0.0, 0)
-    absolute = float(np.abs(a).sum())
+    heaviest, cause = _heaviest(batch, each) if zeros + nonfinite < n else (0.0, 0)
+    absolute = float(each.sum())
     positive = float(a.sum() + absolute) / 2
 
     columns = [a, batch.t] if lengths is None else [a, batch.t, _row("lengths", lengths, n)]
     found: dict[str, Any] = _moments(columns, scored)
     found |= _of_penalties(batch, r, taken) | _of_components(batch, parts)
-    found |= _of_responses(batch, responses) | _of_clipping(advantages, unclipped, trained, n)
-    doubted = None if second_rewards is None else _doubted(batch, _row("second_rewards", second_rewards, n))
+    found |= _of_verifier(batch, r, responses, second_rewards) | _of_clipping(advantages, unclipped, trained, n)
     pairs = saturated = None
     if logprobs is not None:
         s = _row("logprobs", logprobs, n)
@@ -130,7 +130,6 @@ def diagnose(
         small=_count(batch.small),
         unscored_groups=_count(batch.none),
         near_tied=_count(batch.near),
-        doubted=doubted,
         zero=zeros,
         zero_invalid=_count(is_zero & ~counts),
         zero_unscored=_count(is_zero & counts & ~finite),
@@ -143,8 +142,9 @@ def diagnose(
         squares=float(a @ a),
         positive=positive,
         negative=absolute - positive,
-        largest=largest,
-        largest_cause=cause,
+        largest=float(size.max(initial=0.0)),
+        heaviest=heaviest,
+        heaviest_cause=cause,
         components=names,
         total_squares=float(batch.squares[batch.enough].sum()),
         raw_sum=float(r[scored].sum()),
@@ -199,8 +199,8 @@ class _Batch:
         return self.spread(np.where(self.scored, x, 0.0))[0]
 
 
-def _largest(batch: _Batch, size: Any) -> tuple[float, int]:
-    """The largest |A|, and the number of its cause."""
+def _heaviest(batch: _Batch, size: Any) -> tuple[float, int]:
+    """The largest |A| of a response, and the number of its cause."""
     top = int(size.argmax())
     slot, t = batch.slots[top], batch.t
     same = (t == t[top]) & (batch.slots == slot) & batch.scored
@@ -271,17 +271,18 @@ def _of_components(batch: _Batch, parts: Any) -> dict[str, Any]:
     }
 
 
-def _of_responses(batch: _Batch, responses: Sequence[Any] | None) -> dict[str, Any]:
-    """Dead groups of different responses, of one response, and groups in which one response got two rewards."""
-    if responses is None:
-        return {"cliff": None, "collapse": None, "noisy": None}
-    same, told = _equal_responses(responses, batch.slots, batch.t, batch.scored, batch.count, len(batch.t))
-    return {"cliff": _count(batch.dead & ~same), "collapse": _count(batch.dead & same), "noisy": told}
-
-
-def _doubted(batch: _Batch, again: Any) -> int:
-    low, high = batch.ends(again, batch.scored & np.isfinite(again))
-    return _count(batch.differs & (high <= low))
+def _of_verifier(batch: _Batch, r: Any, responses: Sequence[Any] | None, again: Any) -> dict[str, Any]:
+    """What equal responses and a second scoring tell of the rewards, as they were before penalties."""
+    found: dict[str, Any] = dict.fromkeys(("cliff", "collapse", "noisy", "doubted"))
+    n = len(r)
+    if responses is not None:
+        same, noisy = _equal_responses(responses, batch.slots, r, batch.scored, batch.count, n)
+        found |= {"cliff": _count(batch.dead & ~same), "collapse": _count(batch.dead & same), "noisy": noisy}
+    if again is not None:
+        second = _row("second_rewards", again, n)
+        low, high = batch.ends(second, batch.scored & np.isfinite(second))
+        found["doubted"] = _count(batch.differs & np.less(*batch.ends(r)) & (high <= low))
+    return found
 
 
 def _of_clipping(advantages: Any, unclipped: Any, trained: Any, n: int) -> dict[str, Any]:
@@ -366,14 +367,14 @@ def _host_groups(ids: Any, n: int) -> Groups:
     return made
 
 
-def _equal_responses(responses: Sequence[Any], slots: Any, t: Any, scored: Any, count: int, n: int) -> tuple[Any, int]:
+def _equal_responses(responses: Sequence[Any], slots: Any, r: Any, scored: Any, count: int, n: int) -> tuple[Any, int]:
     """(groups,) whether all scored responses of a group are the same, and groups where the same got two rewards."""
     if len(responses) != n:
         raise ValueError(f"diagnose: there are {len(responses)} responses for {n} rewards; pass one text or hash each")
     texts = Groups(backend_of(responses).to_numpy(responses) if library_of(responses) else list(responses)).slots
     seen: list[dict[int, float]] = [{} for _ in range(count)]
     noisy: set[int] = set()
-    for slot, text, reward, counts in zip(slots.tolist(), texts.tolist(), t.tolist(), scored.tolist(), strict=True):
+    for slot, text, reward, counts in zip(slots.tolist(), texts.tolist(), r.tolist(), scored.tolist(), strict=True):
         if counts and seen[slot].setdefault(text, reward) != reward:
             noisy.add(slot)
     return np.array([len(texts) == 1 for texts in seen], bool), len(noisy)

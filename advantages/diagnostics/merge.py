@@ -39,10 +39,10 @@ def _two(x: Diagnosis, y: Diagnosis) -> Diagnosis:
                 made[field.name] = p
             case "component_squares":
                 made[field.name] = tuple(a + b for a, b in zip(p, q, strict=True))
-            case "largest" | "largest_before":
+            case "largest" | "heaviest" | "largest_before":
                 made[field.name] = None if p is None else max(p, q)
-            case "largest_cause":
-                made[field.name] = p if x.largest >= y.largest else q
+            case "heaviest_cause":
+                made[field.name] = p if x.heaviest >= y.heaviest else q
             case "standing":
                 pick = [min if name.startswith("least") else max for name in Standing._fields]
                 made[field.name] = Standing(*(of(a, b) for of, a, b in zip(pick, p, q, strict=True)))

@@ -59,7 +59,9 @@ def _tied(d: "Diagnosis") -> str | None:
 
 
 def _collapse(d: "Diagnosis") -> str | None:
-    if d.collapse is None or d.cliff is None or d.dead * 10 < d.groups or not d.dead:
+    if d.collapse is None or d.cliff is None or not d.dead:
+        return None
+    if d.dead * 4 < d.groups and d.collapse * 10 < d.groups:  # some prompts are always solved, or never
         return None
     said = []
     if d.cliff:
@@ -99,10 +101,10 @@ def _zero(d: "Diagnosis") -> str | None:
     )
 
 
-def _largest(d: "Diagnosis") -> str | None:
-    if d.responses < 2 * _FEW or d.largest**2 < d.squares / 4 or not d.squares:
+def _heaviest(d: "Diagnosis") -> str | None:
+    if d.responses < 2 * _FEW or d.heaviest**2 < d.squares / 4 or not d.squares:
         return None
-    return f"One advantage, of size {d.largest:.3g}, outweighs the batch: {_CAUSES[d.largest_cause]}."
+    return f"One advantage, of size {d.heaviest:.3g}, outweighs the batch: {_CAUSES[d.heaviest_cause]}."
 
 
 def _effective(d: "Diagnosis") -> str | None:
@@ -217,6 +219,6 @@ def _near_tied(d: "Diagnosis") -> str | None:
 
 SENTENCES: tuple[Callable[["Diagnosis"], str | None], ...] = (
     *(_no_signal, _nonfinite, _all_wrong, _all_right, _tied, _collapse, _unscored, _invalid, _small, _zero),
-    *(_noise, _near_tied, _twice, _dominated, _cancelled, _penalty, _largest, _effective, _mass, _length),
+    *(_noise, _near_tied, _twice, _dominated, _cancelled, _penalty, _heaviest, _effective, _mass, _length),
     *(_saturated, _clipped),
 )

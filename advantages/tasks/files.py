@@ -170,13 +170,14 @@ def row_batches(
     """
     if not path.is_file():
         raise ValueError(f"data is {str(path)!r}, but there is no such file; check the path")
-    empty = True
+    empty, form = True, "one JSON object a line"
     try:
         with path.open("rb") as raw:
             size = max(path.stat().st_size, 1)
             zipped = raw.peek(2).startswith(b"\x1f\x8b")
             file = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if zipped else raw
             if file.peek(4).startswith(b"PAR1") or path.suffix == ".parquet":
+                form = "a table that has some"
                 found = _parquet(path, io.BytesIO(file.read()) if zipped else file, chosen)
             else:
                 found = ((raw.tell() / size, batch) for batch in _lines(path, file))
@@ -191,7 +192,7 @@ def row_batches(
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error or type(error).__name__}); restore it") from None
     if empty:
-        raise ValueError(f"{path} holds no row; write one JSON object a line")
+        raise ValueError(f"{path} holds no row; write {form}")
 
 
 def _lines(path: Path, file: Any) -> Iterator[list[tuple[str, Any]]]:

@@ -331,6 +331,8 @@ def _batch_of_arrays(
     rows = {word: len(x) if x.ndim else None for word, x in batch.items()}
     if len(set(rows.values())) > 1:
         raise ValueError(f"{path}: arrays have {rows} rows; save one row per response")
+    if 0 in rows.values():
+        raise ValueError(f"{path} holds no row; save one row per response")
     return {word: _of_kind(path, word, x) for word, x in batch.items()}
 
 

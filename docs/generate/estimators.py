@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,12 @@ from formulas import latex
 from pictures import GROUPS, Shown, picture, shown
 from prose import described
 
-from advantages import estimators
+from advantages import estimators, laboratory
 from advantages.catalogue import bibtex, promised
 from advantages.conventions.table import ships
 from advantages.core.definition import Definition, definition_of
 from advantages.core.promises import Promises
 from advantages.lab.bandit import updates
-from advantages.laboratory import measured, number
 from advantages.testing import CHECKS
 
 __all__ = ["KEPT_BY", "pages"]
@@ -134,20 +133,33 @@ def _promises(d: Definition) -> str:
 
 
 def _exact(d: Definition, function: Callable[..., Any]) -> Iterator[str]:
-    """Bias and variance by enumeration, for what a bandit can supply."""
-    if d.by_component or d.per_token or not {"rewards"} <= set(d.needed) <= {"rewards", "groups", "logprobs"}:
-        return
-    rows = ["| policy | cosine with the gradient | length, to the gradient's | signal to noise |", "|---|---|---|---|"]
-    for start, (policy, rewards) in STARTS.items():
-        cosine, length, signal = measured(updates(function, policy, rewards, 8))
-        rows.append(f"| {start} | {number(cosine, 3)} | {number(length, 3)} | {number(signal, 2)} |")
+    """Bias and variance by enumeration: in a bandit what it can supply, and in the laboratory's worlds the others."""
     yield "## Bias and variance, exactly"
-    yield (
-        "A softmax policy over four answers, groups of eight, every group that can be drawn, weighed by its "
-        "probability: the expected update beside the gradient of the expected reward, and its length over the "
-        "deviation of one group's update."
-    )
-    yield "\n".join(rows)
+    found: Mapping[str, laboratory.Measures | None]
+    if not d.by_component and not d.per_token and {"rewards"} <= set(d.needed) <= {"rewards", "groups", "logprobs"}:
+        where = "policy"
+        found = {start: laboratory.measured(updates(function, *world, 8)) for start, world in STARTS.items()}
+        yield (
+            "A softmax policy over four answers, groups of eight, every group that can be drawn, weighed by its "
+            "probability: the expected update beside the gradient of the expected reward, and its length over the "
+            "deviation of one group's update."
+        )
+    else:
+        where = "world"
+        (row,) = laboratory.rows([d.name])
+        found = row.measures
+        yield (
+            "Five answers of one or two tokens, groups of four, every group that can be drawn, weighed by its "
+            f"probability: the expected update beside the gradient of {row.objective}, and its length over the "
+            "deviation of one group's update. [The laboratory](../laboratory.md) has these worlds, and all estimators "
+            "in them."
+        )
+    head = f"| {where} | cosine with the gradient | length, to the gradient's | signal to noise |"
+    lines = [head, "|---|---|---|---|"]
+    for name, measures in found.items():
+        cells = (laboratory.number(x, 3) for x in measures or [None] * 3)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    yield "\n".join(lines)
 
 
 def _ships(name: str) -> str:

@@ -193,12 +193,40 @@ def test_explain(file, capsys):
     ("estimator", "lines"),
     [
         ("trl.grpo", ["A_i = (r_i - mean(r)) / (std(r) + 0.0001)"]),
+        ("verl.grpo", ["A_i = (r_i - mean(r)) / (std(r) + 1e-06)", "with singleton = 'raw'"]),
         ("grpo+clipped.limit=1", ["A_i = (r_i - mean(r)) / (std(r) + 1e-06)", "with clipped(limit=1)"]),
     ],
 )
 def test_a_convention_and_stages_are_explained_by_the_formula_of_their_estimator(file, capsys, estimator, lines):
     said = printed(capsys, "explain", "--estimator", estimator, "--data", file, *MAP, "--json")[1]
     assert json.loads(said)["formula"] == lines
+
+
+def test_options_of_lists_add_up_and_the_formula_says_what_it_leaves_out(file, capsys):
+    columns = ("--map", "score=rewards", "--map", "uid=groups")
+    settings = ("--set", "temperature=0.5", "--set", "center=True")
+    status, said = printed(capsys, "explain", "--estimator", "lampo", "--data", file, *columns, *settings, "--json")
+    assert status == 0
+    formula, more = json.loads(said)["formula"]
+    assert formula.endswith("sigmoid((s_i - s_j) / 0.5)")
+    assert more == "with center = True"
+    assert printed(capsys, "diff", "grpo", "grpo", file, *columns)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["diagnose"], ["compare", "--estimators", "grpo"], ["explain", *GRPO_ON], ["diff", "grpo", "rloo"]]
+)
+def test_an_empty_file_is_refused(tmp_path, command):
+    np.savez(tmp_path / "rollouts.npz", rewards=np.zeros(0), groups=np.zeros(0, int))
+    (tmp_path / "rollouts.jsonl").write_text("\n")
+    for path in (tmp_path / "rollouts.npz", tmp_path / "rollouts.jsonl"):
+        with pytest.raises(SystemExit, match="holds no row"):
+            main([*command, str(path)])
+
+
+def test_an_estimator_of_components_says_that_it_takes_them(file):
+    with pytest.raises(SystemExit, match=r"not \(N, K\); pass one reward per response and component"):
+        main(["explain", "--estimator", "gdpo", "--data", str(file), *MAP])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Sick batches are told what they have, healthy ones nothing; parts give what the whole gives."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -30,6 +31,13 @@ def test_a_healthy_batch_is_left_silent(estimator, rewards):
     words = {"responses": texts, "lengths": RNG.integers(5, 90, 64), "logprobs": RNG.normal(size=64)}
     a = estimator(rewards, 8)
     assert diagnose(rewards, a, 8, **words, unclipped=a, penalties=rewards * 0.01).explain() == []
+
+
+def test_some_prompts_that_are_always_solved_are_no_news_but_a_collapse_is():
+    rewards = np.concatenate([MIXED[:56], np.ones(8)])
+    texts = [f"answer {i}" for i in range(64)]
+    assert said(rewards, responses=texts) == ""
+    assert "1 holds one response every time" in said(rewards, responses=texts[:56] + ["same"] * 8)
 
 
 def half(row):
@@ -193,6 +201,26 @@ def test_advantages_of_tokens():
         diagnose(np.ones(4), a, 2)
 
 
+def test_one_large_token_of_each_response_outweighs_nothing():
+    a = np.zeros((64, 32))
+    a[:, -1] = MIXED - 0.5  # as of a critic that sees the end coming: nothing to learn before the last token
+    found = diagnose(MIXED, a, 8, mask=np.ones((64, 32), bool))
+    assert (found.largest, found.heaviest) == (0.5, 0.5 / 32)
+    assert found.explain() == []
+    a[5, :] = 9
+    assert "One advantage, of size 9, outweighs the batch" in said(MIXED, a, mask=np.ones((64, 32), bool))
+
+
+def test_a_penalty_that_differs_between_copies_is_no_noise_of_the_verifier():
+    penalties = RNG.random(64) * 1e-6
+    words = {"responses": [f"answer {int(x)}" for x in MIXED], "penalties": penalties}
+    found = diagnose(MIXED, rloo(MIXED - penalties, 8), 8, **words, second_rewards=MIXED)
+    assert (found.noisy, found.doubted) == (0, 0)
+    tied = np.ones(64)
+    found = diagnose(tied, rloo(tied - penalties, 8), 8, **words, second_rewards=tied)
+    assert (found.noisy, found.doubted, found.penalty_only) == (0, 0, 8)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -238,3 +266,9 @@ def test_the_picture():
         "0 of 64 advantages are 0",
         "sum of |A|",
     ]
+
+
+def test_a_picture_without_matplotlib_is_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match=r"a picture needs matplotlib; pip install 'rl-advantages\[train\]'"):
+        diagnose(MIXED, rloo(MIXED, 8), 8).plot()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from advantages import estimators
+from advantages.core.definition import definition_of
 from advantages.testing import CHECKS
 
 for library in ("sphinx", "latex2mathml", "matplotlib"):
@@ -58,6 +59,21 @@ def test_each_estimator_has_what_its_page_needs(generate, name):
         assert formulas.mathml(formulas.latex(line), display=True).startswith("<math")
     groups = pictures.shown(function.__advantages__, function)
     assert {group.name for group in groups} >= {"0/1, sparse", "confident and wrong"}
+
+
+@pytest.mark.parametrize(
+    ("name", "cosines"),
+    [
+        ("rloo", ["1.000", "1.000", "1.000"]),
+        ("gae", ["1.000", "1.000", "1.000"]),
+        ("gdpo", ["1.000", "1.000", "0.984"]),
+    ],
+)
+def test_each_page_has_bias_and_variance(generate, name, cosines):
+    function = getattr(estimators, name)
+    title, _, table = generate("estimators")._exact(definition_of(function), function)
+    assert title == "## Bias and variance, exactly"
+    assert [line.split(" | ")[1] for line in table.splitlines()[2:]] == cosines
 
 
 def test_each_promise_names_a_check_that_exists(generate):
