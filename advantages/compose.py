@@ -117,7 +117,10 @@ def compose(*parts: Any) -> Callable[..., Any]:
         unit="token" if per_token else "response",
         shapes=inner.shapes,
         promises=Promises(
-            spans_batch=inner.promises.spans_batch, bound=_bound(after), objective=inner.promises.objective
+            equals_get_zero=_equals_get_zero(before, inner.promises.equals_get_zero),
+            spans_batch=inner.promises.spans_batch,
+            bound=_bound(after),
+            objective=inner.promises.objective,
         ),
         paper=inner.paper,
     )(composed)
@@ -194,6 +197,17 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def _equals_get_zero(before: list[Stage], otherwise: bool) -> bool:
+    """Whether groups of equal rewards get zero: they are dropped, or nothing tells their responses apart."""
+    for one in before:
+        if one.changes == "keep":
+            if one.settings.get("varied"):
+                return True
+        elif set(one.words) - {"groups"}:  # such as their lengths
+            return False
+    return otherwise
 
 
 def _bound(after: list[Stage]) -> Bound | None:

@@ -10,6 +10,7 @@ from advantages import (
     dr_grpo,
     entropy_shaped_grpo,
     grpo,
+    ngrpo,
     reinforce,
     reinforce_plus_plus,
     reinforce_plus_plus_baseline,
@@ -34,10 +35,14 @@ from advantages.testing import conforms, strategies
 shaped = compose(grpo, entropy_shaped(alpha=0.4), clipped(5.0))
 filtered = compose(group_filter(), overlong_penalty(limit=40, buffer=20), dr_grpo)
 penalised = compose(kl_penalty(beta=0.1), reinforce_plus_plus, clipped(limit=2.0))
+shortened = compose(length_penalty(weight=0.5), dr_grpo)
+pushed = compose(ngrpo, clipped(limit=2.0))
 
 test_shaped = conforms(shaped, examples=8)
 test_filtered = conforms(filtered, examples=8)
 test_penalised = conforms(penalised, examples=8)
+test_shortened = conforms(shortened, examples=8)
+test_pushed = conforms(pushed, examples=8)
 
 
 def test_the_signature_is_the_union_of_the_words():
@@ -46,6 +51,22 @@ def test_the_signature_is_the_union_of_the_words():
     assert set(definition_of(grpo).settings) == set(definition_of(shaped).settings)
     assert definition_of(filtered).needed == ("rewards", "groups", "lengths")
     assert definition_of(penalised).promises.spans_batch
+
+
+@pytest.mark.parametrize(
+    ("composed", "zero"),
+    [
+        (shaped, True),
+        (shortened, False),
+        (pushed, False),
+        (filtered, True),
+        (compose(group_filter(), ngrpo), True),
+        (compose(group_filter(varied=False), ngrpo), False),
+        (compose(overlong_penalty(), group_filter(), grpo), False),
+    ],
+)
+def test_whether_groups_of_equals_get_zero(composed, zero):
+    assert definition_of(composed).promises.equals_get_zero is zero
 
 
 @given(strategies.inputs("rewards", "groups", "token_entropies", "mask"))
