@@ -11,6 +11,7 @@ from .core.naming import did_you_mean
 from .core.promises import Bound, Promises
 from .core.vocabulary import INPUTS
 from .ops.elementwise import where
+from .ops.refusals import check_range
 from .ops.tokens import to_tokens
 from .stages import STAGES, Stage
 
@@ -73,6 +74,8 @@ def compose(*parts: Any) -> Callable[..., Any]:
         needed = {inner.lead: None, **needed}
     optional = [name for name in own if name not in needed]
 
+    changed = [word for word in dict.fromkeys(one.changes for one in before) if word in inner.ranges]
+
     def composed(*args: Any, **given: Any) -> Any:
         words = {**dict(zip(names, args, strict=False)), **given}
         keep = None
@@ -82,6 +85,8 @@ def compose(*parts: Any) -> Callable[..., Any]:
                 continue
             keep = one(keep, words)
             words = _kept(keep, words)
+        for word in changed:
+            check_range(inner.name, word, words[word], inner.ranges[word])
         advantages = inner.function(
             *(words[name] for name in inner.positional),
             **{name: words[name] for name in own if name not in inner.positional},
@@ -116,6 +121,7 @@ def compose(*parts: Any) -> Callable[..., Any]:
     return estimator(
         unit="token" if per_token else "response",
         shapes=inner.shapes,
+        ranges=inner.ranges,
         promises=Promises(
             equals_get_zero=_equals_get_zero(before, inner.promises.equals_get_zero),
             spans_batch=inner.promises.spans_batch,
