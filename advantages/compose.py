@@ -11,6 +11,7 @@ from .core.naming import did_you_mean
 from .core.promises import Bound, Promises
 from .core.vocabulary import INPUTS
 from .ops.elementwise import where
+from .ops.refusals import check_range
 from .ops.tokens import to_tokens
 from .stages import STAGES, Stage
 
@@ -73,6 +74,8 @@ def compose(*parts: Any) -> Callable[..., Any]:
         needed = {inner.lead: None, **needed}
     optional = [name for name in own if name not in needed]
 
+    changed = [word for word in dict.fromkeys(one.changes for one in before) if word in inner.ranges]
+
     def composed(*args: Any, **given: Any) -> Any:
         words = {**dict(zip(names, args, strict=False)), **given}
         keep = None
@@ -82,6 +85,8 @@ def compose(*parts: Any) -> Callable[..., Any]:
                 continue
             keep = one(keep, words)
             words = _kept(keep, words)
+        for word in changed:
+            check_range(inner.name, word, words[word], inner.ranges[word])
         advantages = inner.function(
             *(words[name] for name in inner.positional),
             **{name: words[name] for name in own if name not in inner.positional},
@@ -116,8 +121,12 @@ def compose(*parts: Any) -> Callable[..., Any]:
     return estimator(
         unit="token" if per_token else "response",
         shapes=inner.shapes,
+        ranges=inner.ranges,
         promises=Promises(
-            spans_batch=inner.promises.spans_batch, bound=_bound(after), objective=inner.promises.objective
+            equals_get_zero=_equals_get_zero(before, inner.promises.equals_get_zero),
+            spans_batch=inner.promises.spans_batch,
+            bound=_bound(after),
+            objective=inner.promises.objective,
         ),
         paper=inner.paper,
     )(composed)
@@ -194,6 +203,17 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def _equals_get_zero(before: list[Stage], otherwise: bool) -> bool:
+    """Whether groups of equal rewards get zero: they are dropped, or nothing tells their responses apart."""
+    for one in before:
+        if one.changes == "keep":
+            if one.settings.get("varied"):
+                return True
+        elif set(one.words) - {"groups"}:  # such as their lengths
+            return False
+    return otherwise
 
 
 def _bound(after: list[Stage]) -> Bound | None:

@@ -137,7 +137,7 @@ def diff(
     found = []
     for function, _ in zip((first, second), watched(names, "diff"), strict=True):
         given, said = _grouped(function, batch)
-        remarks += said
+        remarks += [one for one in said if one not in remarks]
         d = definition_of(function)
         a = np.asarray(function(**{word: given[word] for word in d.inputs if word in given}))
         found.append(_on_tokens(a, batch) if mixed else a)

@@ -146,7 +146,8 @@ def running_moments(state: State | None, rewards: Any, *, inclusive: bool = Fals
     >>> running_moments(state, np.array([5.0]))[0], round(state["deviation"], 3)
     (array([2.]), 1.414)
     """
-    r, _, new = _begun("running_moments", state, rewards, None)
+    new = _copied("running_moments", state)
+    r = _read("running_moments", rewards)
     moments = new["of"] or {"count": 0, "mean": 0.0, "m2": 0.0}
     before = moments["mean"]
     scored = r[np.isfinite(r)]
@@ -212,14 +213,19 @@ def _copied(who: str, state: State | None) -> dict[str, Any]:
     return {**state, "of": dict(state["of"])}
 
 
+def _read(who: str, rewards: Any) -> Any:
+    """Rewards in float64."""
+    if library_of(rewards) is None or len(rewards.shape) != 1:
+        raise TypeError(f"{who}: rewards are no (N,) array of numpy, torch or JAX; pass one reward per response")
+    return np.asarray(backend_of(rewards).to_numpy(rewards), np.float64)
+
+
 def _begun(who: str, state: State | None, rewards: Any, ids: Any) -> tuple[Any, list[str], dict[str, Any]]:
     """Rewards in float64, ids as keys of JSON, and a copy of the state."""
     new = _copied(who, state)
-    if library_of(rewards) is None or len(rewards.shape) != 1:
-        raise TypeError(f"{who}: rewards are no (N,) array of numpy, torch or JAX; pass one reward per response")
-    r = np.asarray(backend_of(rewards).to_numpy(rewards), np.float64)
-    if ids is None:
-        return r, [], new
+    r = _read(who, rewards)
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        raise TypeError(f"{who}: ids are {ids!r}; pass one id per response")
     names = ids.tolist() if hasattr(ids, "tolist") else list(ids)
     if len(names) != len(r):
         raise ValueError(f"{who}: there are {len(r)} rewards but {len(names)} ids; pass one id per response")
@@ -227,10 +233,11 @@ def _begun(who: str, state: State | None, rewards: Any, ids: Any) -> tuple[Any, 
 
 
 def _key(who: str, name: Hashable) -> str:
-    """An id as text: 7 and "7" are two."""
-    if isinstance(name, bool) or not isinstance(name, (int, str)):
+    """An id as text: 7 and "7" are two, and numpy's 7 is 7."""
+    plain = name.item() if isinstance(name, np.generic) else name
+    if isinstance(plain, bool) or not isinstance(plain, (int, str)):
         raise TypeError(f"{who}: an id is the {type(name).__name__} {name!r}; pass integers or strings")
-    return f"{type(name).__name__}:{name}"
+    return f"{'str' if isinstance(plain, str) else 'int'}:{plain}"
 
 
 def _visits(keys: list[str], r: Any, sequential: bool) -> list[tuple[str, list[int]]]:

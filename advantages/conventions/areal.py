@@ -24,6 +24,9 @@ DEVIATIONS: Deviations = {
         "epsilon": (1e-05, "added to the deviation"),
         "singleton": ("raw", "a lone response has no others, whose mean is taken to be 0"),
     },
+    "rloo": {
+        "singleton": ("raw", "a lone response has no others, whose mean is taken to be 0"),
+    },
     "lite_ppo": {
         "scale": ("batch", "std_level=batch"),
         "epsilon": (1e-05, "added to the deviation"),

@@ -25,11 +25,12 @@ def spec(
     scale: bool = True,
     epsilon: float = 1e-6,
 ) -> Vector:
+    if r.max() == r.min():
+        return 0.0 * r
     confidence = np.exp(np.mean(s / np.maximum(l, 1)))
     difficulty = 1 - np.mean(r >= success)
     value = confidence * (1 - 4 * (difficulty - 0.5) ** 2)
-    above = 0.0 * r if r.max() == r.min() else r - r.mean()
-    return (value + floor) * above / (r.std(ddof=1) + epsilon if scale else 1.0)
+    return (value + floor) * (r - r.mean()) / (r.std(ddof=1) + epsilon if scale else 1.0)
 
 
 @estimator(

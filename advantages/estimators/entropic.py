@@ -76,7 +76,7 @@ def entropic(
     With "auto", each group has the beta at which its softmax is `divergence` nats from uniform, so that the unit of
     the rewards does not matter. A group of n with m best ones comes no further than log(n / m): the published form
     then runs beta up to a million, and gives a pair of unequal rewards 1e12. Here the target is at most the share
-    `reachable` of that, and a ratio is cut at `cap`; `reachable=1.0` and `cap=float("inf")` are the published form. For
+    `reachable` of that, and a ratio is cut at `cap`; `reachable=1.0` and `cap=1e12` are the published form. For
     a small fixed beta it is beta times RLOO.
 
     Args:

@@ -1,6 +1,7 @@
 """Group reward-decoupled normalization policy optimization (arXiv:2601.05242)."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -131,8 +132,12 @@ def _weights(weights: Any, components: Sequence[str] | None, count: int) -> list
                 f"gdpo: weights are for {sorted(weights)} but components are {sorted(components)}; pass one for each"
             )
         weights = [weights[name] for name in components]
-    if len(weights) != count:
-        raise ValueError(f"gdpo: got {len(weights)} weights for {count} components; pass one for each")
-    if not all(np.isfinite(weight) for weight in weights):
-        raise ValueError(f"gdpo: weights are {list(weights)}; pass finite numbers")
-    return [float(weight) for weight in weights]
+    try:
+        numbers = [float(weight) for weight in weights]
+    except (TypeError, ValueError):
+        raise TypeError(f"gdpo: weights are {weights!r}; pass one number per component") from None
+    if len(numbers) != count:
+        raise ValueError(f"gdpo: got {len(numbers)} weights for {count} components; pass one for each")
+    if not all(map(isfinite, numbers)):
+        raise ValueError(f"gdpo: weights are {numbers}; pass finite numbers")
+    return numbers

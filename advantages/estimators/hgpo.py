@@ -49,7 +49,7 @@ def spec(
             if len(same) < 2 or len(seen[t]) < k + 1:
                 continue
             above = 0.0 if np.ptp(g[same]) == 0 else g[t] - g[same].mean()
-            above = above / (g[same].std() + epsilon) if scale else above
+            above = above / (g[same].std() + epsilon) if scale and above != 0 else above
             if zeros == "counted" or above != 0:
                 w = (k + 1 if weights == "paper" else k + 2) ** alpha
                 total += w * above

@@ -61,9 +61,9 @@ def importance_corrected_td(
         A_t = rho_t * (r_t + discount * (V_{t+1} + lambda * A_{t+1}) - V_t)
 
     rho is the ratio of the two policies at a token. What is expected of it is right for the trained policy, but the
-    product varies wildly over long responses: that is why V-trace and Retrace cut it, as `max_ratio` does at the price
-    of a bias. On-policy it is GAE. The advantage contains its ratio: a loss that multiplies by a ratio again counts it
-    twice. Time steps over masked tokens.
+    product varies wildly over long responses, and beyond the range of the dtype the advantages are not finite: that is
+    why V-trace and Retrace cut it, as `max_ratio` does at the price of a bias. On-policy it is GAE. The advantage
+    contains its ratio: a loss that multiplies by a ratio again counts it twice. Time steps over masked tokens.
 
     Args:
         token_rewards: (N, T) reward attributed to each token.

@@ -20,7 +20,7 @@ from ..spec import per_group
 @per_group
 def spec(r: Vector, *, k: int = 2, epsilon: float = 1e-6) -> Vector:
     n, c = len(r), int(r.sum())
-    if n < k or c in (0, n):
+    if n < k or c == 0 or n - c < k:
         return np.zeros(n)
     rho = 1 - comb(n - c, k) / comb(n, k)
     sigma = sqrt(rho * (1 - rho))

@@ -74,7 +74,9 @@ def prime(
         c_t = (n q_t - sum_j mean_t(q_j)) / (n - 1)    with q the rewards of tokens
 
     The baseline of the process rewards is subtracted at every token, so that a response's length enters its return, as
-    printed. A response without siblings has neither part.
+    printed. A response without siblings has neither part. A process reward on a masked token counts at the last trained
+    one before it, as every reward does; where a model gave some to observations or padding, drop them first, with
+    `advantages.ops.masked_rewards`.
 
     Args:
         rewards: (N,) outcome reward of each response.

@@ -52,6 +52,7 @@ __all__ = [
     "lambda_advantages",
     "log_sigmoid",
     "masked_mean",
+    "masked_rewards",
     "moments",
     "namespace",
     "node_values",
@@ -74,6 +75,7 @@ _EITHER = (("N",), ("N", "T"))
 carried_rewards = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.carried_rewards)
 discounted_returns = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.discounted_returns)
 lambda_advantages = checked(token_rewards=_TOKENS, values=_TOKENS, mask=_TOKENS)(tokens.lambda_advantages)
+masked_rewards = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.masked_rewards)
 outcome = checked(token_rewards=_TOKENS, mask=_TOKENS)(tokens.outcome)
 sequence_logprobs = checked(token_logprobs=_TOKENS, mask=_TOKENS)(tokens.sequence_logprobs)
 to_tokens = checked(advantages=_ROWS, mask=_TOKENS)(tokens.to_tokens)

@@ -118,6 +118,9 @@ def test_moving_rloo_from_openrlhf_to_verl(tmp_path, capsys):
     assert "stage singleton: singleton is 'zero' and 'raw'; moves 1 rows, and explains all of it" in told
     assert "remark: openrlhf takes neighbouring rows for groups of one size" in told
 
+    assert main(["diff", "openrlhf.rloo", "openrlhf.dr_grpo", *command[3:]]) == 1
+    assert capsys.readouterr().out.count("remark: openrlhf takes neighbouring rows") == 1
+
 
 @pytest.mark.parametrize("kind", ["jsonl", "npz", "parquet"])
 def test_files_of_every_kind(tmp_path, capsys, kind):

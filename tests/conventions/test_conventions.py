@@ -201,6 +201,7 @@ def test_areal_has_five_epsilons_and_a_deviation_about_the_others():
     close(areal.grpo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(2) + 1e-5))
     close(areal.leave_one_out_grpo(TWO, PAIRS), np.array([2, -2, 2, -2]) / (2 * np.sqrt(2) + 1e-5))
     close(areal.leave_one_out_grpo(np.array([0.7]), ["a"]), [0.7], rtol=2e-5)
+    assert areal.rloo(np.array([0.7]), ["a"]).tolist() == [0.7]
     close(areal.batch(TWO, PAIRS), np.array([0, -2, 2, 0]) / (np.sqrt(8 / 3) + 1e-5))
     close(areal.lite_ppo(TWO, PAIRS), np.array([1, -1, 1, -1]) / (np.sqrt(8 / 3) + 1e-5))
     assert areal.batch(np.full(3, 0.7), ["a", "b", "c"]).tolist() == [0.0] * 3

@@ -22,6 +22,7 @@ from advantages import (
 )
 from advantages.core.definition import define, definition_of
 from advantages.core.vocabulary import INPUTS
+from advantages.ops import masked_rewards
 
 R = np.array([1.0, 0.0, 0.5, 2.0])
 G = ["a", "a", "b", "b"]
@@ -131,7 +132,10 @@ ERRORS = [
         r"gdpo: weights are for \['a', 'b', 'd'\] but components are \['a', 'b', 'c'\]; pass one for each",
     ),
     (lambda: gdpo(T, G, weights=[1.0, float("nan"), 1.0]), ValueError, "gdpo: weights are .*; pass finite numbers"),
+    (lambda: gdpo(T, G, weights="abc"), TypeError, "gdpo: weights are 'abc'; pass one number per component"),
+    (lambda: gdpo(T, G, weights=2.0), TypeError, "gdpo: weights are 2.0; pass one number per component"),
     (lambda: to_tokens(R, M[:3]), ValueError, "to_tokens: advantages has 4 rows but mask has 3"),
+    (lambda: masked_rewards(T, M[:3]), ValueError, "masked_rewards: token_rewards has 4 rows but mask has 3"),
     (lambda: whiten(R, M), ValueError, r"whiten: mask has shape \(4, 3\), not \(N,\)"),
     (lambda: whiten(T, weight="rows"), ValueError, "weight is 'rows'; pass one of tokens, responses"),
     (

@@ -10,6 +10,10 @@ from advantages import (
     dr_grpo,
     entropy_shaped_grpo,
     grpo,
+    lampo,
+    maxrl,
+    ngrpo,
+    pass_at_k,
     reinforce,
     reinforce_plus_plus,
     reinforce_plus_plus_baseline,
@@ -29,15 +33,22 @@ from advantages.stages import (
     sequence_kl_penalty,
     stop_properly,
 )
+from advantages.stages import to_tokens as to_tokens_stage
 from advantages.testing import conforms, strategies
 
 shaped = compose(grpo, entropy_shaped(alpha=0.4), clipped(5.0))
 filtered = compose(group_filter(), overlong_penalty(limit=40, buffer=20), dr_grpo)
 penalised = compose(kl_penalty(beta=0.1), reinforce_plus_plus, clipped(limit=2.0))
+shortened = compose(length_penalty(weight=0.5), dr_grpo)
+pushed = compose(ngrpo, clipped(limit=2.0))
+on_tokens = compose(lampo, to_tokens_stage())
 
 test_shaped = conforms(shaped, examples=8)
 test_filtered = conforms(filtered, examples=8)
 test_penalised = conforms(penalised, examples=8)
+test_shortened = conforms(shortened, examples=8)
+test_pushed = conforms(pushed, examples=8)
+test_on_tokens = conforms(on_tokens, examples=8)
 
 
 def test_the_signature_is_the_union_of_the_words():
@@ -46,6 +57,22 @@ def test_the_signature_is_the_union_of_the_words():
     assert set(definition_of(grpo).settings) == set(definition_of(shaped).settings)
     assert definition_of(filtered).needed == ("rewards", "groups", "lengths")
     assert definition_of(penalised).promises.spans_batch
+
+
+@pytest.mark.parametrize(
+    ("composed", "zero"),
+    [
+        (shaped, True),
+        (shortened, False),
+        (pushed, False),
+        (filtered, True),
+        (compose(group_filter(), ngrpo), True),
+        (compose(group_filter(varied=False), ngrpo), False),
+        (compose(overlong_penalty(), group_filter(), grpo), False),
+    ],
+)
+def test_whether_groups_of_equals_get_zero(composed, zero):
+    assert definition_of(composed).promises.equals_get_zero is zero
 
 
 @given(strategies.inputs("rewards", "groups", "token_entropies", "mask"))
@@ -134,6 +161,19 @@ def test_bad_compositions_are_sentences():
         stages_of(["cliped"])
     with pytest.raises(ValueError, match=r"write stage\.setting=value"):
         stages_of(["clipped.limit"])
+
+
+def test_numbers_that_the_formula_means_nothing_for_are_refused_where_they_arise():
+    verdicts, lengths = np.array([1.0, 0.0, 1.0, 0.0]), np.array([1, 2, 4, 9])
+    for call, words in (
+        (lambda: compose(pass_at_k, clipped())(verdicts / 2, 4), "rewards of rows 0, 2 include 0.5"),
+        (lambda: compose(maxrl, clipped())(verdicts - 1, 4), "rewards of rows 1, 3 include -1"),
+        (lambda: compose(overlong_penalty(limit=5, buffer=2), pass_at_k)(verdicts, 4, lengths), "pass_at_k: .* 0.5"),
+        (lambda: compose(overlong_penalty(limit=5, buffer=2), maxrl)(verdicts, 4, lengths), "maxrl: .* 3 include -1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    assert compose(length_penalty(), maxrl)(verdicts, 4, lengths)[1] == -1.0
 
 
 def test_a_name_says_the_composition():

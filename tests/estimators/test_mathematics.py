@@ -6,17 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advantages import (
+    codapo,
     dr_grpo,
     gae,
     gdpo,
     grpo,
+    hgpo,
     lambdapo,
     lampo,
+    pass_at_k,
     reinforce,
     reinforce_plus_plus,
     reinforce_plus_plus_baseline,
     rloo,
 )
+from advantages.core.definition import definition_of
 from advantages.ops import group_count, group_mean, group_std, group_sum, outcome, pair_reduce
 from advantages.testing import strategies
 
@@ -72,6 +76,16 @@ def test_lampos_options_are_what_they_say(case):
     np.testing.assert_allclose(lampo(r, g, s, temperature="auto"), lampo(r, g, standard), atol=1e-9)
     half = lampo(r, g, s, average="weights", temperature=1e12)
     np.testing.assert_allclose(half, rloo(r, g), atol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [codapo, hgpo, pass_at_k])
+def test_an_oracle_divides_nothing_by_a_deviation_of_zero(estimator):
+    r = np.array([1.0, 1.0, 0.0])  # no two are wrong, so that every pair has a right one
+    words = {"rewards": r if estimator is pass_at_k else np.ones(3), "groups": ["a"] * 3}
+    more = {"states": ["s"] * 3, "logprobs": -r, "lengths": 1.0 + r}
+    words |= {word: more[word] for word in definition_of(estimator).needed if word in more}
+    spec = definition_of(estimator).spec
+    assert spec(**words, epsilon=0.0).tolist() == estimator(**words, epsilon=0.0).tolist() == [0.0] * 3
 
 
 def test_lampo_weights_stay_finite_where_every_sigmoid_vanishes():

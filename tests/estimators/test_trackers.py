@@ -93,6 +93,9 @@ def test_bad_input_is_a_sentence():
         (lambda: spo(None, np.array([2.0]), ["a"]), "row 0 is 2"),
         (lambda: rae(None, np.ones(1), [("a",)]), "pass integers or strings"),
         (lambda: rae(None, [1.0], ["a"]), "no \\(N,\\) array"),
+        (lambda: krpo(None, np.ones(2), 2), "krpo: ids are 2; pass one id per response"),
+        (lambda: spo(None, np.ones(2), "ab"), "spo: ids are 'ab'; pass one id per response"),
+        (lambda: rae(None, np.ones(2), None), "rae: ids are None; pass one id per response"),
         (lambda: rae(None, np.ones(1), ["a"], decay=2.0), "decay is 2"),
     ):
         with pytest.raises((TypeError, ValueError), match=words):
@@ -102,6 +105,13 @@ def test_bad_input_is_a_sentence():
 def test_seven_and_its_text_are_two_ids():
     _, state = rae(None, np.array([1.0, 0.0]), [7, "7"])
     assert sorted(state["of"]) == ["int:7", "str:7"]
+
+
+@pytest.mark.parametrize("ids", [[7, 9], ["7", "9"]])
+def test_an_id_of_numpy_is_the_id_that_it_says(ids):
+    _, state = rae(None, np.array([1.0, 0.0]), ids)
+    again = rae(state, np.array([1.0, 0.0]), list(np.array(ids)))[0]
+    assert again.tolist() == pytest.approx([0.05, 0.0])
 
 
 def test_baselines_are_arrays_of_the_rewards_library():

@@ -95,6 +95,8 @@ def joins_the_rows_of_a_trajectory(subject: Subject, draw: Draw) -> None:
             first, second = np.zeros_like(x), np.zeros_like(x)
             first[:, :cut], second[:, : 5 - cut] = x[:, :cut], x[:, cut:]
             split[name] = np.stack([first, second], 1).reshape(6, 5)[rows]
+        elif INPUTS[name].of_trajectory == "sum":
+            split[name] = np.stack([0 * x, x], 1).reshape(6)[rows]
         else:
             split[name] = np.repeat(x, 2, 0)[rows]
     found = np.empty((6, 5))
