@@ -205,7 +205,8 @@ def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, la
         return (handed, jnp.where(trained, t, first)), jnp.where(trained, received - value, 0.0)
 
     places = jnp.arange(steps)
-    end = (jnp.zeros(rows, clean.dtype), jnp.full(rows, steps))
+    some = clean.sum(1)  # like the words, since shard_map keeps account of the axes along which numbers differ
+    end = (jnp.zeros_like(some), jnp.full_like(some, steps, int))
     (_, first), result = jax.lax.scan(step, end, (clean.T, values.T, mask.T, places), reverse=True)
     ahead = jnp.where(places < first[:, None], clean, 0.0).sum(1)
     return result.T.at[jnp.arange(rows), first].add(ahead, mode="drop")

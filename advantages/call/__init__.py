@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from ..backends import backend_of
 from ..core.definition import Definition, Paper, Ranges, Shapes, Unit, define
 from ..core.groups import Groups
@@ -14,7 +16,7 @@ from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
 from ..ops.refusals import check_range
 from .common import common_call, has_common_call, is_portable
-from .ranks import gathered
+from .ranks import check_across, gathered
 from .rows import rows_estimated
 from .trajectories import check_nested, last_rows, long_rows
 
@@ -162,6 +164,15 @@ def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     arrays, given, settings = _bind(d, args, kwargs)
     sizes = check_arrays(d.name, arrays, d.shapes)
     lead = arrays[d.lead]
+    if settings["across"] is not None:
+        check_across(d.name, settings["across"], lead)
+    groups = given.get("groups")
+    if isinstance(groups, Groups) and groups.scored is not None:  # from here on `valid` says it, for it can be gathered
+        scored = groups.scored
+        scored = backend_of(lead).from_numpy(scored, lead) if isinstance(scored, np.ndarray) else scored
+        check_arrays(d.name, {d.lead: lead, "valid": scored}, d.shapes)
+        arrays["valid"] = (arrays["valid"] != 0) & scored if "valid" in arrays else scored
+        given["groups"] = groups.where(None)
     if (lent := _lent(d, arrays, settings, kwargs)) is not None:
         backend = backend_of(lead)
         result = _estimated(d, lent, given, settings, sizes, lead)
@@ -205,9 +216,10 @@ def _estimated(
             check_range(d.name, name, x, d.ranges[name])
             inputs[name] = x != 0
     rows, own = sizes["N"], None
-    spans = "groups" in given or "trajectories" in given or d.promises.spans_batch
-    if settings["across"] is not None and "across" not in d.own and spans:
+    spans = "across" not in d.own and ("groups" in given or d.promises.spans_batch)
+    if settings["across"] is not None and (spans or "trajectories" in given):
         inputs, given, rows, own = gathered(d, backend, inputs, given, settings["across"])
+        settings = {**settings, "across": None}
     trained = inputs.pop("trained", None) if "trained" not in d.own else None
 
     ids: dict[str, Any] = {}

@@ -14,7 +14,24 @@ from ..core.groups import Groups
 from ..core.validation import check_cells, check_ids
 from ..core.vocabulary import INPUTS
 
-__all__ = ["gathered"]
+__all__ = ["check_across", "gathered"]
+
+_WAYS = {"torch": "a torch process group, or ", "jax": "the name of a JAX axis, or "}
+
+
+def check_across(who: str, across: Any, lead: Any) -> None:
+    """Refuse what leads to no other rank from the library of the array `lead`.
+
+    Raises:
+        TypeError: it is no function, and nothing else that the library knows.
+    """
+    library = library_of(lead)
+    known = {"torch": hasattr(across, "rank"), "jax": isinstance(across, (str, tuple))}
+    if not callable(across) and not known.get(library or ""):
+        raise TypeError(
+            f"{who}: across is {across!r}; with {library} arrays pass {_WAYS.get(library or '', '')}a function that "
+            "stacks a (k,) array of every rank to (R, k)"
+        )
 
 
 def gathered(
@@ -111,9 +128,13 @@ def _comparable(d: Definition, backend: Backend, name: str, ids: Any, inputs: di
 
 
 def _number(d: Definition, name: str, value: Hashable) -> int:
-    """63 bits of a digest: what is equal on two ranks gets the same number, and nothing else does."""
+    """What is equal on two ranks gets the same number, and nothing else does: an integer is its own, other names are
+    63 bits of a digest.
+    """
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return int(value)
     if isinstance(value, tuple):
         text = repr([_number(d, name, part) for part in value])
     elif isinstance(value, (str, bytes, int, uuid.UUID)):

@@ -25,7 +25,7 @@ def rows_estimated(
 ) -> Any:
     """Advantages in the dtype of the rewards."""
     extents = {name: backend.extent(x) for name, x in inputs.items() if backend.kind(x) == "f" and backend.on_host(x)}
-    scored, most = _scored(d, backend, inputs, extents, ids.get("groups"), strict=settings["strict"])
+    scored, most = _scored(d, backend, inputs, extents, strict=settings["strict"])
     return _estimate(d, backend, inputs, extents, ids, scored, most, settings)
 
 
@@ -152,7 +152,7 @@ def _shrink(d: Definition, backend: Backend, inputs: dict[str, Any], clean: dict
 
 
 def _scored(
-    d: Definition, backend: Backend, inputs: dict[str, Any], extents: Extents, groups: Groups | None, *, strict: bool
+    d: Definition, backend: Backend, inputs: dict[str, Any], extents: Extents, *, strict: bool
 ) -> tuple[Any, float | None]:
     """(N,) rows that count, or None where all are known to: valid, and every input finite.
 
@@ -181,8 +181,6 @@ def _scored(
         here = backend.finite_rows(cells, inputs["mask"])
         finite = here if finite is None else finite & here
     counted = inputs.get("valid")
-    if groups is not None and groups.scored is not None:
-        counted = groups.scored if counted is None else counted & groups.scored
     known = None if most != most else most
     if finite is None:
         return counted, known

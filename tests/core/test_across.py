@@ -9,7 +9,9 @@ import pytest
 
 SETUP = """
 import numpy as np
-from advantages import gdpo, grpo, lampo, reinforce_plus_plus, reinforce_plus_plus_baseline, rloo, whiten
+from advantages import (
+    Groups, flash_reinforce, gae, gdpo, grpo, lampo, reinforce_plus_plus, reinforce_plus_plus_baseline, rloo, whiten,
+)
 
 rng = np.random.default_rng(0)
 rewards, components = rng.normal(size=8).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
@@ -41,6 +43,14 @@ dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_
 calls += [
     lambda at, to, **options: grpo(to(rewards[at]), names[at].tolist(), **options),
     lambda at, to, **options: grpo(to(rewards[at]), names[at], trajectories=[(k, "x") for k in groups[at]], **options),
+    lambda at, to, **options: grpo(
+        to(rewards[at]), [int(k) for k in groups[at]] if at.start else groups[at], **options
+    ),
+    lambda at, to, **options: grpo(to(rewards[at]), Groups.of_size(2, len(rewards[at])).where(valid[at]), **options),
+    lambda at, to, **options: flash_reinforce(to(rewards[at]), trajectories=names[at], **options),
+    lambda at, to, **options: reinforce_plus_plus(
+        to(token_rewards[at]), to(mask[at]), trajectories=names[at], **options
+    ),
 ]
 cuts = {2: [0, 6, 8], 3: [0, 2, 2, 8]}[world]  # of three ranks, the second holds no row
 at = slice(cuts[rank], cuts[rank + 1])
@@ -66,6 +76,11 @@ for call in calls:
     np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=1e-5)
     found = jax.vmap(half, axis_name="data")(jnp.arange(2))
     np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=1e-5)
+
+mesh, rows = jax.sharding.Mesh(np.array(jax.devices()), "data"), jax.sharding.PartitionSpec("data")
+words = jnp.asarray(token_rewards), jnp.asarray(mask)
+halves = jax.shard_map(lambda r, m: gae(r, r, m), mesh=mesh, in_specs=rows, out_specs=rows)
+np.testing.assert_allclose(halves(*words), gae(words[0], *words), atol=1e-5)
 print("same")
 """
 )
