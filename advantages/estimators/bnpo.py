@@ -106,5 +106,5 @@ def bnpo(
     log_beta = log_gamma(a) + log_gamma(b) - log_gamma(a + b)
     inside = xp.clip(p, 1e-6, 1.0 - 1e-6)  # at the ends rewards are equal, and get 0
     rarity = log_beta - (a - 1.0) * xp.log(inside) - (b - 1.0) * xp.log1p(-inside)
-    weight = xp.exp(xp.clip(rarity, None, log(cap)))
+    weight = xp.exp(xp.minimum(rarity, xp.log(0.0 * rarity + cap)))  # a cap may be traced
     return small_groups("bnpo", group_centered(rewards, ids) * weight, rewards, ids, singleton, min_scored)

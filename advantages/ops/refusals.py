@@ -36,8 +36,11 @@ def fits_a_group(who: str, name: str, size: int, groups: Groups) -> None:
     """Refuse a number of responses that no group of the batch has, where sizes of groups are known.
 
     Raises:
+        TypeError: `size` is traced, but the function loops as often.
         ValueError: `size` is above every group.
     """
+    if hasattr(size, "dtype") and backend_of(size).traced(size):
+        raise TypeError(f"{who}: {name} is traced, but {who} has as many steps; pass a number that is known here")
     if groups.on_host and len(groups) and size > max(2, groups.largest):
         raise ValueError(
             f"{who}: {name} is {size} but the largest group has {groups.largest} responses; pass at most that, "

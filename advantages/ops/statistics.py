@@ -160,7 +160,10 @@ def whiten(
         if white is not None:
             return backend.cast(white, backend.result_dtype(x))
     counted = _counted(backend, working, mask) if counts is None else counts > 0
-    found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
+    if hasattr(epsilon, "dtype"):  # perhaps traced, which no scalar of numpy can meet
+        found = moments(working, counted, weight=weight, across=across, counts=counts)
+    else:
+        found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
     std = found.std(ddof)
     xp = backend_of(std).xp
     differ = std > 0

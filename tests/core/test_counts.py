@@ -32,11 +32,10 @@ class Counted(TorchDispatchMode):
 
 
 def counted(function: Any, shape: tuple[int, int], holes: bool, device: str) -> Counted:
-    mask = torch.rand(shape) < 0.6 if holes else torch.ones(shape, dtype=torch.bool)
-    rewards, values = torch.randn(shape) * mask, torch.randn(shape)
-    words = [x.to(device) for x in (rewards, values, mask)]
+    mask = torch.rand(shape, device=device) < (0.6 if holes else 2.0)
+    rewards, values = torch.randn(shape, device=device) * mask, torch.randn(shape, device=device)
     with Counted(mask.numel()) as found:
-        function(*words)
+        function(rewards, values, mask)
     return found
 
 

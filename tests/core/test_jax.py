@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from advantages import Groups, gae, grpo, lampo, rloo
+from advantages import Groups, bnpo, gae, grpo, lampo, pass_at_k, reinforce_plus_plus, rloo
 from advantages.ops import reverse_scan
 
 REWARDS = jnp.array([1.0, 0.0, 3.0, 2.0, 5.0])
@@ -39,6 +39,8 @@ def test_groups_are_vectorised():
     [
         (lambda x: grpo(REWARDS, IDS, epsilon=x), [1e-6, 1e-4, 0.5]),
         (lambda x: lampo(REWARDS, IDS, -REWARDS, temperature=x), [0.5, 1.0, 3.0]),
+        (lambda x: bnpo(REWARDS > 1, IDS, cap=x), [0.5, 1.0, 1e6]),
+        (lambda x: reinforce_plus_plus(REWARDS[None], jnp.ones((1, 5), bool), epsilon=x), [1e-6, 0.5, 1.0]),
         (lambda x: gae(REWARDS[None], REWARDS[None], jnp.ones((1, 5), bool), lambda_=x), [0.0, 0.5, 1.0]),
         (lambda x: gae(REWARDS[None], REWARDS[None], jnp.ones((1, 5), bool), discount=x), [0.0, 0.5, 1.0]),
     ],
@@ -55,6 +57,8 @@ def test_numbers_at_hand_are_still_checked():
         grpo(REWARDS, IDS, epsilon=jnp.array(-1.0))
     with pytest.raises(TypeError, match="grpo: ddof is "):
         jax.jit(lambda x: grpo(REWARDS, IDS, ddof=x))(1)
+    with pytest.raises(TypeError, match="pass_at_k: k is traced, but pass_at_k has as many steps; pass a number that"):
+        jax.jit(lambda x: pass_at_k(REWARDS > 1, IDS, k=x))(2)
 
 
 def test_groups_span_the_devices_of_a_mesh():

@@ -18,7 +18,7 @@ SOME = ["rloo", "grpo", "pkpo", "gae", "vr_cond", "gdpo", "entropic", "minillm"]
 def test_the_page_has_every_estimator_and_some_rows_are_measured_anew():
     (table,) = re.findall(r"<!-- laboratory -->\n(.*?)\n<!-- /laboratory -->", PAGE, re.DOTALL)
     lines = table.splitlines()
-    assert re.findall(r"^\| `(\w+)", table, re.MULTILINE) == estimators.__all__
+    assert re.findall(r"^\| `(\w+)", table, re.MULTILINE) == estimators.__all__, "make laboratory"
     for line in laboratory.markdown(laboratory.rows(SOME)).splitlines():
         assert line in lines, "make laboratory"
 

@@ -39,7 +39,7 @@ def function_of(name):
 
 def test_there_is_a_file_for_each_and_no_other_and_all_are_small():
     files = sorted(FOLDER.glob("*"))
-    assert {file.name for file in files} == {"schema.json", *(f"{name}.json" for name in NAMES)}
+    assert {file.name for file in files} == {"schema.json", *(f"{name}.json" for name in NAMES)}, "make vectors"
     assert sum(file.stat().st_size for file in files) < 2_000_000
 
 
