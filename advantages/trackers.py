@@ -224,7 +224,7 @@ def _begun(who: str, state: State | None, rewards: Any, ids: Any) -> tuple[Any, 
     """Rewards in float64, ids as keys of JSON, and a copy of the state."""
     new = _copied(who, state)
     r = _read(who, rewards)
-    if isinstance(ids, str) or not isinstance(ids, Iterable):
+    if isinstance(ids, str) or not hasattr(ids, "__iter__"):
         raise TypeError(f"{who}: ids are {ids!r}; pass one id per response")
     names = ids.tolist() if hasattr(ids, "tolist") else list(ids)
     if len(names) != len(r):

@@ -171,7 +171,9 @@ def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         scored = groups.scored
         scored = backend_of(lead).from_numpy(scored, lead) if isinstance(scored, np.ndarray) else scored
         check_arrays(d.name, {d.lead: lead, "valid": scored}, d.shapes)
-        arrays["valid"] = (arrays["valid"] != 0) & scored if "valid" in arrays else scored
+        if (valid := arrays.get("valid")) is not None and backend_of(valid).kind(valid) != "b":
+            check_range(d.name, "valid", valid, d.ranges["valid"])
+        arrays["valid"] = scored if valid is None else (valid != 0) & scored
         given["groups"] = groups.where(None)
     if (lent := _lent(d, arrays, settings, kwargs)) is not None:
         backend = backend_of(lead)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from advantages import estimator, lampo
+from advantages import Groups, estimator, grpo, lampo
 from advantages.core.settings import Range
 from advantages.estimators import maxrl
 from advantages.testing import Subject, verdict_on
@@ -81,6 +81,12 @@ def test_what_an_input_cannot_be_is_refused_for_every_estimator(name, library):
     others = {"rewards": array([1.0, 0.0]), "mask": array([[True, True], [True, True]])}
     with pytest.raises(ValueError, match=re.escape(f"told: {name} of rows 1 {sentence}")):
         told(**{**others, name: array(numbers)})
+
+
+def test_a_flag_beside_what_groups_count_is_looked_at_too():
+    groups = Groups([0, 0, 1, 1]).where(np.array([True, True, True, False]))
+    with pytest.raises(ValueError, match="grpo: valid of rows 1 include 2"):
+        grpo(np.ones(4), groups, valid=np.array([1, 2, 1, 1]))
 
 
 def test_padding_and_rounding_are_no_reason():
