@@ -67,14 +67,14 @@ def _gae() -> list[Work]:
     return made
 
 
-def _jitted(function: Callable[..., Any], words: int = 3) -> list[Entry]:
+def _jitted(function: Callable[..., Any]) -> list[Entry]:
     """Ours compiled by JAX, where that is installed."""
     if not find_spec("jax"):
         return []
     import jax
 
     jitted = jax.jit(function)
-    return [Entry("advantages, jax.jit", "ours", on_jax(lambda *x: jitted(*x[:words]).block_until_ready()))]
+    return [Entry("advantages, jax.jit", "ours", on_jax(lambda *x: jitted(*x).block_until_ready()))]
 
 
 def _spec(function: Any, *names: str) -> Callable[..., Any]:
@@ -206,7 +206,7 @@ def _lampo() -> list[Work]:
     made = []
     for size in (8, 16, 128, 1_024, 4_096, 16_384):
         entries = [Entry("advantages, torch", "ours", _ours(lampo, size, False, 2))]
-        entries += _jitted(lambda r, s, size=size: lampo(r, size, s), 2)
+        entries += _jitted(lambda r, s, size=size: lampo(r, size, s))
         if size <= 1_024:  # beyond, the line holds gigabytes
             entries.append(Entry("naive line, torch", "naive", _naive(naive_lampo, size, 2)))
         right = _right(lampo, size, False, ("rewards", "logprobs"))

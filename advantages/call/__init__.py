@@ -171,15 +171,21 @@ def _call(d: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         scored = groups.scored
         scored = backend_of(lead).from_numpy(scored, lead) if isinstance(scored, np.ndarray) else scored
         check_arrays(d.name, {d.lead: lead, "valid": scored}, d.shapes)
-        if (valid := arrays.get("valid")) is not None and backend_of(valid).kind(valid) != "b":
-            check_range(d.name, "valid", valid, d.ranges["valid"])
-        arrays["valid"] = scored if valid is None else (valid != 0) & scored
+        arrays["valid"] = _flag(d, "valid", arrays["valid"]) & scored if "valid" in arrays else scored
         given["groups"] = groups.where(None)
     if (lent := _lent(d, arrays, settings, kwargs)) is not None:
         backend = backend_of(lead)
         result = _estimated(d, lent, given, settings, sizes, lead)
         return backend.cast(backend.from_numpy(result, lead), backend.result_dtype(lead))
     return _estimated(d, arrays, given, settings, sizes, lead)
+
+
+def _flag(d: Definition, name: str, x: Any) -> Any:
+    """A flag as bools; numbers other than 0 and 1 are refused."""
+    if backend_of(x).kind(x) == "b":
+        return x
+    check_range(d.name, name, x, d.ranges[name])
+    return x != 0
 
 
 def _lent(
@@ -210,13 +216,7 @@ def _estimated(
     backend = backend_of(arrays[d.lead])
     inputs = {}
     for name, x in arrays.items():
-        if INPUTS[name].kind != "flag":
-            inputs[name] = backend.stop_gradient(x)
-        elif backend.kind(x) == "b":
-            inputs[name] = x
-        else:
-            check_range(d.name, name, x, d.ranges[name])
-            inputs[name] = x != 0
+        inputs[name] = _flag(d, name, x) if INPUTS[name].kind == "flag" else backend.stop_gradient(x)
     rows, own = sizes["N"], None
     spans = "across" not in d.own and ("groups" in given or d.promises.spans_batch)
     if settings["across"] is not None and (spans or "trajectories" in given):

@@ -20,6 +20,7 @@ from .fields import Joined, pairs
 __all__ = [
     "PICTURES",
     "add_file",
+    "add_map",
     "advantages_of",
     "diagnosed",
     "estimators_named",
@@ -41,9 +42,14 @@ def add_file(parser: argparse.ArgumentParser, name: str = "file") -> None:
     required: dict[str, Any] = {"required": True} if name.startswith("-") else {}
     text = "rollouts: JSON Lines, Parquet or npz, a record per response"
     parser.add_argument(name, type=Path, metavar="FILE", help=text, **required)
+    add_map(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def add_map(parser: argparse.ArgumentParser) -> None:
+    """The names that columns have."""
     text = f"the word that a column is: {MAP}, or score=rewards"
     parser.add_argument("--map", action=Joined, metavar="OWN=NAME,...", help=text)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def opened(

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from ..core.definition import definition_of
 from ..diff import diff, named, sentences
-from ..files import MAP
-from .batches import read
+from .batches import add_map, read
 from .counted import counted
-from .fields import Joined
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,8 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help='an estimator: "verl.rloo", a name in `advantages`, or package.module:function')
     parser.add_argument("second", help="another one")
     parser.add_argument("file", type=Path, help="rollouts: JSON Lines, Parquet or npz, a record per response")
-    text = f"the word that a column is: {MAP}, or score=rewards"
-    parser.add_argument("--map", action=Joined, metavar="OWN=NAME,...", help=text)
+    add_map(parser)
     parser.add_argument("--tolerance", type=float, default=1e-5, help="relative differences up to it are none")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -1,9 +1,10 @@
 """The sigmoid between intervals of a line, as Chebyshev series: what makes pairwise sums linear in the group.
 
-A line is cut into bins `WIDTH` wide. Between two bins the sigmoid of a difference is smooth, so that it is a double
-series of `ORDER` polynomials in either place: points first become `ORDER` moments of their bin, bins act on bins, and
-a point reads what its bin received (a one-dimensional fast multipole method). The error is below 1e-7 of the sum of
-the weights: the sigmoid's nearest pole is pi away, and rho = pi/2 + sqrt(1 + pi^2/4) to the power -14 is 3e-8.
+A line is cut into bins at most `WIDTH` temperatures wide. Between two bins the sigmoid of a difference is smooth, so
+that it is a double series of `ORDER` polynomials in either place: points first become `ORDER` moments of their bin,
+bins act on bins, and a point reads what its bin received (a one-dimensional fast multipole method). The error is below
+1e-7 of the sum of the weights: the sigmoid's nearest pole is pi away, and rho = pi/2 + sqrt(1 + pi^2/4) to the power
+-14 is 3e-8.
 """
 
 import functools

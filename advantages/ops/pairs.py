@@ -113,12 +113,12 @@ def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperat
 
 
 def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
-    values = group_centered(values, groups)
-    if backend_of(values).on_host(values):
-        double = backend_of(values).from_numpy(np.ones(1), values)
+    backend, values = backend_of(values), group_centered(values, groups)
+    if backend.on_host(values):  # where double precision costs little, it leaves the series' error alone
+        double = backend.from_numpy(np.ones(1), values)
         values, scores = values * double, scores * double
     weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
-    total = line_sums(backend_of(values), weights, values, scores, groups.slots_like(scores), temperature)
+    total = line_sums(backend, weights, values, scores, groups.slots_like(scores), temperature)
     if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
         total = where(values > 0, values * group_count(values, groups) - total, total)
     return total

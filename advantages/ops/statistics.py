@@ -60,9 +60,13 @@ def moments(x: Any, mask: Any = None, *, weight: Weight = "tokens", across: Any 
     backend = backend_of(x)
     x = backend.working(backend.stop_gradient(x))
     found = _moments(backend, x, None if counts is not None else _counted(backend, x, mask), weight, across, counts)
+    return _of_library(backend, found, x)
+
+
+def _of_library(backend: Backend, found: Moments, like: Any) -> Moments:
     if backend_of(found.count) is backend:
         return found
-    return Moments(*(backend.from_numpy(np.asarray(some), x) for some in found))
+    return Moments(*(backend.from_numpy(np.asarray(some), like) for some in found))
 
 
 def _moments(backend: Backend, x: Any, counted: Any, weight: str, across: Any, counts: Any) -> Moments:
@@ -160,10 +164,9 @@ def whiten(
         if white is not None:
             return backend.cast(white, backend.result_dtype(x))
     counted = _counted(backend, working, mask) if counts is None else counts > 0
+    found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
     if hasattr(epsilon, "dtype"):  # perhaps traced, which no scalar of numpy can meet
-        found = moments(working, counted, weight=weight, across=across, counts=counts)
-    else:
-        found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
+        found = _of_library(backend, found, working)
     std = found.std(ddof)
     xp = backend_of(std).xp
     differ = std > 0

@@ -170,6 +170,8 @@ def test_large_betas_leave_the_best(case):
 def test_entropic_stays_finite_for_a_pair_and_reaches_its_divergence():
     pair = adv.entropic(np.array([1.0, 0.0]), 2)
     assert 5 < pair[0] < 10
+    uncut = adv.entropic(np.array([1.0, 0.0]), 2, reachable=1.0, cap=float("inf"))
+    assert uncut[0] > 1e9
     published = adv.entropic(np.array([1.0, 0.0]), 2, reachable=1.0, cap=1e12)
     assert published[0] == pytest.approx(1e12)
     p = (adv.entropic(np.array([1.0, 0.5, 0.0, 0.0]), 4) + 1) / 3  # odds, since p_i / (1 - p_i) = (A_i + 1) / 3
