@@ -93,7 +93,7 @@ class _Keeper:
         try:
             problem = self._answer(b"ready")
             self.parent.send_bytes(problem)
-            self.standing = set(_descendants(self.judge))
+            self.standing = {(pid, born) for pid, born, lives in _descendants(self.judge) if lives}
             while True:
                 token, columns = self.parent.recv_bytes().split(b"\n", 1)
                 self.socket.sendall(len(columns).to_bytes(8) + token + b"\n" + columns)
@@ -123,13 +123,23 @@ class _Keeper:
                     return line[len(token) + 1 :]
 
     def clear(self, *, judge: bool = False) -> None:
-        """End all descendants but the judge and what stands beside it; or these, too."""
+        """End all descendants but the judge and what stands beside it; or these, too.
+
+        One look is not enough: while it goes on, a parent can end, whose child moves to where it has already looked.
+        Such a child stands where the next look sees it, or has changed what that sees.
+        """
         end = time.monotonic() + CLEARING_SECONDS
         spared, spared_judge = (set(), 0) if judge else (self.standing, self.judge)
         if judge and self.status is None:
             _kill(-self.judge, signal.SIGKILL)  # its group, which is all that can be found without /proc
             _kill(self.judge, signal.SIGKILL)
-        while left := [one[0] for one in _descendants(os.getpid()) if one not in spared and one[0] != spared_judge]:
+        before: set[tuple[int, str, bool]] = set()
+        while True:
+            seen = _descendants(os.getpid())
+            left = [pid for pid, born, lives in seen if lives and (pid, born) not in spared and pid != spared_judge]
+            if not left and seen == before:
+                break
+            before = seen
             for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped starts no other in the meantime
                 for pid in left:
                     _kill(pid, number)
@@ -177,18 +187,18 @@ def _kill_after(pid: int, seconds: float) -> None:
     _kill(pid, signal.SIGKILL)
 
 
-def _descendants(ancestor: int) -> list[tuple[int, str]]:
-    """Living processes below one, each with when it was started; none where there is no /proc."""
-    found, todo = [], _children(ancestor)
+def _descendants(ancestor: int) -> set[tuple[int, str, bool]]:
+    """Processes below one, each with when it was started and whether it lives; none where there is no /proc."""
+    found, todo = set(), _children(ancestor)
     while todo:
         pid = todo.pop()
         try:
             state, *rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:  # it has ended
+        except OSError:  # it has ended, and its parent knows
+            found.add((pid, "", False))
             continue
         todo += _children(pid)
-        if state not in "ZX":
-            found.append((pid, rest[18]))
+        found.add((pid, rest[18], state not in "ZX"))
     return found
 
 

@@ -460,6 +460,49 @@ def test_nothing_that_a_program_starts_outlives_its_row(judges, judge, way):
     assert reward.failures == {}
 
 
+MOVING = """
+import os, signal, sys, time
+from types import SimpleNamespace
+from advantages.rewards import worker
+
+def sleeps():
+    time.sleep(60)
+    os._exit(0)
+
+worker._prctl(worker.SUBREAPER, 1)
+said, tell = os.pipe()
+if (judge := os.fork()) == 0:
+    if (parent := os.fork()) == 0:
+        if (orphan := os.fork()) == 0:
+            sleeps()
+        os.write(tell, f"{os.getpid()} {orphan}".encode())
+        sleeps()
+    os.waitpid(parent, 0)
+    sleeps()
+parent, orphan = map(int, os.read(said, 100).split())
+children = worker._children
+
+def while_one_moves(pid):
+    if pid == judge and os.path.exists(f"/proc/{parent}"):
+        os.kill(parent, signal.SIGKILL)
+        while os.path.exists(f"/proc/{parent}"):
+            time.sleep(0.001)
+    return children(pid)
+
+worker._children = while_one_moves
+keeper = SimpleNamespace(judge=judge, status=None, standing=set(), _reap=lambda **_: os.waitpid(-1, os.WNOHANG))
+worker._Keeper.clear(keeper)
+print([pid for pid, _, lives in worker._descendants(os.getpid()) if lives] == [judge])
+os.kill(judge, signal.SIGKILL)
+"""
+
+
+@LINUX
+def test_a_process_that_moves_while_it_is_looked_for_is_found():
+    done = subprocess.run([sys.executable, "-c", MOVING], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 @LINUX
 def test_what_is_cut_off_leaves_nothing_behind_either(judges):
     mark = f"78.{os.getpid()}"
