@@ -27,6 +27,9 @@ help:  ## what can be made
 demo: $(VENV)/demo/ready  ## train a tiny model with GRPO and with LamPO, and compare
 	$(VENV)/demo/bin/advantages train --estimator grpo,lampo --seeds 3 --runs runs/demo
 
+# XLA compiles each of thousands of small programs once: without its passes over them, that takes half of the time.
+# `make test-thorough` compiles as users do.
+test: export XLA_FLAGS = --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
 test: $(VENV)/test/ready  ## the whole test suite of the core, doctests included
 	$(call TEST,$(VENV)/test)
 

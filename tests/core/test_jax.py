@@ -88,7 +88,11 @@ def test_groups_span_the_devices_of_a_mesh():
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"},
+        env={
+            **os.environ,
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2",
+            "JAX_PLATFORMS": "cpu",
+        },
     )
     assert done.stdout.strip() == "same", done.stderr
 
