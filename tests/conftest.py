@@ -4,12 +4,21 @@ Hypothesis draws the same examples on every machine, and slow machines are no fa
 `make test-thorough` many: `pytest --hypothesis-profile=thorough`.
 """
 
+import os
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=10)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=300)
 settings.load_profile("reproducible")
+
+
+@pytest.fixture
+def two_devices():
+    """The environment of a process in which JAX has two devices on the CPU, and compiles as it does in this one."""
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 @pytest.fixture(scope="session")

@@ -86,14 +86,14 @@ class _Keeper:
         theirs.close()
         self.alive = os.pidfd_open(self.judge) if sys.platform == "linux" else None
         self.status: int | None = None
-        self.standing: set[tuple[int, str]] = set()
+        self.standing: set[tuple[int, str, bool]] = set()
         """What `prepare` has started, which stays."""
 
     def serve(self) -> None:
         try:
             problem = self._answer(b"ready")
             self.parent.send_bytes(problem)
-            self.standing = {(pid, born) for pid, born, lives in _descendants(self.judge) if lives}
+            self.standing = _descendants(self.judge)
             while True:
                 token, columns = self.parent.recv_bytes().split(b"\n", 1)
                 self.socket.sendall(len(columns).to_bytes(8) + token + b"\n" + columns)
@@ -136,7 +136,7 @@ class _Keeper:
         before: set[tuple[int, str, bool]] = set()
         while True:
             seen = _descendants(os.getpid())
-            left = [pid for pid, born, lives in seen if lives and (pid, born) not in spared and pid != spared_judge]
+            left = [pid for pid, _, lives in seen - spared if lives and pid != spared_judge]
             if not left and seen == before:
                 break
             before = seen

@@ -1,7 +1,6 @@
 """At home in JAX: groups and numbers may be arguments of what is compiled, vectorised or sharded."""
 
 import logging
-import os
 import subprocess
 import sys
 import textwrap
@@ -61,7 +60,7 @@ def test_numbers_at_hand_are_still_checked():
         jax.jit(lambda x: pass_at_k(REWARDS > 1, IDS, k=x))(2)
 
 
-def test_groups_span_the_devices_of_a_mesh():
+def test_groups_span_the_devices_of_a_mesh(two_devices):
     code = """
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import Mesh, PartitionSpec as P
@@ -88,11 +87,7 @@ def test_groups_span_the_devices_of_a_mesh():
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        env={
-            **os.environ,
-            "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2",
-            "JAX_PLATFORMS": "cpu",
-        },
+        env=two_devices,
     )
     assert done.stdout.strip() == "same", done.stderr
 

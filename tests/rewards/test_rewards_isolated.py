@@ -473,13 +473,13 @@ worker._prctl(worker.SUBREAPER, 1)
 said, tell = os.pipe()
 if (judge := os.fork()) == 0:
     if (parent := os.fork()) == 0:
-        if (orphan := os.fork()) == 0:
+        if os.fork() == 0:
             sleeps()
-        os.write(tell, f"{os.getpid()} {orphan}".encode())
+        os.write(tell, str(os.getpid()).encode())
         sleeps()
     os.waitpid(parent, 0)
     sleeps()
-parent, orphan = map(int, os.read(said, 100).split())
+parent = int(os.read(said, 100))
 children = worker._children
 
 def while_one_moves(pid):
