@@ -4,6 +4,7 @@ Hypothesis draws the same examples on every machine, and slow machines are no fa
 `make test-thorough` many: `pytest --hypothesis-profile=thorough`.
 """
 
+import gc
 import os
 
 import pytest
@@ -12,6 +13,12 @@ from hypothesis import settings
 settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=10)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=300)
 settings.load_profile("reproducible")
+
+
+def pytest_collection_finish():
+    """What is imported by now stays, so that no collector needs to go through it; several tests call one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -254,8 +254,10 @@ class Groups:
 
 def _register_with_jax() -> None:
     """Make `Groups` a pytree once JAX is there: blocks have no leaves, other groups those that are arrays."""
+    if _pytrees:  # asked first: torch.compile looks at every module there is, wherever it meets `sys.modules`
+        return
     jax = sys.modules.get("jax")
-    if jax is None or _pytrees or not hasattr(jax, "tree_util"):
+    if jax is None or not hasattr(jax, "tree_util"):
         return
 
     def flatten(groups: Groups) -> tuple[tuple[Any, Any], Any]:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ..core.definition import Definition
 from ..core.settings import Range
-from ..core.vocabulary import INPUTS
+from ..core.vocabulary import INPUTS, Input
 
 __all__ = ["LOOKALIKES", "array", "as_array", "dense", "ids", "inputs", "large", "pools", "settings", "sizes"]
 
@@ -67,6 +67,10 @@ _EIGHTHS = [0.0, *(sign * k / 8 for k in range(1, 65) for sign in (1, -1))]  # e
 _HUNDREDS = [-2.0, *(-float(k) for k in range(0, 400, 3))]  # ties, near certain, hundreds of nats
 
 
+# A strategy that is made anew at each draw is looked through anew by hypothesis, which takes longer than the drawing.
+
+
+@functools.cache
 def sizes(most: int = 12) -> Strategy:
     """A number of rows or tokens, from a few, so that compilers see few shapes."""
     return st.sampled_from([size for size in (1, 2, 3, 5, 12) if size <= most])
@@ -90,19 +94,33 @@ def pools(word: str) -> list[Any]:
 
 def array(word: str, *size: int) -> Strategy:
     """An input of the vocabulary as an array of a given size, such as (N,) or (N, T)."""
-    return st.sampled_from(pools(word)).flatmap(lambda pool: _entries(pool, size))
+    return _array(word, INPUTS[word], size)
+
+
+@functools.cache
+def _array(word: str, _: Input, size: tuple[int, ...]) -> Strategy:
+    return _entries(pools(word), size)
 
 
 def ids(n: int, kinds: Sequence[str] = ("integers",)) -> Strategy:
     """(N,) ids: ragged, interleaved, with lone members, not dense, and easily taken for one another."""
-    names = st.sampled_from([names for kind in kinds for names in LOOKALIKES[kind]])
-    return names.flatmap(lambda names: _entries(as_array(names), (n,)))
+    return _ids(n, tuple(kinds))
 
 
-def _entries(pool: Any, size: tuple[int, ...]) -> Strategy:
+@functools.cache
+def _ids(n: int, kinds: tuple[str, ...]) -> Strategy:
+    return _entries([as_array(names) for kind in kinds for names in LOOKALIKES[kind]], (n,))
+
+
+def _entries(pools: Sequence[Any], size: tuple[int, ...]) -> Strategy:
     count = prod(size)
-    picked = st.binary(min_size=count, max_size=count)  # one draw, however many entries
-    return picked.map(lambda picks: pool[np.frombuffer(picks, np.uint8).astype(int) % len(pool)].reshape(size))
+    picks = st.binary(min_size=count, max_size=count)  # one draw, however many entries
+
+    def picked(drawn: tuple[Any, bytes]) -> Any:
+        pool, picks = drawn
+        return pool[np.frombuffer(picks, np.uint8).astype(int) % len(pool)].reshape(size)
+
+    return st.tuples(st.sampled_from(pools), picks).map(picked)
 
 
 def as_array(names: Sequence[Hashable]) -> Any:
@@ -177,8 +195,7 @@ def dense(ids: Any) -> Any:
     return np.array([seen.setdefault(name, len(seen)) for name in ids.tolist()], np.int64)
 
 
-@st.composite
-def settings(draw: Any, definition: Definition) -> dict[str, Any]:
+def settings(definition: Definition) -> Strategy:
     """Settings that an estimator's type hints allow; without a checkable hint, some between 0 and the default."""
     chosen = {}
     for name, default in definition.settings.items():
@@ -192,8 +209,8 @@ def settings(draw: Any, definition: Definition) -> dict[str, Any]:
         if not options and isinstance(default, (bool, float)):
             options = [False, True] if isinstance(default, bool) else [default / 2, default * 0.9]
         if options:
-            chosen[name] = draw(st.one_of(st.just(default), st.sampled_from(options)))
-    return chosen
+            chosen[name] = st.one_of(st.just(default), st.sampled_from(options))
+    return st.fixed_dictionaries(chosen)
 
 
 def _numbers(allowed: Range) -> list[float]:
@@ -201,7 +218,7 @@ def _numbers(allowed: Range) -> list[float]:
     return [x for x in (*_SOME, allowed.low, allowed.high, middle) if np.isfinite(x) and x in allowed]
 
 
-_ASKED_FOR = ("strict", "singleton", "min_scored")  # whose values the checks themselves choose
+_ASKED_FOR = ("strict", "singleton", "min_scored", "unscored")  # which say what the checks are about, who choose them
 _SOME = (0.0, 1e-6, 0.25, 0.5, 0.95, 1.0, 3.0, 10.0)
 
 

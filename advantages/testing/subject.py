@@ -64,6 +64,7 @@ class Subject:
         if libraries is None:
             libraries = installed_libraries() if self.decorated else ()
         self.libraries = tuple(libraries)
+        self.options = strategies.settings(self.definition)
         self._refused: dict[Any, bool] = {}
 
     @property
@@ -123,7 +124,7 @@ class Subject:
 
     def settings(self, draw: Draw, case: Case) -> Case:
         """Settings away from their defaults; none where it refuses them, since some need others, or an input."""
-        chosen: Case = draw(strategies.settings(self.definition))
+        chosen: Case = draw(self.options)
         chosen = {name: x for name, x in chosen.items() if x != self.definition.settings[name]}
         key = (*case, *sorted(chosen.items()))
         if chosen and key not in self._refused:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from advantages.core.settings import Range
@@ -134,6 +135,7 @@ def test_settings_are_drawn_from_ranges_literals_and_defaults():
 
     seen = {name: set() for name in "abcde"}
 
+    @hypothesis_settings(max_examples=40)
     @given(strategies.settings(definition_of(mine)))
     def drawn(chosen):
         assert "strict" not in chosen

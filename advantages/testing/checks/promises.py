@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from ...core.vocabulary import INPUTS
 from ...lab.tree import Tree, updates
-from .. import strategies
 from ..subject import Case, Draw, NotApplicable, Subject, fail, same, to_float64
 from .base import check, slots
 
@@ -139,7 +138,7 @@ def agrees_with_its_spec(subject: Subject, draw: Draw) -> None:
     case[lead] = case[lead] * draw(st.sampled_from([1.0, 1.0, 1024.0, 2.0**17]))
     if draw(st.booleans()):
         case[lead] = np.where(np.arange(case[lead].size).reshape(case[lead].shape) % 5 == 4, np.nan, case[lead])
-    call = subject.fitted({**case, **draw(strategies.settings(subject.definition))})
+    call = subject.fitted({**case, **draw(subject.options)})
     if "singleton" in subject.definition.settings:
         call["singleton"] = draw(st.sampled_from(["zero", "raw"]))
     same(subject(call), subject.spec(**call), "differs from its spec", call, tolerance=1e-5)
