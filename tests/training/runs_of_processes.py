@@ -1,4 +1,4 @@
-"""Runs of as many processes as there are: python tests/training/runs_of_processes.py FOLDER OPTION ..."""
+"""Steps and runs of as many processes as there are: python tests/training/runs_of_processes.py FOLDER OPTION ..."""
 
 import json
 import os
@@ -18,6 +18,9 @@ def end(function: Callable[[], Any]) -> Any:
 
 
 def main(root: str, *options: str) -> None:
+    import torch
+    from steps_of_processes import steps
+
     from advantages.cli import main
     from advantages.files import claim
     from advantages.training import experiment
@@ -48,14 +51,19 @@ def main(root: str, *options: str) -> None:
             world.accelerator.wait_for_everyone()
             return f"{said}: {(Path(root) / 'held').exists()}"
 
+    metrics = steps(Path(root, "steps"))
     found = {"held": end(held), "whole": train(*options, "--name", "whole")}
     whole, experiment.Training = experiment.Training, Stopping  # type: ignore[misc]
     found["stopped"] = train(*options, "--name", "parts")
     experiment.Training = whole  # type: ignore[misc]
     found["resumed"] = end(lambda: main(["train", "--resume", f"{root}/parts"]))
     found["named"] = train(*options, "--name", "parts")
+    size = torch.distributed.get_world_size()
     leave(experiment.processes(experiment.Config(device="cpu")))  # one group of processes serves all commands
-    Path(root, f"rank-{os.environ['RANK']}.json").write_text(json.dumps(found))
+    assert not torch.distributed.is_initialized(), "a process group that is left open can abort a process at its end"
+    Path(root, f"rank-{os.environ['RANK']}.json").write_text(
+        json.dumps({"processes": size, "metrics": metrics, "said": found})
+    )
 
 
 if __name__ == "__main__":

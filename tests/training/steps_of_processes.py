@@ -1,17 +1,14 @@
-"""Three steps on given responses, by as many processes as there are.
+"""Three steps on given responses, by as many processes as there are."""
 
-python steps_of_processes.py FOLDER ESTIMATOR:AGGREGATION ...
-"""
-
-import json
-import sys
 from pathlib import Path
 
 PROMPTS, SAMPLES = 3, 4
+CASES = (("lampo", "token"), ("reinforce_plus_plus", "sequence"))
+"""Estimators, and how the loss is averaged."""
 
 
-def main(folder: str, *cases: str) -> None:
-    import torch
+def steps(folder: Path) -> list[list[dict[str, float | None]]]:
+    """The metrics of the steps of each case, whose weights are left in the folder."""
     from safetensors.torch import save_file
 
     from advantages.runs.config import Config
@@ -22,7 +19,7 @@ def main(folder: str, *cases: str) -> None:
 
     metrics = []
     with Distributed(device="cpu", precision="float32") as world:  # one group of processes serves all cases
-        for estimator, aggregation in (case.split(":") for case in cases):
+        for estimator, aggregation in CASES:
             config = Config(
                 prompts=PROMPTS,
                 group_size=SAMPLES,
@@ -39,11 +36,9 @@ def main(folder: str, *cases: str) -> None:
             metrics.append([training.step() for _ in range(3)])
             if world.main:
                 bare = world.accelerator.unwrap_model(training.model)
-                Path(folder).mkdir(exist_ok=True)
-                save_file({name: x.clone() for name, x in bare.state_dict().items()}, Path(folder, estimator))
-        if world.main:
-            print(json.dumps({"processes": world.size, "metrics": metrics}))
-    assert not torch.distributed.is_initialized(), "a process group that is left open can abort a process at its end"
+                folder.mkdir(exist_ok=True)
+                save_file({name: x.clone() for name, x in bare.state_dict().items()}, folder / estimator)
+    return metrics
 
 
 class Given:
@@ -71,7 +66,3 @@ class Given:
 def digits(*, completions, **_):
     """A reward that differs within groups."""
     return [float(len(text) % 3) for text in completions]
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
