@@ -128,10 +128,8 @@ def test_too_little_memory_is_said_with_what_to_lower(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture(scope="module")
-def two(options, tmp_path_factory):
-    """A folder that two processes have left, and what each has found: one start serves all tests."""
-    folder = tmp_path_factory.mktemp("two")
+def two_processes(folder, options):
+    """What each of two processes has found, which leave their runs in a folder."""
     launcher = [sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--num_processes", "2"]
     # Without --multi_gpu, accelerate starts one process where there is no accelerator.
     launcher += ["--multi_gpu", "--num_machines", "1", "--main_process_port", "0"]
@@ -140,31 +138,29 @@ def two(options, tmp_path_factory):
     process = piped([*launcher, str(TESTS / "runs_of_processes.py"), str(folder), *few])
     _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, error
-    return folder, [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_two_processes_take_the_step_of_one(two, tmp_path, monkeypatch):
+def test_two_processes_take_the_step_of_one_hold_one_folder_and_resume_one_run(options, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
     from steps_of_processes import CASES, steps
 
-    folder, (both, _) = two
-    alone = steps(tmp_path)
+    ranks = two_processes(tmp_path, options)
+    both = ranks[0]
+    alone = steps(tmp_path / "alone")
     assert both["processes"] == 2
     for (estimator, _), ones, twos in zip(CASES, alone, both["metrics"], strict=True):
         for one, two in zip(ones, twos, strict=True):
             for name in ("reward", "length", "advantage", "loss", "grad_norm", "informative", "samples"):
                 assert two[name] == pytest.approx(one[name], rel=1e-4), (estimator, name)
-        ours, theirs = (load_file(at / estimator) for at in (tmp_path, folder / "steps"))
+        ours, theirs = (load_file(at / estimator) for at in (tmp_path / "alone", tmp_path / "steps"))
         for name, x in ours.items():
             torch.testing.assert_close(theirs[name], x, atol=1e-5, rtol=1e-4)
 
-
-def test_two_processes_hold_one_folder_and_resume_one_run(two):
-    folder, ranks = two
     found, other = (rank["said"] for rank in ranks)
     assert found == other | {"whole": 0}
-    assert found["held"] == f"another process is writing to {folder / 'held'}; wait for it, or stop it: False"
+    assert found["held"] == f"another process is writing to {tmp_path / 'held'}; wait for it, or stop it: False"
     assert (found["whole"], found["stopped"], found["resumed"]) == (0, 128 + signal.SIGTERM, 0)
     assert "already holds a run; pass another --name" in found["named"]
-    assert [line["step"] for line in metrics(folder / "parts")] == list(range(1, 6))
-    assert metrics(folder / "parts") == metrics(folder / "whole")
+    assert [line["step"] for line in metrics(tmp_path / "parts")] == list(range(1, 6))
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
