@@ -135,10 +135,10 @@ def compiles(subject: Subject, draw: Draw, library: str) -> None:
     if library == "jax":
         import jax
 
-        shape = jax.eval_shape(subject.function, **typed)
+        compiled = jax.jit(subject.function)
+        shape = jax.eval_shape(compiled, **typed)
         if shape.shape != expected.shape:
             fail(f"jax.eval_shape says {shape.shape}", case)
-        compiled = jax.jit(subject.function)
     else:
         import torch
 
