@@ -67,10 +67,7 @@ _EIGHTHS = [0.0, *(sign * k / 8 for k in range(1, 65) for sign in (1, -1))]  # e
 _HUNDREDS = [-2.0, *(-float(k) for k in range(0, 400, 3))]  # ties, near certain, hundreds of nats
 
 
-# A strategy that is made anew at each draw is looked through anew by hypothesis, which takes longer than the drawing.
-
-
-@functools.cache
+@functools.cache  # a strategy that is made anew is looked through anew by hypothesis, which takes longer than drawing
 def sizes(most: int = 12) -> Strategy:
     """A number of rows or tokens, from a few, so that compilers see few shapes."""
     return st.sampled_from([size for size in (1, 2, 3, 5, 12) if size <= most])
@@ -98,7 +95,8 @@ def array(word: str, *size: int) -> Strategy:
 
 
 @functools.cache
-def _array(word: str, _: Input, size: tuple[int, ...]) -> Strategy:
+def _array(word: str, entry: Input, size: tuple[int, ...]) -> Strategy:
+    """`entry` is the word's own, which a test may change."""
     return _entries(pools(word), size)
 
 
@@ -218,7 +216,7 @@ def _numbers(allowed: Range) -> list[float]:
     return [x for x in (*_SOME, allowed.low, allowed.high, middle) if np.isfinite(x) and x in allowed]
 
 
-_ASKED_FOR = ("strict", "singleton", "min_scored", "unscored")  # which say what the checks are about, who choose them
+_ASKED_FOR = ("strict", "singleton", "min_scored", "unscored")  # whose values the checks themselves choose
 _SOME = (0.0, 1e-6, 0.25, 0.5, 0.95, 1.0, 3.0, 10.0)
 
 
