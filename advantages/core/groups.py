@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -397,13 +397,12 @@ def _by_place(ids: Any) -> tuple[Any, int]:
 
 
 def _dense_objects(ids: Any) -> tuple[Any, int, int | None]:
-    if not isinstance(ids, np.ndarray):
-        if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
-            raise TypeError(f"ids are one {type(ids).__name__}; pass a list or an array with one id per row")
-        ids = np.fromiter(ids, object, len(ids))
-    if ids.ndim != 1:
+    in_array = isinstance(ids, np.ndarray)
+    if not in_array and (isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence)):
+        raise TypeError(f"ids are one {type(ids).__name__}; pass a list or an array with one id per row")
+    if in_array and ids.ndim != 1:
         raise ValueError(f"ids have shape {ids.shape}; pass one id per row, shape (N,)")
-    heads = ids.tolist()
+    heads = ids.tolist() if in_array else list(ids)
     for cls in set(map(type, heads)):
         if cls is type(None):
             raise TypeError(f"row {heads.index(None)} has no id, but None; {_ADVICE}")
@@ -413,25 +412,39 @@ def _dense_objects(ids: Any) -> tuple[Any, int, int | None]:
             raise TypeError(
                 f"ids hold arrays of type {cls.__name__}; call .tolist() on each, so that equal ids are equal"
             )
+    if not in_array:  # looking each up takes no longer than comparing neighbours, and making an array to compare
+        slots, count = _numbered(heads)
+        return slots, count, _size_of_blocks(slots, count)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else np.zeros(0, np.intp)
     return _from_runs(ids[starts].tolist(), starts, len(ids))
 
 
-def _from_runs(heads: Iterable[Hashable], starts: Any, rows: int) -> tuple[Any, int, int | None]:
+def _from_runs(heads: list[Hashable], starts: Any, rows: int) -> tuple[Any, int, int | None]:
     """Slots from the ids that stand at the starts of runs of equal neighbours."""
+    return _of_runs(*_numbered(heads), starts, rows)
+
+
+def _numbered(ids: list[Hashable]) -> tuple[Any, int]:
+    """Slots of ids, in the order in which they are first seen, and their count."""
     table = _FirstSeen()
     try:
-        slots = np.fromiter(map(table.__getitem__, heads), np.intp, len(starts))
+        slots = np.fromiter(map(table.__getitem__, ids), np.intp, len(ids))
     except TypeError as error:
         raise TypeError(f"ids are not hashable ({error}); {_ADVICE}") from None
-    return _of_runs(slots, len(table), starts, rows)
+    return slots, len(table)
 
 
 def _of_runs(slots: Any, count: int, starts: Any, rows: int) -> tuple[Any, int, int | None]:
     """Slots of all rows from those of the starts of runs; with their count, and the size of groups where in blocks."""
     slots = np.repeat(slots, np.diff(starts, append=rows))
+    return slots, count, _size_of_blocks(slots, count)
+
+
+def _size_of_blocks(slots: Any, count: int) -> int | None:
+    """Rows of each group, where all groups are equal runs of neighbours."""
+    rows = len(slots)
     in_blocks = count and rows % count == 0 and (slots.reshape(count, -1) == np.arange(count)[:, None]).all()
-    return slots, count, rows // count if in_blocks else None
+    return rows // count if in_blocks else None
 
 
 class _FirstSeen(dict[Hashable, int]):
