@@ -54,7 +54,7 @@ test-numpy: $(VENV)/numpy/ready  ## the properties of all estimators where numpy
 test-triton: $(VENV)/triton/ready  ## the kernels for GPUs, in Triton's interpreter on the CPU
 	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(VENV)/triton/bin/python -m pytest -n $(WORKERS) tests/core/test_triton.py
 
-test-thorough: $(VENV)/test/ready  ## the whole test suite, with ten times as many examples for each property
+test-thorough: $(VENV)/test/ready  ## the whole test suite, with 300 examples for each property, not 8
 	$(call TEST,$(VENV)/test) --hypothesis-profile=thorough
 
 test-adapters: $(ADAPTERS:%=test-adapter-%)  ## each adapter in an environment of its own, against the real package

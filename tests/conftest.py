@@ -10,7 +10,7 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=10)
+settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=8)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=300)
 settings.load_profile("reproducible")
 

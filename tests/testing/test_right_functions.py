@@ -259,7 +259,7 @@ def test_a_right_plain_function_fails_nothing(function, options):
     subject = Subject(function, **options)
     wrong = []
     for check in CHECKS:
-        verdict = verdict_on(subject, check, examples=3 if function is jax_one_liner else None)
+        verdict = verdict_on(subject, check, examples=2 if function is jax_one_liner else None)
         if verdict.outcome == "fails":
             wrong.append(f"{check.sentence}: {verdict.detail}")
     assert not wrong, "\n\n".join(wrong)
