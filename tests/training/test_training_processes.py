@@ -148,6 +148,7 @@ def test_two_processes_take_the_step_of_one_hold_one_folder_and_resume_one_run(o
     ranks = two_processes(tmp_path, options)
     both = ranks[0]
     alone = steps(tmp_path / "alone")
+    assert not torch.distributed.is_initialized()  # one process
     assert both["processes"] == 2
     for (estimator, _), ones, twos in zip(CASES, alone, both["metrics"], strict=True):
         for one, two in zip(ones, twos, strict=True):
