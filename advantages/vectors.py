@@ -15,7 +15,7 @@ from .core.settings import Setting
 from .core.vocabulary import INPUTS
 from .files import disk_errors, write_whole
 
-__all__ = ["CASES", "TOLERANCE", "VERSION", "as_text", "document", "inputs_of", "names", "schema", "write"]
+__all__ = ["CASES", "TOLERANCE", "VERSION", "as_text", "document", "inputs_of", "names", "says", "schema", "write"]
 
 VERSION = 1
 """Of the format; it rises when a reader of the last one could misread a file."""
@@ -39,7 +39,11 @@ def names() -> list[str]:
 
 
 def document(name: str) -> dict[str, Any]:
-    """What the file of one estimator or convention says; see `schema`. It is the same wherever it is made."""
+    """What the file of one estimator or convention says; see `schema`.
+
+    It is the same wherever it is made, but for the twelfth digit of an advantage, which a processor's own last bit can
+    tip over.
+    """
     function = _function(name)
     d = definition_of(function)
     kind = "convention" if "." in name else "estimator"
@@ -145,7 +149,24 @@ def write(folder: Path, names: Iterable[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "schema.json", json.dumps(schema(), indent=1) + "\n")
     for name in names:
-        write_whole(folder / f"{name}.json", as_text(document(name)))
+        path, made = folder / f"{name}.json", document(name)
+        if not (path.exists() and says(path.read_text(encoding="utf-8"), made)):
+            write_whole(path, as_text(made))
+
+
+def says(text: str, made: dict[str, Any]) -> bool:
+    """Whether a file's text is a document's, letter for letter, but for the twelfth digit of its advantages."""
+    try:
+        standing = [np.asarray(case["advantages"], np.float64) for case in json.loads(text)["cases"]]
+    except (KeyError, TypeError, ValueError):
+        return False
+    cases = made["cases"]
+    if [x.shape for x in standing] != [np.shape(case["advantages"]) for case in cases]:
+        return False
+    if not all(_equal_to_eleven_digits(x, case["advantages"]) for x, case in zip(standing, cases, strict=True)):
+        return False
+    as_standing = [{**case, "advantages": _compact(x.tolist())} for case, x in zip(cases, standing, strict=True)]
+    return text == as_text({**made, "cases": as_standing})
 
 
 def as_text(document: dict[str, Any]) -> str:
@@ -249,6 +270,10 @@ def _rounded(advantages: Any) -> Any:
     least = 1e-14 * max(1.0, float(np.abs(advantages).max(initial=0.0)))
     flat = [0.0 if abs(x) < least else float(f"{x:.12g}") for x in advantages.ravel().tolist()]
     return np.reshape(flat, advantages.shape).tolist()
+
+
+def _equal_to_eleven_digits(one: Any, other: Any) -> bool:
+    return bool(np.allclose(one, other, rtol=1e-11, atol=1e-14 * max(1.0, np.abs(other).max(initial=0.0))))
 
 
 def _compact(x: Any) -> Any:

@@ -69,7 +69,7 @@ _COMMANDS = {
     "vectors": _Command(
         "write small cases with their advantages as JSON, for implementations in any language",
         "vectors",
-        "The files are the same wherever they are made; docs/vectors.md shows how to use them.",
+        "A file that says the same, but for a twelfth digit, is left as it is; docs/vectors.md shows how to use them.",
     ),
     "bench": _Command(
         "time the estimators beside the lines that one would write, and beside other packages where installed",

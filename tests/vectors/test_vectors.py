@@ -47,8 +47,8 @@ def test_there_is_a_file_for_each_and_no_other_and_all_are_small():
 def test_the_file_is_what_the_command_writes_and_what_the_spec_says(name):
     text = (FOLDER / f"{name}.json").read_text()
     document = vectors.document(name)
-    assert text == vectors.as_text(document), "make it anew: advantages vectors --out docs/vectors"
-    assert json.loads(text) == document
+    assert vectors.says(text, document), "make it anew: advantages vectors --out docs/vectors"
+    assert json.loads(vectors.as_text(document)) == document
     function = function_of(name)
     spec, judged = definition_of(function).spec, 0
     if spec is None:  # of a convention whose stages no spec has: its estimator's, where they do nothing
@@ -125,6 +125,39 @@ def test_the_command_writes_them(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match=r"advantages vectors: .*file"):
         main(["vectors", "--out", str(tmp_path / "file")])
+
+
+def test_a_last_digit_of_another_processor_is_let_stand_and_nothing_else_is(tmp_path):
+    made = vectors.document("grpo")
+    where = next((i, j) for i, case in enumerate(made["cases"]) for j, x in enumerate(case["advantages"]) if x % 1)
+    text = vectors.as_text(made)
+
+    def off_by(part):
+        i, j = where
+        cases = [{**case, "advantages": list(case["advantages"])} for case in made["cases"]]
+        cases[i]["advantages"][j] = float(f"{cases[i]['advantages'][j] * (1 + part):.12g}")
+        return vectors.as_text({**made, "cases": cases})
+
+    assert off_by(2e-12) != text
+    assert vectors.says(text, made)
+    assert vectors.says(off_by(2e-12), made)
+    cases = made["cases"]
+    for other in (
+        off_by(2e-10),
+        "",
+        "{}",
+        text + " ",
+        text.replace('"version": 1', '"version": 2'),
+        vectors.as_text({**made, "cases": cases[1:]}),
+        vectors.as_text({**made, "cases": [{**cases[0], "inputs": cases[1]["inputs"]}, *cases[1:]]}),
+        vectors.as_text({**made, "cases": [{**cases[0], "advantages": [None]}, *cases[1:]]}),
+    ):
+        assert not vectors.says(other, made), other[:200]
+    path = tmp_path / "grpo.json"
+    for standing, kept in ((off_by(2e-12), True), (off_by(2e-10), False)):
+        path.write_text(standing)
+        vectors.write(tmp_path, ["grpo"])
+        assert path.read_text() == (standing if kept else text)
 
 
 def test_the_page_names_the_format():
