@@ -20,8 +20,8 @@ def imitate(model: Any, tokenizer: Any, optimizer: Any, prompts: Sequence[str], 
     batch = tokenizer(full, return_tensors="pt", padding=True, return_token_type_ids=False).to(model.device)
     labels = batch.input_ids.clone()
     width = labels.shape[1]
-    for row, text in enumerate(texts):
-        labels[row, : width - len(tokenizer(text).input_ids) - 1] = -100
+    for row, ids in enumerate(tokenizer(list(texts)).input_ids):
+        labels[row, : width - len(ids) - 1] = -100
     positions = (batch.attention_mask.cumsum(1) - 1).clamp(min=0)
     model.train()
     loss = model(**batch, position_ids=positions, labels=labels).loss
