@@ -379,11 +379,16 @@ def _dense_array(ids: Any) -> tuple[Any, int, int | None]:
     if not len(ids):
         return np.zeros(0, np.intp), 0, None
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-    heads = ids[starts]
+    in_runs = 2 * len(starts) < len(ids)  # of equal neighbours, of which one is looked up for all
+    heads = ids[starts] if in_runs else ids
     if ids.dtype.kind in "iu" and int(heads.max()) - int(least := heads.min()) < 4 * len(heads):
         above = heads.astype(np.uint64) - least.astype(np.uint64)  # which no distance overflows
-        return _of_runs(*_by_place(above.astype(np.intp)), starts, len(ids))
-    return _from_runs(heads.tolist(), starts, len(ids))
+        slots, count = _by_place(above.astype(np.intp))
+    else:
+        slots, count = _numbered(heads.tolist())
+    if in_runs:
+        slots = np.repeat(slots, np.diff(starts, append=len(ids)))
+    return slots, count, _size_of_blocks(slots, count)
 
 
 def _by_place(ids: Any) -> tuple[Any, int]:
@@ -397,34 +402,26 @@ def _by_place(ids: Any) -> tuple[Any, int]:
 
 
 def _dense_objects(ids: Any) -> tuple[Any, int, int | None]:
-    in_array = isinstance(ids, np.ndarray)
-    if not in_array and (isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence)):
+    if isinstance(ids, np.ndarray):
+        if ids.ndim != 1:
+            raise ValueError(f"ids have shape {ids.shape}; pass one id per row, shape (N,)")
+        ids = ids.tolist()
+    elif isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
         raise TypeError(f"ids are one {type(ids).__name__}; pass a list or an array with one id per row")
-    if in_array and ids.ndim != 1:
-        raise ValueError(f"ids have shape {ids.shape}; pass one id per row, shape (N,)")
-    heads = ids.tolist() if in_array else list(ids)
-    for cls in set(map(type, heads)):
+    for cls in set(map(type, ids)):
         if cls is type(None):
-            raise TypeError(f"row {heads.index(None)} has no id, but None; {_ADVICE}")
+            raise TypeError(f"row {ids.index(None)} has no id, but None; {_ADVICE}")
         if issubclass(cls, (bool, float, np.bool_, np.floating)):
             raise TypeError(f"ids hold values of type {cls.__name__}; {_ADVICE}")
         if hasattr(cls, "shape") and not issubclass(cls, np.generic):
             raise TypeError(
                 f"ids hold arrays of type {cls.__name__}; call .tolist() on each, so that equal ids are equal"
             )
-    if not in_array:  # looking each up takes no longer than comparing neighbours, and making an array to compare
-        slots, count = _numbered(heads)
-        return slots, count, _size_of_blocks(slots, count)
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else np.zeros(0, np.intp)
-    return _from_runs(ids[starts].tolist(), starts, len(ids))
+    slots, count = _numbered(ids)  # looking each up takes no longer than comparing neighbours
+    return slots, count, _size_of_blocks(slots, count)
 
 
-def _from_runs(heads: list[Hashable], starts: Any, rows: int) -> tuple[Any, int, int | None]:
-    """Slots from the ids that stand at the starts of runs of equal neighbours."""
-    return _of_runs(*_numbered(heads), starts, rows)
-
-
-def _numbered(ids: list[Hashable]) -> tuple[Any, int]:
+def _numbered(ids: Sequence[Hashable]) -> tuple[Any, int]:
     """Slots of ids, in the order in which they are first seen, and their count."""
     table = _FirstSeen()
     try:
@@ -432,12 +429,6 @@ def _numbered(ids: list[Hashable]) -> tuple[Any, int]:
     except TypeError as error:
         raise TypeError(f"ids are not hashable ({error}); {_ADVICE}") from None
     return slots, len(table)
-
-
-def _of_runs(slots: Any, count: int, starts: Any, rows: int) -> tuple[Any, int, int | None]:
-    """Slots of all rows from those of the starts of runs; with their count, and the size of groups where in blocks."""
-    slots = np.repeat(slots, np.diff(starts, append=rows))
-    return slots, count, _size_of_blocks(slots, count)
 
 
 def _size_of_blocks(slots: Any, count: int) -> int | None:
