@@ -39,24 +39,38 @@ def pairs(library: str, size: int) -> None:
 
 
 def switches() -> None:
-    """Sums by views, by line and by kernels at every size, for narrow and wide scores, on torch."""
+    """Sums by views, by line and by kernels at every size, for narrow and wide scores, on torch.
+
+    The kernels choose between every pair and bins by how far the scores reach in bins: where a bin is narrow, that is
+    far, and every pair is looked at in groups of up to 384.
+    """
     import torch
 
     from advantages.backends.kernels import compiled
     from advantages.ops import pairs as ops
 
+    def narrow_bins(call) -> None:
+        kept, ops.WIDTH = ops.WIDTH, 1e-9
+        try:
+            call()
+        finally:
+            ops.WIDTH = kept
+
     rng = np.random.default_rng(0)
     values = torch.from_numpy(rng.random(N))
-    for spread in (5.0, 100.0, 1e9):
+    for spread in (1.0, 5.0, 20.0, 100.0, 1e9):
         scores = torch.from_numpy(rng.normal(size=N) * spread)
-        for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096):
-            groups = Groups.of_size(size, N)
-            given = (values, scores, groups, 1.0, False)
-            calls = {"line": partial(ops._by_line, *given)}
+        for size in (2, 4, 8, 16, 32, 64, 96, 128, 256, 384, 512, 1024, 4096):
+            groups = Groups.of_size(size, N // size * size)
+            given = (values[: len(groups)], scores[: len(groups)], groups, 1.0)
+            calls = {"line": partial(ops._by_line, *given, False)}
             if size <= 1024:
-                calls["views"] = partial(ops._over_all_pairs, *given)
+                calls["views"] = partial(ops._over_all_pairs, *given, False)
             if (kernels := compiled("pairs")) is not None:
-                calls["kernels"] = partial(ops._by_kernels, kernels, *given)
+                calls["kernels"] = partial(ops._by_kernels, kernels, *given, False)
+                calls["kernels, misranked"] = partial(ops._by_kernels, kernels, *given, True)
+                if size <= 384:
+                    calls["kernels, every pair"] = partial(narrow_bins, calls["kernels"])
             show(f"groups of {size}, spread {spread:g}", medians(calls, seconds=0.2, warmup=1), "line")
 
 

@@ -8,8 +8,14 @@ from . import in_parts, jit
 
 __all__ = ["sigmoid_sums"]
 
-_DIRECT = 96
+_DIRECT = 64
 """Members up to which every pair is looked at; measured in benchmarks/pairs.py."""
+
+_BINS = 8
+"""Members by which that number rises for each bin that the scores reach over, up to ... (benchmarks/pairs.py)."""
+
+_DIRECT_AT_MOST = 384
+"""... this many; so many it is where the sign of every gap must be known, too."""
 
 _SIDE_BY_SIDE = 32
 """Members up to which groups of one size are worked on side by side (benchmarks/pairs.py)."""
@@ -113,20 +119,6 @@ def _members(group: int, order: Any, starts: Any, scored: Any, rows: Any) -> int
 
 
 @jit
-def _direct(v: Any, s: Any, y: Any, misranked: bool) -> None:
-    """Add every pair's part to y; the inner loop runs along memory and holds no sum, so that it is vectorised."""
-    for j in range(len(v)):
-        v_j, s_j = v[j], s[j]
-        if misranked:
-            for i in range(len(v)):
-                gap, lead = v[i] - v_j, s[i] - s_j
-                y[i] += gap * _sigmoid(lead if gap < 0 else -lead)
-        else:
-            for i in range(len(v)):
-                y[i] += (v[i] - v_j) * _sigmoid(s[i] - s_j)
-
-
-@jit
 def _pair(v_i: Any, v_j: Any, s_i: Any, s_j: Any, y_i: Any, y_j: Any, misranked: bool) -> None:
     """Add to y what two members of each group are to one another: one sigmoid says both."""
     if misranked:
@@ -141,6 +133,28 @@ def _pair(v_i: Any, v_j: Any, s_i: Any, s_j: Any, y_i: Any, y_j: Any, misranked:
             part = gap * _sigmoid(s_i[g] - s_j[g])
             y_i[g] += part
             y_j[g] -= gap - part
+
+
+@jit
+def _direct(v: Any, s: Any, y: Any, misranked: bool) -> None:
+    """Add every pair's part to y: each member beside the one that is d places further on, in a ring.
+
+    So the inner loop runs over all members, which fills vectors where a triangle's rows would not.
+    """
+    n = len(v)
+    ring_v, ring_s, z = np.append(v, v), np.append(s, s), np.zeros(2 * n)
+    for d in range(1, n // 2 + 1):
+        m = n if 2 * d < n else d  # the two halves of an even ring face each other
+        _pair(v[:m], ring_v[d : d + m], s[:m], ring_s[d : d + m], y[:m], z[d : d + m], misranked)
+    for i in range(n):
+        y[i] += z[i] + z[n + i]
+
+
+@jit
+def _is_small(s: Any, width: float) -> bool:
+    """Whether to look at every pair takes less time than bins."""
+    n = len(s)
+    return n <= _DIRECT or (n <= _DIRECT_AT_MOST and n - _DIRECT <= _BINS * (s.max() - s.min()) / width)
 
 
 @jit
@@ -200,7 +214,7 @@ def _all_pairs(
             v[i] = values[rows[i]] - values[rows[0]]  # from a member: equals are exactly zero
             s[i] = _lead(scores, rows[i], rows[0], temperature)
             y[i] = 0.0
-        if n <= _DIRECT:
+        if _is_small(s[:n], width):
             _direct(v[:n], s[:n], y[:n], False)
         else:
             _by_bins(v[:n], s[:n], w[:n], series, width, e[:, :n])
@@ -234,7 +248,7 @@ def _misranked(
         n = _members(group, order, starts, scored, rows)
         for i in range(n):
             v[i] = values[rows[i]] - values[rows[0]]
-        if n > _DIRECT:
+        if n > _DIRECT_AT_MOST:
             by_value = np.argsort(v[:n])
             v[:n] = v[by_value]
             rows[:n] = rows[by_value]
@@ -242,7 +256,7 @@ def _misranked(
             s[i] = _lead(scores, rows[i], rows[0], temperature)
             y[i] = 0.0
         parts = 1
-        while n > parts * _DIRECT:
+        while n > parts * _DIRECT_AT_MOST:
             parts *= 2
         for part in range(parts):
             a, b = n * part // parts, n * (part + 1) // parts
