@@ -381,11 +381,13 @@ def _dense_array(ids: Any) -> tuple[Any, int, int | None]:
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     in_runs = 2 * len(starts) < len(ids)  # of equal neighbours, of which one is looked up for all
     heads = ids[starts] if in_runs else ids
-    if ids.dtype.kind in "iu" and int(heads.max()) - int(least := heads.min()) < 4 * len(heads):
+    if ids.dtype.kind not in "iu":
+        slots, count = _numbered(heads.tolist())
+    elif int(heads.max()) - int(least := heads.min()) < 4 * len(heads):
         above = heads.astype(np.uint64) - least.astype(np.uint64)  # which no distance overflows
         slots, count = _by_place(above.astype(np.intp))
     else:
-        slots, count = _numbered(heads.tolist())
+        slots, count = _by_place(np.unique(heads, return_inverse=True)[1])
     if in_runs:
         slots = np.repeat(slots, np.diff(starts, append=len(ids)))
     return slots, count, _size_of_blocks(slots, count)
