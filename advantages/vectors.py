@@ -150,7 +150,9 @@ def write(folder: Path, names: Iterable[str]) -> None:
     write_whole(folder / "schema.json", json.dumps(schema(), indent=1) + "\n")
     for name in names:
         path, made = folder / f"{name}.json", document(name)
-        if not (path.exists() and says(path.read_text(encoding="utf-8"), made)):
+        with disk_errors(path):
+            standing = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        if not says(standing, made):
             write_whole(path, as_text(made))
 
 

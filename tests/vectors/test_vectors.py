@@ -154,10 +154,14 @@ def test_a_last_digit_of_another_processor_is_let_stand_and_nothing_else_is(tmp_
     ):
         assert not vectors.says(other, made), other[:200]
     path = tmp_path / "grpo.json"
-    for standing, kept in ((off_by(2e-12), True), (off_by(2e-10), False)):
-        path.write_text(standing)
+    for standing in (off_by(2e-12), off_by(2e-10), "\udcff"):
+        path.write_text(standing, errors="surrogateescape")
         vectors.write(tmp_path, ["grpo"])
-        assert path.read_text() == (standing if kept else text)
+        assert path.read_text() == (standing if vectors.says(standing, made) else text)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"grpo\.json"):
+        vectors.write(tmp_path, ["grpo"])
 
 
 def test_the_page_names_the_format():
