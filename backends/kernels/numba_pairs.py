@@ -39,6 +39,7 @@ def sigmoid_sums(
     temperature: float,
     order: Any,
     starts: Any,
+    size: int,
     scored: Any,
     series: Any,
     width: float,
@@ -52,21 +53,26 @@ def sigmoid_sums(
         scores: (N,) float64.
         temperature: that differences of scores are divided by.
         order: (N,) rows by group, or an empty array where they stand so.
-        starts: (P + 1,) where each group begins in that order.
+        starts: (P + 1,) where each group begins in that order, or an empty array where all have `size` rows.
+        size: rows of every group, or 0.
         scored: (N,) bool, or an empty array where all are.
         series: what a bin makes of the moments of bins near it, `advantages.ops.chebyshev.series`.
         width: of a bin.
         misranked: weigh by sigmoid(-sign(v_i - v_j) (s_i - s_j) / t) instead.
     """
     found = np.zeros_like(values)
-    sizes = np.diff(starts)
-    least = max(1, _PAIRS * len(sizes) // max(1, int((sizes * np.minimum(sizes, _DIRECT)).sum())))
-    if not len(scored) and 0 < sizes.max(initial=0) <= _SIDE_BY_SIDE and (sizes == sizes[0]).all():
-        size = int(sizes[0])
-        in_parts(_side_by_side, len(sizes), values, scores, temperature, order, size, misranked, found, least=least)
+    if size:
+        count, pairs = len(values) // size, len(values) * min(size, _DIRECT)
+    else:
+        sizes = np.diff(starts)
+        count, pairs = len(sizes), int((sizes * np.minimum(sizes, _DIRECT)).sum())
+    least = max(1, _PAIRS * count // max(1, pairs))
+    if 0 < size <= _SIDE_BY_SIDE and not len(scored):
+        in_parts(_side_by_side, count, values, scores, temperature, order, size, misranked, found, least=least)
         return found
+    starts = np.arange(0, len(values) + 1, size) if size else starts
     kernel = _misranked if misranked else _all_pairs
-    in_parts(kernel, len(sizes), values, scores, temperature, order, starts, scored, series, width, found, least=least)
+    in_parts(kernel, count, values, scores, temperature, order, starts, scored, series, width, found, least=least)
     return found
 
 
