@@ -25,9 +25,6 @@ _LINE = 256
 _LONG = 1024
 """The same where shapes must not depend on values; measured in benchmarks/pairs.py."""
 
-_TINY = 4
-"""Members of blocks below which views beat compiled loops; measured in benchmarks/pairs.py."""
-
 _NARROW = 12
 """Members below which rows of groups make poor inner loops; measured in benchmarks/pairs.py."""
 
@@ -87,7 +84,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
         total = kernels.sigmoid_sums(
             values, scores, float(temperature), groups.size or 0, table, groups.scored, misranked=misranked
         )
-    elif readable and (kernels := compiled("pairs")) and not (groups.size is not None and groups.size < _TINY):
+    elif readable and (kernels := compiled("pairs")):
         total = _by_kernels(kernels, values, scores, groups, temperature, misranked)
     elif fixed and _are_large(groups, backend) and (not misranked or (readable and _two_valued(values, groups))):
         total = backend.fused(_by_line, 2)(values, scores, groups, temperature, misranked)
