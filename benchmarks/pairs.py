@@ -42,7 +42,7 @@ def switches() -> None:
     """Sums by views, by line and by kernels at every size, for narrow and wide scores, on torch.
 
     The kernels choose between every pair and bins by how far the scores reach in bins: where a bin is narrow, that is
-    far, and every pair is looked at in groups of up to 384.
+    far, and every pair is looked at in all but large groups.
     """
     import torch
 
@@ -69,7 +69,7 @@ def switches() -> None:
             if (kernels := compiled("pairs")) is not None:
                 calls["kernels"] = partial(ops._by_kernels, kernels, *given, False)
                 calls["kernels, misranked"] = partial(ops._by_kernels, kernels, *given, True)
-                if size <= 384:
+                if size <= kernels._DIRECT_AT_MOST:
                     calls["kernels, every pair"] = partial(narrow_bins, calls["kernels"])
             show(f"groups of {size}, spread {spread:g}", medians(calls, seconds=0.2, warmup=1), "line")
 

@@ -11,6 +11,7 @@ from ..backends import backend_of, library_of
 
 __all__ = ["Groups"]
 
+_NOTHING = np.empty(0, np.intp)
 _ADVICE = "ids are names: pass integers, strings, UUIDs or tuples"
 
 
@@ -205,6 +206,18 @@ class Groups:
         if "edges" not in self._tables:
             self._tables["edges"] = np.arange(self.count + 1) * self.size
         return self._tables["edges"]
+
+    @property
+    def layout(self) -> tuple[Any, Any, int]:
+        """What loops over memory go by; needs slots on the host.
+
+        Rows by group, or an empty array where they stand so; edges of groups in that order, or an empty array where
+        all have one size; and that size, or 0.
+        """
+        if self.size is not None:
+            return _NOTHING, _NOTHING, self.size
+        members = self.members
+        return members.order, _NOTHING if members.size else members.edges, members.size or 0
 
     @property
     def bound(self) -> int:

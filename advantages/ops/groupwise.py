@@ -35,7 +35,6 @@ __all__ = [
 
 _COMPILED = 64
 """Rows from which a compiled loop is faster than one in numpy (benchmarks/groups.py)."""
-_NONE = np.empty(0, np.intp)
 
 
 class Grouped:
@@ -277,14 +276,12 @@ def _in_memory(x: Any, groups: Groups) -> bool:
 def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
     backend = backend_of(x)
     loops = (compiled("groups") if x.shape[0] >= _COMPILED else None) or numpy_groups
-    numbers, edges, size = backend.to_numpy(x), _NONE, groups.size or 0
-    members = None if size else groups.members
-    if members is not None:
-        numbers, edges, size = numbers[members.order], members.edges, members.size or 0
-    numbers = np.ascontiguousarray(numbers)
+    order, edges, size = groups.layout
+    numbers = backend.to_numpy(x)
+    numbers = np.ascontiguousarray(numbers[order] if len(order) else numbers)
     out = np.empty_like(numbers)
     loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
-    return backend.from_numpy(out if members is None else out[members.place], x)
+    return backend.from_numpy(out[groups.members.place] if len(order) else out, x)
 
 
 def unlikely(x: A, groups: Ids, logprobs: Any, lengths: Any, *, penalty: float) -> A:

@@ -95,16 +95,11 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
 
 def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
     backend = backend_of(values)
-    nothing = np.empty(0, np.intp)
-    members = None if groups.size is not None else groups.members
-    size = (groups.size if members is None else members.size) or 0
     total = kernels.sigmoid_sums(
         *(np.ascontiguousarray(backend.to_numpy(x), np.float64) for x in (values, scores)),
         float(temperature),
-        nothing if members is None else members.order,
-        nothing if size else groups.edges,
-        size,
-        nothing > 0 if groups.scored is None else backend.to_numpy(groups.scored),
+        *groups.layout,
+        np.empty(0, bool) if groups.scored is None else backend.to_numpy(groups.scored),
         series(),
         WIDTH,
         misranked=misranked,

@@ -48,7 +48,8 @@ def expected(values, scores, slots, scored=None, temperature=1.0, misranked=Fals
     return found, spans
 
 
-SIZES = [1, 2, 3, 4, 11, 12, 13, 33, 64, 65, 96, 97, 191, 193, 255, 257, 384, 385, 800]  # around every switch-over
+# around every switch-over
+SIZES = [1, 2, 3, 4, 11, 12, 13, 33, 64, 65, 95, 96, 97, 191, 193, 255, 256, 257, 384, 385, 400, 800]
 
 
 @st.composite
