@@ -107,6 +107,11 @@ class Backend(Protocol):
         last `settings` of them. Overflow is silent.
         """
 
+    def either(self, condition: Any, quick: Callable[[], Any], general: Callable[[], Any], /) -> Any:
+        """What `quick` gives where the one number `condition` holds, else what `general` gives, which is right always,
+        and what is taken where values cannot be looked at.
+        """
+
     def narrow(self, x: Any, /) -> Any:
         """`x` in the precision that pairs are worked on."""
 

@@ -129,12 +129,17 @@ def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
     padded = jnp.pad(rows, (0, -count % tile)).reshape(-1, tile)
     if not traced(rows):  # a loop of JAX's is compiled for every new function, single operations are not
         return jnp.concatenate([function(part) for part in padded])[:count]
-    return jax.lax.map(function, padded).reshape(-1)[:count]
+    result = jax.lax.map(function, padded)
+    return result.reshape(-1, *result.shape[2:])[:count]
 
 
 @functools.cache
 def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]:
     return jax.jit(function, static_argnums=tuple(range(5 - settings, 5)))
+
+
+def either(condition: Any, quick: Callable[[], Any], general: Callable[[], Any]) -> Any:
+    return jax.lax.cond(condition, quick, general)
 
 
 def narrow(x: Any) -> Any:

@@ -137,6 +137,10 @@ def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]
     return quiet
 
 
+def either(condition: Any, quick: Callable[[], Any], general: Callable[[], Any]) -> Any:
+    return quick() if condition else general()
+
+
 def narrow(x: Any) -> Any:
     return x
 

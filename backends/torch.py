@@ -167,6 +167,10 @@ def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]
     return function
 
 
+def either(condition: Any, quick: Callable[[], Any], general: Callable[[], Any]) -> Any:
+    return quick() if on_host(condition) and condition else general()
+
+
 def narrow(x: Any) -> Any:
     return x.to(torch.float32)
 

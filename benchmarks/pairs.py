@@ -74,9 +74,35 @@ def switches() -> None:
             show(f"groups of {size}, spread {spread:g}", medians(calls, seconds=0.2, warmup=1), "line")
 
 
+def switches_in_jax() -> None:
+    """The same where a compiler knows shapes alone, so that the bound on a group's size decides."""
+    import jax
+
+    from advantages.ops import pairs as ops
+
+    def waited(call, *given):
+        jax.block_until_ready(call(*given))
+
+    rng = np.random.default_rng(0)
+    values = jax.numpy.asarray(rng.random(N), np.float32)
+    ways = {"line": ops._by_line, "views": ops._over_all_pairs}
+    ways = {name: jax.jit(partial(way, temperature=1.0, misranked=False)) for name, way in ways.items()}
+    for spread in (1.0, 20.0, 100.0, 1e9):
+        scores = jax.numpy.asarray(rng.normal(size=N) * spread, np.float32)
+        for size in (64, 128, 256, 512, 1024):
+            for layout, groups in (
+                ("blocks", Groups.of_size(size, N)),
+                ("ragged", Groups(rng.integers(0, N // size, N))),
+            ):
+                calls = {name: partial(waited, way, values, scores, groups) for name, way in ways.items()}
+                title = f"JAX, {layout} of at most {groups.bound}, spread {spread:g}"
+                show(title, medians(calls, seconds=0.2, warmup=1), "line")
+
+
 if __name__ == "__main__":
     if "--switches" in sys.argv:
         switches()
+        switches_in_jax()
         sys.exit()
     print(f"compiled kernels: {os.environ.get('ADVANTAGES_COMPILED', 'where numba is installed')}")
     for library in ("numpy", "torch"):

@@ -20,6 +20,11 @@ ORDER = 14
 REACH = 5
 """Bins on either side that act by their series; beyond, the sigmoid is 0 or 1 to 2e-9."""
 
+_POINTS = 4096
+"""Points at a time where each has its own bins: with 22 moments or more of 14 numbers, 10 MiB in double precision."""
+_FEW = 4
+"""Points to a bin from which bins are few, where shapes must not depend on values; measured in benchmarks/pairs.py."""
+
 
 @functools.lru_cache(maxsize=64)
 def series(width: float = WIDTH, reach: int = REACH) -> Any:
@@ -35,11 +40,12 @@ def series(width: float = WIDTH, reach: int = REACH) -> Any:
     return np.ascontiguousarray(transform @ values @ transform.T)
 
 
-def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any, temperature: float) -> Any:
+def line_sums(backend: Any, order: Any, weights: Any, values: Any, scores: Any, slots: Any, temperature: float) -> Any:
     """(N,) y_i = sum over j in i's slot of w_j (v_i - v_j) sigmoid((s_i - s_j) / temperature).
 
     A fixed number of operations, however many rows there are, and however they fall into slots; `weights` may be None.
-    Where values may be read, bins act on bins; elsewhere they act on each point, so that shapes depend on N alone.
+    `order` is that of `sorted_rows`.
+    Bins act on bins where they are few, and on each point where they are not, or where nobody may look.
 
     All slots lie on one line, so far apart that none acts on another, and empty stretches are cut short. A bin is as
     wide as a power of two, so that in single precision, too, the place of a score is exact.
@@ -49,8 +55,6 @@ def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any, 
     width = 2.0 ** floor(log2(WIDTH * temperature))
     reach = ceil(REACH * WIDTH * temperature / width)
     coefficients = backend.cast(backend.from_numpy(series(width / temperature, reach), scores), scores.dtype, True)
-    order = xp.argsort(scores)
-    order = order[xp.argsort(slots[order], stable=True)]
     values, scores, slots = values[order], scores[order], slots[order]
 
     place = xp.clip(scores / width, -most, most)
@@ -65,16 +69,30 @@ def line_sums(backend: Any, weights: Any, values: Any, scores: Any, slots: Any, 
     weighted = xp.concatenate([weighted, weighted * values[:, None]], 1)
     rows = len(order)
     readable = backend.on_host(scores) and not backend.STATIC
-    count = int(bins[-1]) + 1 if readable else rows * (reach + 1)
-    moments = backend.segment("sum", weighted, bins + reach, count + 2 * reach)
-    each = readable and count < rows  # bins are fewer than points
-    moments = moments.reshape(-1, ORDER) if each else moments
-    field: Any = None
-    for k, matrix in enumerate(coefficients):
-        near = moments[2 * k : 2 * (k + count)] if each else moments[bins + k].reshape(-1, ORDER)
-        field = near @ matrix if field is None else field + near @ matrix
-    field = field.reshape(-1, 2, ORDER)
-    field = field[bins] if each else field
+    count = int(bins[-1]) + 1 if readable else rows * (reach + 1)  # or fewer
+
+    def moments_of(count: int) -> Any:
+        return backend.segment("sum", weighted, bins + reach, count + 2 * reach).reshape(-1, ORDER)
+
+    def by_bins() -> Any:
+        moments = moments_of(few)
+        field = moments[: 2 * few] @ coefficients[0]
+        for k in range(1, len(coefficients)):
+            field += moments[2 * k : 2 * (k + few)] @ coefficients[k]
+        return field.reshape(-1, 2, ORDER)[bins]
+
+    def by_points() -> Any:
+        moments, near = moments_of(count), np.arange(2)[:, None] + 2 * np.arange(len(coefficients))
+        near = backend.from_numpy(near, scores)
+
+        def of_points(bins: Any) -> Any:
+            of_bins = moments[2 * bins[:, None, None] + near].reshape(2 * len(bins), -1)
+            return (of_bins @ coefficients.reshape(-1, ORDER)).reshape(-1, 2, ORDER)
+
+        return backend.over_rows(of_points, bins, _POINTS if readable or backend.STATIC else rows)
+
+    few = min(count, rows // _FEW if backend.STATIC else rows)
+    field = backend.either(bins[-1] < few, by_bins, by_points)
 
     before = xp.cumsum(weighted[:, ::ORDER], 0)
     before = xp.concatenate([0 * before[:1], before])  # numbers and sums of the points before a point

@@ -30,6 +30,7 @@ __all__ = [
     "group_zscore",
     "made_groups",
     "small_groups",
+    "sorted_rows",
     "unlikely",
 ]
 
@@ -405,6 +406,16 @@ def group_std_of_others(x: A, groups: Ids, *, ddof: int = 1) -> A:
     return where(g.groups.scored, found, 0.0)
 
 
+def sorted_rows(x: Any, groups: Groups, *, stable: bool = True) -> Any:
+    """(N,) rows by group, and inside a group from the least number to the greatest; equal ones as they stood."""
+    backend, size = backend_of(x), groups.size
+    if size is not None:
+        inside = backend.xp.argsort(x.reshape(-1, size), stable=stable)
+        return (inside + backend.arange(groups.count, x)[:, None] * size).reshape(-1)
+    order = backend.xp.argsort(x, stable=stable)
+    return order[backend.xp.argsort(groups.slots_like(x)[order], stable=True)]
+
+
 class Ordered:
     """Rows sorted by group, and inside a group from the least to the greatest number, with unscored rows behind.
 
@@ -421,8 +432,7 @@ class Ordered:
         xp = self.backend.xp
         slots = self.backend.index(self.groups.slots_like(x))
         key = where(self.groups.scored, self.backend.wide(x), float("inf"))
-        order = xp.argsort(key, stable=True)
-        self.order = order[xp.argsort(slots[order], stable=True)]
+        self.order = sorted_rows(key, self.groups)
         self.slots = slots[self.order]
         self.x = key[self.order]
         ones = xp.ones_like(self.x)

@@ -11,7 +11,7 @@ from ..core.groups import Groups
 from ..core.types import Ids
 from .chebyshev import WIDTH, line_sums, series
 from .elementwise import at_least, where
-from .groupwise import group_centered, group_count, group_max, group_min
+from .groupwise import group_centered, group_count, group_max, group_min, sorted_rows
 
 __all__ = ["compiled_pairs", "pair_reduce", "scores_of", "sigmoid_sums"]
 
@@ -22,7 +22,7 @@ times as many, and as many on an accelerator. Measured in benchmarks/pairs.py.""
 _LINE = 256
 """Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
 
-_LONG = 1024
+_LONG = 512
 """The same where shapes must not depend on values; measured in benchmarks/pairs.py."""
 
 _NARROW = 12
@@ -65,7 +65,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
             in proportion to the members where each group has two values and values can be read, else to the pairs.
 
     Returns:
-        (N,) sums, 0 for rows that do not count. At most 16 MiB are held at once, however large a group is.
+        (N,) sums, 0 for rows that do not count. On a host at most 16 MiB are held at once, however large a group is.
 
     >>> import numpy as np
     >>> sigmoid_sums(np.array([1.0, 0.0, 4.0]), np.zeros(3), ["a", "a", "b"])
@@ -113,7 +113,8 @@ def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misra
         double = backend.from_numpy(np.ones(1), values)
         values, scores = values * double, scores * double
     weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
-    total = line_sums(backend, weights, values, scores, groups.slots_like(scores), temperature)
+    order = sorted_rows(scores, groups, stable=False)
+    total = line_sums(backend, order, weights, values, scores, groups.slots_like(scores), temperature)
     if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
         total = where(values > 0, values * group_count(values, groups) - total, total)
     return total
