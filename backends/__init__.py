@@ -34,6 +34,9 @@ class Backend(Protocol):
     def traced(self, x: Any, /) -> bool:
         """Whether the values of `x` do not exist yet, because a compiler or a transformation looks at its shape."""
 
+    def transformed(self, x: Any, /) -> bool:
+        """Whether a compiler or a transformation looks through `x`, so that what is made of it must not be kept."""
+
     def on_host(self, x: Any, /) -> bool:
         """Whether reading the values of `x` costs no device synchronisation."""
 
@@ -55,6 +58,9 @@ class Backend(Protocol):
     def from_numpy(self, x: Any, like: Any, /) -> Any:
         """A numpy array as one of this library, on the device of `like`."""
 
+    def finite(self, words: list[Any], /) -> Any:
+        """(N,) whether all of the (N,) floats of each row are finite."""
+
     def finite_rows(self, words: list[Any], mask: Any, /) -> Any:
         """(N,) whether all of the (N, T) floats of each row are finite where `mask` is True."""
 
@@ -64,8 +70,11 @@ class Backend(Protocol):
     def working(self, x: Any, /) -> Any:
         """`x` in the precision that tokens are worked on: at least float32."""
 
+    def wide_dtype(self, x: Any, /) -> Any:
+        """The precision that statistics of responses are formed in: float64 where there is one."""
+
     def wide(self, x: Any, /) -> Any:
-        """`x` in the precision that statistics of responses are formed in: float64 where there is one."""
+        """`x` in that precision."""
 
     def result_dtype(self, x: Any, /) -> Any:
         """The floating dtype of advantages made from rewards `x`."""
@@ -75,6 +84,9 @@ class Backend(Protocol):
 
         `bounded` says that none is too large for float32.
         """
+
+    def filled(self, x: Any, where: Any, number: float, /) -> Any:
+        """`x` with a number where (broadcast) `where` holds."""
 
     def full(self, shape: tuple[int, ...], value: float, like: Any, /) -> Any:
         """An array of one number, with the dtype and device of `like`."""
@@ -107,9 +119,11 @@ class Backend(Protocol):
         last `settings` of them. Overflow is silent.
         """
 
-    def either(self, condition: Any, quick: Callable[[], Any], general: Callable[[], Any], /) -> Any:
-        """What `quick` gives where the one number `condition` holds, else what `general` gives, which is right always,
-        and what is taken where values cannot be looked at.
+    def either(
+        self, condition: Callable[[], Any], quick: Callable[[], Any], general: Callable[[], Any], like: Any, /
+    ) -> Any:
+        """What `quick` gives where one condition holds, else what `general` gives, which is right always, and what is
+        taken where the values of `like` cannot be looked at.
         """
 
     def narrow(self, x: Any, /) -> Any:

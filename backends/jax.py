@@ -34,6 +34,9 @@ def traced(x: Any) -> bool:
     return isinstance(x, jax.core.Tracer)
 
 
+transformed = traced
+
+
 def on_host(x: Any) -> bool:
     return not traced(x) and x.is_fully_addressable and all(d.platform == "cpu" for d in x.devices())
 
@@ -62,17 +65,24 @@ def from_numpy(x: Any, like: Any) -> Any:
     return jnp.asarray(x)
 
 
+def finite(words: list[Any]) -> Any:
+    return functools.reduce(jnp.logical_and, map(jnp.isfinite, words))
+
+
 def finite_rows(words: list[Any], mask: Any) -> Any:
-    finite = functools.reduce(jnp.logical_and, map(jnp.isfinite, words))
-    return (finite | ~mask).all(1)
+    return (finite(words) | ~mask).all(1)
 
 
 def stop_gradient(x: Any) -> Any:
     return jax.lax.stop_gradient(x)
 
 
+def wide_dtype(x: Any) -> Any:
+    return x.dtype if x.dtype == jnp.float64 else jnp.dtype(jnp.float32)
+
+
 def working(x: Any) -> Any:
-    return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
+    return x.astype(wide_dtype(x))
 
 
 wide = working
@@ -89,6 +99,10 @@ def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     if bounded and most > 1e30:
         return x.astype(dtype)
     return jnp.clip(x, -most, most).astype(dtype)
+
+
+def filled(x: Any, where: Any, number: float) -> Any:
+    return jnp.where(where, number, x)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -138,8 +152,8 @@ def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]
     return jax.jit(function, static_argnums=tuple(range(5 - settings, 5)))
 
 
-def either(condition: Any, quick: Callable[[], Any], general: Callable[[], Any]) -> Any:
-    return jax.lax.cond(condition, quick, general)
+def either(condition: Callable[[], Any], quick: Callable[[], Any], general: Callable[[], Any], like: Any) -> Any:
+    return jax.lax.cond(condition(), quick, general)
 
 
 def narrow(x: Any) -> Any:

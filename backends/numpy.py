@@ -30,6 +30,9 @@ def traced(x: Any) -> bool:
     return False
 
 
+transformed = traced
+
+
 def on_host(x: Any) -> bool:
     return True
 
@@ -58,13 +61,20 @@ def from_numpy(x: Any, like: Any) -> Any:
     return x
 
 
+def finite(words: list[Any]) -> Any:
+    return functools.reduce(np.logical_and, map(np.isfinite, words))
+
+
 def finite_rows(words: list[Any], mask: Any) -> Any:
-    finite = functools.reduce(np.logical_and, map(np.isfinite, words))
-    return (finite | ~mask).all(1)
+    return (finite(words) | ~mask).all(1)
 
 
 def stop_gradient(x: Any) -> Any:
     return x
+
+
+def wide_dtype(x: Any) -> Any:
+    return np.dtype(np.float64)
 
 
 def working(x: Any) -> Any:
@@ -86,6 +96,10 @@ def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     with np.errstate(over="ignore"):
         result = x.astype(dtype)
     return np.nan_to_num(result, copy=False) if np.isinf(result).any() else result
+
+
+def filled(x: Any, where: Any, number: float) -> Any:
+    return np.where(where, number, x)
 
 
 def full(shape: tuple[int, ...], value: float, like: Any) -> Any:
@@ -137,8 +151,8 @@ def fused(function: Callable[..., Any], settings: int = 1) -> Callable[..., Any]
     return quiet
 
 
-def either(condition: Any, quick: Callable[[], Any], general: Callable[[], Any]) -> Any:
-    return quick() if condition else general()
+def either(condition: Callable[[], Any], quick: Callable[[], Any], general: Callable[[], Any], like: Any) -> Any:
+    return quick() if condition() else general()
 
 
 def narrow(x: Any) -> Any:

@@ -199,9 +199,9 @@ def _lent(
     lent = {}
     for name, x in arrays.items():
         lent[name] = backend_of(x).lent(x)
-        if lent[name] is None:
+        if lent[name] is None or (len(lent) == 1 and not is_portable(d)):
             return None
-    return lent if is_portable(d) else None
+    return lent
 
 
 def _estimated(

@@ -56,12 +56,14 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     backend, shape = backend_of(rewards), rewards.shape
     if len(shape) != 1 or not shape[0]:
         return None
-    numbers = []
+    numbers: list[Any] = []
     for name, x in zip((d.lead, *d.needed[2:]), (rewards, *others), strict=True):
         if type(x) is not type(rewards):
             return None
         array = x if type(x) is np.ndarray else backend.lent(x)
         if array is None or array.dtype not in _DTYPES or array.shape != shape:
+            return None
+        if not numbers and not is_portable(d):
             return None
         low, high = np.minimum.reduce(array), np.maximum.reduce(array)
         if not (low > -ORDINARY and high < ORDINARY):  # NaN is neither
@@ -69,8 +71,6 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         if name in d.ranges and not d.ranges[name].spans(low, high):
             return None
         numbers.append(array)
-    if not is_portable(d):
-        return None
     if type(groups) is int and groups > 1 and shape[0] % groups == 0:
         groups = Groups.of_size(groups, shape[0])
     elif type(groups) is not Groups or groups.scored is not None or not groups.on_host:

@@ -45,6 +45,23 @@ def _estimate(
     mask = inputs.get("mask")
     if mask is not None and scored is not None:
         mask = mask & scored[:, None]
+    # A word that widens selects, too; where all rows count it gives what may be too large for what it was given.
+    as_given = scored is not None and d.widens and backend.wide_dtype(lead) != lead.dtype
+    for name, x in ids.items():
+        if name not in d.own:
+            continue
+        if isinstance(x, Groups):
+            clean[name] = x if scored is None else x.where(scored)
+        else:
+            clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
+    unscored = None  # what several words share
+    if not (scored is None or as_given or d.per_token):
+        unscored = next((x.unscored for x in clean.values() if isinstance(x, Groups)), None)
+        unscored = ~scored if unscored is None else unscored
+
+    def kept(x: Any) -> Any:
+        return where(scored, x, 0.0) if unscored is None else backend.filled(x, unscored, 0.0)
+
     for name, x in inputs.items():
         if name not in clean:
             continue
@@ -63,26 +80,19 @@ def _estimate(
         elif len(x.shape) == 2:  # components; each is scored or not on its own
             clean[name] = backend.wide(x)
         else:
-            clean[name] = where(scored, backend.wide(x), 0.0)
+            clean[name] = x if as_given else kept(backend.wide(x))
     if "valid" in d.own:
         clean["valid"] = scored
-    for name, x in ids.items():
-        if name not in d.own:
-            continue
-        if isinstance(x, Groups):
-            clean[name] = x if scored is None else x.where(scored)
-        else:
-            clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
 
     for name, allowed in d.ranges.items():
         if INPUTS[name].kind != "flag" and clean.get(name) is not None:
             x = clean[name]
             if name in extents and not allowed.whole and allowed.spans(*extents[name]):
                 continue
-            if d.selects and INPUTS[name].per_token:
-                x = where(mask, x, 0.0)
+            if as_given or (d.selects and INPUTS[name].per_token):
+                x = where(mask if INPUTS[name].per_token else scored, x, 0.0)
             check_range(d.name, name, x, allowed)
-    shrink = _shrink(d, backend, inputs, clean, most)
+    shrink = None if as_given else _shrink(d, backend, inputs, clean, most)
     if shrink is not None:
         clean |= {name: x * shrink for name, x in clean.items() if x is not None and INPUTS[name].reward_unit}
     named = {name: clean[name] for name in d.by_name}
@@ -92,15 +102,16 @@ def _estimate(
     check_shape(d, result, inputs["mask"].shape if d.per_token else lead.shape[:1])
     alone_get_zero = d.promises.zero_sum and settings["singleton"] == "zero" and settings["min_scored"] == 2
     if "groups" in ids and "singleton" not in d.own and not alone_get_zero:
-        result = small_groups(
-            d.name, result, clean["rewards"], clean["groups"], settings["singleton"], settings["min_scored"]
-        )
+        rewards = kept(clean["rewards"]) if as_given else clean["rewards"]
+        result = small_groups(d.name, result, rewards, clean["groups"], settings["singleton"], settings["min_scored"])
     if shrink is not None and d.promises.scale == "equivariant":
         most_possible = backend.largest(result) * shrink  # what is too large becomes the largest there is
         result = backend.xp.clip(result, -most_possible, most_possible) / shrink
     bounded = d.promises.bound is not None or (most is not None and most < ORDINARY)
     result = backend.cast(result, backend.result_dtype(lead), bounded)
-    return result if d.selects else where(mask if d.per_token else scored, result, 0.0)
+    if d.selects or as_given:
+        return result
+    return where(mask, result, 0.0) if d.per_token else kept(result)
 
 
 def check_shape(d: Definition, result: Any, expected: tuple[int, ...]) -> None:
@@ -159,7 +170,7 @@ def _scored(
     Also the size of the largest number that is measured in rewards, where it was looked at.
     """
     finite, most = None, 0.0
-    cells = []
+    cells, numbers = [], []
     for name, x in inputs.items():
         if backend.kind(x) != "f":
             continue
@@ -173,9 +184,13 @@ def _scored(
             most = float("nan")
         if len(x.shape) == 2 and INPUTS[name].per_token:
             cells.append(x)
-            continue
-        here = backend.xp.abs(x) < inf  # two launches, where torch's isfinite is four
-        here = here.any(1) if len(x.shape) == 2 else here
+        elif len(x.shape) == 2:
+            here = (backend.xp.abs(x) < inf).any(1)
+            finite = here if finite is None else finite & here
+        else:
+            numbers.append(x)
+    if numbers:
+        here = backend.finite(numbers)
         finite = here if finite is None else finite & here
     if cells:
         here = backend.finite_rows(cells, inputs["mask"])

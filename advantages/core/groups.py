@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import backend_of, library_of
+from .once import once
 
 __all__ = ["Groups"]
 
@@ -48,10 +49,11 @@ class Groups:
     2
     """
 
-    __slots__ = ("_bound", "_slots", "_tables", "count", "scored", "shape", "size")
+    __slots__ = ("_bound", "_made", "_slots", "_tables", "count", "scored", "shape", "size")
 
     _bound: int | None
     _slots: Any
+    _made: dict[Any, Any]
     _tables: dict[Any, Any]
     count: int
     size: int | None
@@ -94,6 +96,7 @@ class Groups:
         put(self, "scored", scored)
         put(self, "shape", shape)
         put(self, "_tables", {} if tables is None else tables)  # what is derived, kept for the next call
+        put(self, "_made", {})  # the same of what is scored
         _register_with_jax()
         return self
 
@@ -189,6 +192,22 @@ class Groups:
         return made._fill(self._slots, self.count, self.size, scored, self.shape, self._tables, self._bound)
 
     @property
+    def unscored(self) -> Any:
+        """(N,) the rows that enter no statistic, or None where all do."""
+        return None if self.scored is None else self.kept("unscored", lambda: ~self.scored)
+
+    def kept(self, name: Any, make: Callable[[], Any]) -> Any:
+        """What `make()` gives, an array that follows from the slots and what is scored; made once, unless a compiler
+        looks through it.
+        """
+        if name in self._made:
+            return self._made[name]
+        made = make()
+        if not backend_of(made).transformed(made):
+            self._made[name] = made
+        return made
+
+    @property
     def on_host(self) -> bool:
         """Whether the slots are numpy integers, so that sizes and members of groups are known."""
         return self._slots is None or isinstance(self._slots, np.ndarray)
@@ -237,6 +256,8 @@ class Groups:
 
     def slots_like(self, x: Any) -> Any:
         """(N,) the slots as an array of the library and on the device of `x`."""
+        if self._slots is None and not (backend := backend_of(x)).on_host(x):
+            return backend.arange(len(self), x) // self.size  # with nothing to send there
         return self.like("slots of rows", self.slots, x)
 
     def like(self, name: str, table: Any, x: Any) -> Any:
@@ -244,7 +265,7 @@ class Groups:
         if not isinstance(table, np.ndarray) or isinstance(x, np.ndarray):
             return table
         backend = backend_of(x)
-        if backend.traced(x):  # an array made while tracing must not outlive the trace
+        if backend.transformed(x):  # an array made while tracing must not outlive the trace
             return backend.from_numpy(table, x)
         key = (name, library_of(x), backend.device(x))
         if key not in self._tables:
@@ -292,17 +313,6 @@ def _register_with_jax() -> None:
 _pytrees: list[type] = []
 
 
-def _table(make: Callable[[Any], Any]) -> Any:
-    """A property that is made once; functools' own takes a lock, through which no compiler of torch can see."""
-
-    def get(self: Any) -> Any:
-        if make.__name__ not in self.made:
-            self.made[make.__name__] = make(self)
-        return self.made[make.__name__]
-
-    return property(get, doc=make.__doc__)
-
-
 class Members:
     """Rows ordered by group, and the groups' sizes; each table is made when it is first asked for."""
 
@@ -310,46 +320,46 @@ class Members:
         self.slots, self.count = groups.slots, groups.count
         self.made: dict[str, Any] = {}
 
-    @_table
+    @once
     def order(self) -> Any:
         """Rows, those of the first group first."""
         slots = self.slots.astype(np.uint16) if self.count < 1 << 16 else self.slots  # 16 bits are sorted by radix
         return np.argsort(slots, kind="stable")
 
-    @_table
+    @once
     def place(self) -> Any:
         """Where each row stands in `order`."""
         place = np.empty_like(self.order)
         place[self.order] = np.arange(len(place))
         return place
 
-    @_table
+    @once
     def sizes(self) -> Any:
         """Rows of each group."""
         return np.bincount(self.slots, minlength=self.count)
 
-    @_table
+    @once
     def size(self) -> int | None:
         """Rows of every group, where all have as many."""
         sizes = self.sizes
         return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
 
-    @_table
+    @once
     def edges(self) -> Any:
         """(count + 1,) where each group begins in `order`, and where the last one ends."""
         return np.concatenate([[0], np.cumsum(self.sizes)])
 
-    @_table
+    @once
     def starts(self) -> Any:
         """Where each group begins in `order`."""
         return self.edges[:-1]
 
-    @_table
+    @once
     def first(self) -> Any:
         """(N,) the first row of each row's group."""
         return self.order[self.starts][self.slots]
 
-    @_table
+    @once
     def tables(self) -> list[tuple[Any, Any]]:
         """Tables with a group in each row of (P, G), and where they are filled (None: everywhere).
 
@@ -368,7 +378,7 @@ class Members:
             made.append((self.order[at], None if filled.all() else filled))
         return made
 
-    @_table
+    @once
     def back(self) -> Any:
         """(N,) where each row stands in the tables, laid end to end."""
         back, start = np.empty_like(self.order), 0

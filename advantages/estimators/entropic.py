@@ -111,7 +111,7 @@ def _tempered(rewards: Any, groups: Ids, divergence: float, reachable: float) ->
     g = Grouped(rewards, groups)
     xp = g.backend.xp
     top = g.max(g.view)
-    below = where(g.scored, g.view - where(xp.isfinite(top), top, 0.0), 0.0)
+    below = g.kept(g.view - where(xp.isfinite(top), top, 0.0))
     gap = -g.min(below)
     x = below / where((gap > 0) & xp.isfinite(gap), gap, 1.0)
     n = at_least(g.count, 1.0)
@@ -123,7 +123,7 @@ def _tempered(rewards: Any, groups: Ids, divergence: float, reachable: float) ->
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         scaled = xp.exp(middle) * x
-        weights = where(g.scored, xp.exp(scaled), 0.0)
+        weights = g.kept(xp.exp(scaled))
         total = at_least(g.sum(weights), 1.0)
         kl = g.sum(weights * scaled) / total + xp.log(n / total)
         low, high = where(kl > target, low, middle), where(kl > target, middle, high)

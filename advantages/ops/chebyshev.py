@@ -20,7 +20,7 @@ ORDER = 14
 REACH = 5
 """Bins on either side that act by their series; beyond, the sigmoid is 0 or 1 to 2e-9."""
 
-_POINTS = 4096
+_AT_ONCE = 4096
 """Points at a time where each has its own bins: with 22 moments or more of 14 numbers, 10 MiB in double precision."""
 _FEW = 4
 """Points to a bin from which bins are few, where shapes must not depend on values; measured in benchmarks/pairs.py."""
@@ -70,29 +70,25 @@ def line_sums(backend: Any, order: Any, weights: Any, values: Any, scores: Any, 
     rows = len(order)
     readable = backend.on_host(scores) and not backend.STATIC
     count = int(bins[-1]) + 1 if readable else rows * (reach + 1)  # or fewer
-
-    def moments_of(count: int) -> Any:
-        return backend.segment("sum", weighted, bins + reach, count + 2 * reach).reshape(-1, ORDER)
-
-    def by_bins() -> Any:
-        moments = moments_of(few)
-        field = moments[: 2 * few] @ coefficients[0]
-        for k in range(1, len(coefficients)):
-            field += moments[2 * k : 2 * (k + few)] @ coefficients[k]
-        return field.reshape(-1, 2, ORDER)[bins]
-
-    def by_points() -> Any:
-        moments, near = moments_of(count), np.arange(2)[:, None] + 2 * np.arange(len(coefficients))
-        near = backend.from_numpy(near, scores)
-
-        def of_points(bins: Any) -> Any:
-            of_bins = moments[2 * bins[:, None, None] + near].reshape(2 * len(bins), -1)
-            return (of_bins @ coefficients.reshape(-1, ORDER)).reshape(-1, 2, ORDER)
-
-        return backend.over_rows(of_points, bins, _POINTS if readable or backend.STATIC else rows)
-
     few = min(count, rows // _FEW if backend.STATIC else rows)
-    field = backend.either(bins[-1] < few, by_bins, by_points)
+    near = backend.from_numpy(np.arange(2)[:, None] + 2 * np.arange(2 * reach + 1), scores)
+
+    def field_in(places: Any, count: int) -> Any:
+        """(P, 2, ORDER) what (P,) bins below `count` receive, of numbers and of values."""
+        moments = backend.segment("sum", weighted, bins + reach, count + 2 * reach).reshape(-1, ORDER)
+
+        def acted_on(some: Any) -> Any:
+            around = moments[2 * some[:, None, None] + near].reshape(2 * len(some), -1)
+            return (around @ coefficients.reshape(-1, ORDER)).reshape(-1, 2, ORDER)
+
+        return backend.over_rows(acted_on, places, _AT_ONCE if readable or backend.STATIC else rows)
+
+    field = backend.either(
+        lambda: bins[-1] < few,
+        lambda: field_in(backend.arange(few, scores), few)[bins],
+        lambda: field_in(bins, count),
+        scores,
+    )
 
     before = xp.cumsum(weighted[:, ::ORDER], 0)
     before = xp.concatenate([0 * before[:1], before])  # numbers and sums of the points before a point

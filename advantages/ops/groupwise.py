@@ -1,12 +1,14 @@
 """Words about groups: what is reduced over the members of a group is given back to each of them."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..backends import backend_of
+from ..backends import backend_of, library_of
 from ..backends.kernels import compiled, numpy_groups
 from ..core.groups import Groups
+from ..core.once import once
 from ..core.types import A, Ids
 from .elementwise import at_least, where
 from .refusals import few
@@ -55,14 +57,34 @@ class Grouped:
         self.backend = backend_of(x)
         self.size = self.groups.size
         self.scattered = False
-        self.tables = self.backend.REORDERS and self.groups.on_host and not self.backend.traced(x)
+        self.tables = self.backend.REORDERS and self.groups.on_host and not self.backend.transformed(x)
         if self.size is None and self.tables:
             self.size = self.groups.members.size
             self.scattered = self.size is not None
-        self.shape = tuple(x.shape)
-        self._counted: Any = None
-        self.scored = self._viewed(self.groups.scored)
-        self.view = where(self.scored, self._viewed(self.backend.wide(x)), 0.0)
+        self.given, self.shape = x, tuple(x.shape)
+        self.made: dict[str, Any] = {}
+        self.dtype = self.backend.wide_dtype(x)
+        self.exact = self.backend.kind(x) == "f" and x.dtype.itemsize < self.dtype.itemsize == 8
+        """Whether sums lose nothing, for they have twice the digits of what is summed: equal numbers are their mean."""
+
+    @once
+    def scored(self) -> Any:
+        """Where a view is scored, or None where it is everywhere."""
+        return self._viewed(self.groups.scored)
+
+    @once
+    def view(self) -> Any:
+        """The numbers, in the precision that statistics are formed in; 0 where nothing is scored."""
+        return self.kept(self._viewed(self.backend.wide(self.given)))
+
+    @once
+    def unscored(self) -> Any:
+        """Where a view is not scored, or None."""
+        return None if self.scored is None else ~self.scored
+
+    def kept(self, view: Any, otherwise: float = 0.0) -> Any:
+        """A view where it is scored, and elsewhere a number."""
+        return view if self.scored is None else self.backend.filled(view, self.unscored, otherwise)
 
     def _viewed(self, x: Any) -> Any:
         if x is None:
@@ -75,7 +97,7 @@ class Grouped:
 
     def rows(self, view: Any) -> Any:
         """A view as the rows that it was made of."""
-        if getattr(view, "shape", ()) != self.view.shape:  # one number a group, or one number
+        if not hasattr(view, "shape") or prod(view.shape) != prod(self.shape):  # one number a group, or one number
             view = view + self.backend.xp.zeros_like(self.view)
         if self.size is not None:
             view = self.backend.rows(view)
@@ -87,7 +109,7 @@ class Grouped:
         """One number a group, for each member, or broadcastable to the members."""
         if self.size is not None or isinstance(reduced, (int, float)):
             return reduced
-        return reduced[self.groups.slots_like(self.view)]
+        return reduced[self.groups.slots_like(self.given)]
 
     def reduced(self, reduction: str, view: Any) -> Any:
         """The "sum", "min" or "max" over all members, scored or not: one number a group."""
@@ -97,35 +119,33 @@ class Grouped:
 
     def sum(self, view: Any) -> Any:
         """The sum over the scored members."""
-        return self.each(self.reduced("sum", where(self.scored, view, 0.0)))
+        return self.each(self.reduced("sum", self.kept(view)))
 
     def min(self, view: Any) -> Any:
         """The least of the scored members; infinity where none is."""
-        return self.each(self.reduced("min", where(self.scored, view, float("inf"))))
+        return self.each(self.reduced("min", self.kept(view, float("inf"))))
 
     def max(self, view: Any) -> Any:
         """The greatest of the scored members; -infinity where none is."""
-        return self.each(self.reduced("max", where(self.scored, view, -float("inf"))))
+        return self.each(self.reduced("max", self.kept(view, -float("inf"))))
 
     @property
     def count(self) -> Any:
         """Scored members; a plain number where it is the same for all groups."""
-        return self.each(self._counts)
+        return self.each(self.counts)
 
-    @property
-    def _counts(self) -> Any:
-        if self._counted is None:
-            self._counted = self._count()
-        return self._counted
-
-    def _count(self) -> Any:
+    @once
+    def counts(self) -> Any:
+        """Scored members: one number a group, or a plain number."""
+        if self.scored is not None and self.size is not None:
+            return self.backend.xp.sum(self.scored, axis=self.backend.GROUP_AXIS, keepdims=True, dtype=self.dtype)
         if self.scored is not None:
-            return self.reduced("sum", self.backend.cast(self.scored, self.view.dtype, True))
+            return self.reduced("sum", self.backend.cast(self.scored, self.dtype, True))
         if self.size is not None:
             return self.size
         if self.tables:
-            sizes = self.groups.like("sizes", self.groups.members.sizes, self.view)
-            return self.backend.cast(sizes, self.view.dtype, True)
+            sizes = self.groups.like("sizes", self.groups.members.sizes, self.given)
+            return self.backend.cast(sizes, self.dtype, True)
         return self.reduced("sum", self.backend.xp.ones_like(self.view))
 
     def anchor(self, view: Any) -> Any:
@@ -138,20 +158,19 @@ class Grouped:
 
     def gap(self, view: Any) -> Any:
         """Distance from a member: exactly zero in a group of equals, before anything is rounded."""
-        return where(self.scored, view - self.anchor(view), 0.0)
+        return self.kept(view - self.anchor(view))
 
     def mean(self, view: Any) -> Any:
         """The mean of the scored members."""
-        return self.each(self.reduced("sum", where(self.scored, view, 0.0)) / at_least(self._counts, 1))
+        return self.each(self.reduced("sum", self.kept(view)) / at_least(self.counts, 1))
 
-    def centered(self, view: Any) -> Any:
+    def centered(self) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
         wherever they are not in float64."""
-        centered = self.gap(view)
-        for _ in range(1 if centered.dtype.itemsize == 8 else 2):
-            # in the memory that the gaps were given, which are zero where nothing is scored
-            centered -= self.each(self.reduced("sum", centered) / at_least(self._counts, 1))
-            centered = where(self.scored, centered, 0.0)
+        centered = self.view if self.exact else self.gap(self.view)
+        for _ in range(1 if centered.dtype.itemsize == 8 else 2):  # what is not scored is zero in all of them
+            mean = self.reduced("sum", centered) / at_least(self.counts, 1)
+            centered = self.kept(centered - self.each(mean))
         return centered
 
     def std(self, centered: Any, ddof: int, epsilon: float | None = None) -> Any:
@@ -163,7 +182,7 @@ class Grouped:
             norm = self.backend.reduced("norm", centered)
         else:
             norm = self.backend.xp.sqrt(self.reduced("sum", centered * centered))
-        std = norm / at_least(self._counts - ddof, 1) ** 0.5
+        std = norm / at_least(self.counts - ddof, 1) ** 0.5
         if epsilon is None:
             return self.each(std)
         known = isinstance(epsilon, (int, float)) and epsilon > 1e-30  # which single precision does not round to zero
@@ -190,7 +209,8 @@ def group_count(x: A, groups: Ids) -> Any:
     if groups.size is not None and groups.scored is None:
         return groups.size
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.count, 1.0))
+    name = ("count", library_of(x), g.dtype, g.backend.device(x))
+    return groups.kept(name, lambda: g.rows(g.kept(g.count, 1.0)))
 
 
 def group_sum(x: A, groups: Ids) -> A:
@@ -202,13 +222,13 @@ def group_sum(x: A, groups: Ids) -> A:
 def group_min(x: A, groups: Ids) -> A:
     """(N,) least `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.min(g.view), 0.0))
+    return g.rows(g.kept(g.min(g.view)))
 
 
 def group_max(x: A, groups: Ids) -> A:
     """(N,) greatest `x` of the scored members of each row's group; 0 for a row that does not count."""
     g = Grouped(x, groups)
-    return g.rows(where(g.scored, g.max(g.view), 0.0))
+    return g.rows(g.kept(g.max(g.view)))
 
 
 def group_mean(x: A, groups: Ids) -> A:
@@ -230,7 +250,7 @@ def group_centered(x: A, groups: Ids) -> A:
     if _in_memory(x, groups):
         return _by_loops(x, groups)
     g = Grouped(x, groups)
-    return g.rows(g.centered(g.view))
+    return g.rows(g.centered())
 
 
 def group_above_others(x: A, groups: Ids) -> A:
@@ -244,14 +264,13 @@ def group_above_others(x: A, groups: Ids) -> A:
     if _in_memory(x, groups):
         return _by_loops(x, groups, others=True)
     g = Grouped(x, groups)
-    n = g.count
-    return g.rows(g.centered(g.view) * (n / at_least(n - 1, 1)))
+    return g.rows(g.centered() * g.each(g.counts / at_least(g.counts - 1, 1)))
 
 
 def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
     """(N,) standard deviation of `x` in each row's group; exactly zero in a group of equals, and for a lone member."""
     g = Grouped(x, groups)
-    return g.rows(g.std(g.centered(g.view), ddof))
+    return g.rows(g.std(g.centered(), ddof))
 
 
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
@@ -260,7 +279,7 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
     if isinstance(epsilon, (int, float)) and _in_memory(x, groups):
         return _by_loops(x, groups, ddof=ddof, epsilon=epsilon)
     g = Grouped(x, groups)
-    centered = g.centered(g.view)
+    centered = g.centered()
     centered /= g.std(centered, ddof, epsilon)
     return g.rows(centered)
 
@@ -372,15 +391,15 @@ def above_log_mean_exp(x: A, groups: Ids, *, others: bool = False) -> A:
     g = Grouped(x, groups)
     xp = g.backend.xp
     top, alone, second = _two_best(g)
-    terms = where(g.scored, xp.expm1(xp.clip(g.view - top, None, 0.0)), 0.0)
+    terms = g.kept(xp.expm1(xp.clip(g.view - top, None, 0.0)))
     if not others:
-        return g.rows(where(g.scored, g.view - top - xp.log1p(g.sum(terms) / at_least(g.count, 1.0)), 0.0))
+        return g.rows(g.kept(g.view - top - xp.log1p(g.sum(terms) / at_least(g.count, 1.0))))
     count = at_least(g.count - 1, 1.0)
-    usual = g.view - top - xp.log1p(where(alone, 0.0, where(g.scored, (g.sum(terms) - terms) / count, 0.0)))
+    usual = g.view - top - xp.log1p(where(alone, 0.0, g.kept((g.sum(terms) - terms) / count)))
     second = where(xp.isfinite(second), second, top)
-    below = where(alone, 0.0, where(g.scored, xp.expm1(xp.clip(g.view - second, None, 0.0)), 0.0))
+    below = where(alone, 0.0, g.kept(xp.expm1(xp.clip(g.view - second, None, 0.0))))
     lead = g.view - second - xp.log1p(g.sum(below) / count)
-    return g.rows(where(g.scored, where(alone, lead, usual), 0.0))
+    return g.rows(g.kept(where(alone, lead, usual)))
 
 
 def group_std_of_others(x: A, groups: Ids, *, ddof: int = 1) -> A:
@@ -392,7 +411,7 @@ def group_std_of_others(x: A, groups: Ids, *, ddof: int = 1) -> A:
     """
     g = Grouped(x, groups)
     xp = g.backend.xp
-    centered = g.centered(g.view)
+    centered = g.centered()
     # The squares of the others are a difference, which cancels only for a member that is alone at an end; there the
     # others are a set of their own.
     left = g.sum(centered * centered) - centered * centered * (g.count / at_least(g.count - 1, 1.0))

@@ -75,7 +75,11 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
     backend = backend_of(values)
     if not len(groups):
         return backend.wide(values)
-    values, scores = (where(groups.scored, backend.wide(x), 0.0) for x in (values, scores))
+
+    def kept(x: Any) -> Any:
+        return x if groups.unscored is None else backend.filled(x, groups.unscored, 0.0)
+
+    values, scores = (kept(backend.wide(x)) for x in (values, scores))
     given = [x for x in (values, scores, groups.scored) if x is not None]
     fixed = isinstance(temperature, (int, float))
     readable = fixed and groups.on_host and backend.on_host(scores)
@@ -90,7 +94,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
         total = backend.fused(_by_line, 2)(values, scores, groups, temperature, misranked)
     else:
         total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
-    return where(groups.scored, total, 0.0)
+    return kept(total)
 
 
 def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:
@@ -112,7 +116,7 @@ def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misra
     if backend.on_host(values):  # where double precision costs little, it leaves the series' error alone
         double = backend.from_numpy(np.ones(1), values)
         values, scores = values * double, scores * double
-    weights = None if groups.scored is None else where(groups.scored, values * 0.0 + 1.0, 0.0)
+    weights = None if groups.scored is None else backend.cast(groups.scored, values.dtype, True)
     order = sorted_rows(scores, groups, stable=False)
     total = line_sums(backend, order, weights, values, scores, groups.slots_like(scores), temperature)
     if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
@@ -232,7 +236,8 @@ def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
             for group, part in parts
         ]
         return backend.xp.concatenate(found).reshape(many, size)
-    across = size < _NARROW and size < many  # then the groups, not their members, lie along memory
+    # Whether the groups, not their members, lie along memory, where that is what makes loops long.
+    across = size < _NARROW and size < many and backend.on_host(tables[0])
     axis = 0 if across else 1
     if across:
         tables = [backend.contiguous(table.T) for table in tables]
