@@ -85,6 +85,12 @@ class Backend(Protocol):
         `bounded` says that none is too large for float32.
         """
 
+    def running_count(self, mask: Any, /) -> Any:
+        """How often `mask` holds up to each place along its last axis."""
+
+    def selected(self, x: Any, mask: Any, /) -> Any:
+        """Floats `x` where `mask` of their shape holds, and 0 elsewhere."""
+
     def filled(self, x: Any, where: Any, number: float, /) -> Any:
         """`x` with a number where (broadcast) `where` holds."""
 

@@ -101,6 +101,14 @@ def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     return jnp.clip(x, -most, most).astype(dtype)
 
 
+def running_count(mask: Any) -> Any:
+    return jnp.cumsum(mask, -1)
+
+
+def selected(x: Any, mask: Any) -> Any:
+    return jnp.where(mask, x, 0.0)
+
+
 def filled(x: Any, where: Any, number: float) -> Any:
     return jnp.where(where, number, x)
 

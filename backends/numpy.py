@@ -98,6 +98,16 @@ def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     return np.nan_to_num(result, copy=False) if np.isinf(result).any() else result
 
 
+def running_count(mask: Any) -> Any:
+    return np.cumsum(mask, -1, dtype=np.int32)  # a sixth of the time of 64 bits
+
+
+def selected(x: Any, mask: Any) -> Any:
+    bits = mask.astype(f"i{x.itemsize}")  # 1 or 0 times what is read as an integer: no branch for each number,
+    bits *= x.view(bits.dtype)  # which takes `where` ten times as long on a mask with many holes
+    return bits.view(x.dtype)
+
+
 def filled(x: Any, where: Any, number: float) -> Any:
     return np.where(where, number, x)
 
@@ -193,16 +203,20 @@ def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     kernels = compiled("tokens") if x.size >= COMPILED else None
     if kernels is not None:
         return tuple(kernels.row_moments(_contiguous(x), _contiguous(mask)))
-    return tuple(scan.in_tiles(_row_moments, np.empty((len(x), 4)), x, mask).T)
+    return tuple(scan.in_tiles(_row_moments, 8, np.empty((len(x), 4)), x, mask).T)
 
 
 def _row_moments(x: Any, mask: Any) -> Any:
     count = np.count_nonzero(mask, 1)
-    low = np.where(count > 0, np.where(mask, x, x.dtype.type(np.inf)).min(1, initial=np.inf), 0.0)
-    above = np.subtract(np.where(mask, x, low[:, None]), low[:, None], dtype=np.float64)
-    total, squares = above.sum(1), np.einsum("ij,ij->i", above, above)
+    if not x.shape[1]:
+        return np.stack([count] * 4, 1)
+    first = np.where(count > 0, x[np.arange(len(x)), mask.argmax(1)], x.dtype.type(0))
+    above = selected(x - first[:, None], mask).astype(np.float64, copy=False)
+    total, squares = above.sum(1), np.vecdot(above, above)
+    if x.itemsize < 8 and not np.isfinite(total).all():  # a distance was larger than any number of this precision
+        return _row_moments(x.astype(np.float64), mask)
     mean = total / count.clip(1)
-    return np.stack([count, low, mean, (squares - total * mean).clip(0.0)], 1)
+    return np.stack([count, first, mean, (squares - total * mean).clip(0.0)], 1)
 
 
 def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
@@ -215,16 +229,15 @@ def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
         out = np.empty(x.shape, x.dtype)
         kernels.whitened(_contiguous(x), _contiguous(mask), float(origin), float(mean), float(scale), out)
         return out
-    return scan.in_tiles(
-        functools.partial(_whitened, *map(x.dtype.type, (origin, mean, scale))), np.empty(x.shape, x.dtype), x, mask
-    )
+    whitened = functools.partial(_whitened, *map(x.dtype.type, (origin, mean, scale)))
+    return scan.in_tiles(whitened, x.itemsize, np.empty(x.shape, x.dtype), x, mask)
 
 
 def _whitened(origin: Any, mean: Any, scale: Any, x: Any, mask: Any) -> Any:
     white = x - origin  # one temporary, which stays in cache
     white -= mean
     white *= scale
-    return np.where(mask, white, x.dtype.type(0))
+    return selected(white, mask)
 
 
 def _contiguous(x: Any) -> Any:

@@ -16,20 +16,22 @@ from .kernels import in_parts
 __all__ = ["advantages", "by_tiles", "in_tiles"]
 
 _BLOCK = 64  # steps; longer blocks do more arithmetic than they save passes (benchmarks/scan.py)
-_BLOCKS = 32  # blocks whose decays make one square
+_BLOCKS = 16  # blocks whose decays make one square
 _LEAST = 8  # steps, below which blocks do not pay
 _RANGE = {4: 20.0, 8: 200.0}  # how far powers may fall in a block, as a logarithm, by the bytes of a number
-_TILE = 2**16  # numbers: temporaries stay in a core's cache and in memory that the allocator keeps (benchmarks/scan.py)
+_TILE = 2**18  # bytes: temporaries stay in a core's cache and in memory that the allocator keeps (benchmarks/scan.py)
 
 
-def in_tiles(function: Callable[..., Any], out: Any, *words: Any) -> Any:
+def in_tiles(function: Callable[..., Any], itemsize: int, out: Any, *words: Any) -> Any:
     """Into `out`, (N, ...): `function` of some rows of (N, T) words of numpy at a time, tiles side by side in threads.
+
+    `itemsize` is that of the numbers that the function works with.
 
     A thread waits for the others once, at its end; a library that shares each operation among threads waits at each
     operation, as long as a busy machine takes to let the last of them run.
     """
     rows, steps = words[0].shape
-    tile = max(1, _TILE // max(1, steps))
+    tile = max(1, _TILE // itemsize // max(1, steps))
 
     def part(start: int, stop: int) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -53,13 +55,13 @@ def by_tiles(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any, 
         values = None if values is None else values.astype(dtype, copy=False)
         return backend.cast(_tile(backend, rewards, values, mask, discount, lambda_), out.dtype)
 
-    return in_tiles(tile, out, rewards, values, mask)
+    return in_tiles(tile, np.dtype(dtype).itemsize, out, rewards, values, mask)
 
 
 def _tile(backend: Any, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     if mask.all():
         return advantages(backend, rewards, values, None, discount, lambda_)
-    inside = np.where(mask, rewards, rewards.dtype.type(0))
+    inside = backend.selected(rewards, mask)
     if np.count_nonzero(inside) == np.count_nonzero(rewards):  # none outside, nor anything that is not finite
         starts = np.count_nonzero(mask[:, 1:] > mask[:, :-1], 1) + mask[:, 0]
         return advantages(
@@ -103,7 +105,7 @@ def advantages(
         mask = backend.full(rewards.shape, 1.0, rewards) > 0
     if clean is None:
         clean = rewards if mask is None else xp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0)
-    known = values if values is None or mask is None else xp.where(mask, values, 0.0)
+    known = values if values is None or mask is None else backend.selected(values, mask)
     if block is None:
         to_come = _by_steps(backend, clean, known, mask, discount, lambda_)
     else:
@@ -115,7 +117,7 @@ def advantages(
         return result
     if ahead:
         result = _with_those_ahead(backend, result, clean, mask)
-    return xp.where(mask, result, 0.0)
+    return backend.selected(result, mask)
 
 
 def _block(decay: Any, itemsize: int) -> int | None:
@@ -149,9 +151,9 @@ def _by_blocks(backend: Any, clean: Any, known: Any, on: Any, decay: float, lamb
         counts: Any = np.broadcast_to(np.arange(1, block + 1), (1, x.shape[1], block))
         ends = counts[:, :, -1]
     else:
-        counts = xp.cumsum(_cut(backend, on, block), -1)
+        counts = backend.running_count(_cut(backend, on, block))
         ends = counts[:, :, -1]
-    weights = table[counts]
+    weights = xp.take(table, counts)
     x = x * weights
     later = powers[ends] * _later(backend, _received(backend, powers, ends, x.sum(-1)))
     to_come = backend.sums_after(x)
@@ -195,9 +197,8 @@ def _cut(backend: Any, x: Any, block: int) -> Any:
 
 def _with_those_ahead(backend: Any, result: Any, clean: Any, mask: Any) -> Any:
     """Rewards ahead of the first trained token are its own; without one they go to a token that does not count."""
-    xp = backend.xp
     steps = mask.shape[1]
-    ahead = xp.cumsum(mask, 1) == 0
+    ahead = backend.running_count(mask) == 0
     first = ahead.sum(1)
-    found = xp.where(ahead, clean, 0.0).sum(1)
+    found = backend.selected(clean, ahead).sum(1)
     return backend.add_at(result, first.clip(0, steps - 1), found)

@@ -140,6 +140,14 @@ def cast(x: Any, dtype: Any, bounded: bool = False) -> Any:
     return x.clamp(-most, most).to(dtype)
 
 
+def running_count(mask: Any) -> Any:
+    return mask.cumsum(-1)
+
+
+def selected(x: Any, mask: Any) -> Any:
+    return torch.where(mask, x, 0.0)
+
+
 def filled(x: Any, where: Any, number: float) -> Any:
     return x.masked_fill(where, number)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import backend_of, library_of
+from ..backends import backend_of
 from ..backends.kernels import compiled, numpy_groups
 from ..core.groups import Groups
 from ..core.once import once
@@ -208,9 +208,13 @@ def group_count(x: A, groups: Ids) -> Any:
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
     if groups.size is not None and groups.scored is None:
         return groups.size
-    g = Grouped(x, groups)
-    name = ("count", library_of(x), g.dtype, g.backend.device(x))
-    return groups.kept(name, lambda: g.rows(g.kept(g.count, 1.0)))
+    backend = backend_of(x)
+
+    def counted() -> Any:
+        g = Grouped(x, groups)
+        return g.rows(g.kept(g.count, 1.0))
+
+    return groups.kept(("count", backend.xp.__name__, backend.wide_dtype(x), backend.device(x)), counted)
 
 
 def group_sum(x: A, groups: Ids) -> A:

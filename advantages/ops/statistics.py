@@ -19,7 +19,7 @@ Weight = Literal["tokens", "responses"]
 class Moments(NamedTuple):
     """Mergeable statistics: `count` numbers with mean `origin + mean`, and `m2`, their squared distances from it.
 
-    The origin is the smallest number, so that equal numbers have a `mean` and an `m2` of exactly zero.
+    The origin is one of the numbers, so that equal ones have a `mean` and an `m2` of exactly zero.
     """
 
     count: Any

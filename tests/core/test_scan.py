@@ -88,7 +88,7 @@ def test_jax_is_the_formula(discount):
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9])
 def test_tiles_of_rows_change_nothing(rows, monkeypatch):
-    monkeypatch.setattr(scan, "_TILE", 1000)
+    monkeypatch.setattr(scan, "_TILE", 8000)
     rng = np.random.default_rng(rows)
     rewards, values = (torch.tensor(rng.normal(size=(rows, 130)), dtype=torch.float32) for _ in range(2))
     mask = torch.tensor(rng.random((rows, 130)) < 0.6)
@@ -231,3 +231,26 @@ def test_returns_carry_gradients(large):
 def test_lambda_advantages_are_gae(data):
     case = data.draw(strategies.inputs("token_rewards", "values", "mask"))
     np.testing.assert_array_equal(ops.lambda_advantages(**case, lambda_=0.7), gae(**case, lambda_=0.7))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_a_mask_selects_is_there_bit_for_bit_and_the_rest_is_zero(dtype):
+    rng = np.random.default_rng(0)
+    x, mask = rng.normal(size=(7, 33)).astype(dtype), rng.random((7, 33)) < 0.5
+    x[rng.random(x.shape) < 0.3] = np.nan
+    x[0], x[1], x[2] = np.inf, -np.inf, -0.0
+    for view in (np.s_[:], np.s_[::2, ::-1]):
+        found = numpy_backend.selected(x[view], mask[view])
+        assert found.dtype == dtype
+        assert found.tobytes() == np.where(mask[view], x[view], dtype(0)).tobytes()
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (2, 3), (3, 0)])
+def test_plain_moments_hold_where_a_distance_is_larger_than_any_number_of_their_precision(shape):
+    x = (np.array([-3e38, 3e38, 1e38, 0.0, -1e38, 3e38], np.float32)[: np.prod(shape)]).reshape(shape)
+    count, origin, mean, m2 = numpy_backend._row_moments(x, np.ones(shape, bool)).T
+    wide = x.astype(np.float64)
+    assert (count == shape[1]).all()
+    if shape[1]:
+        np.testing.assert_allclose(origin + mean, wide.mean(1), rtol=1e-12, atol=1e30)
+        np.testing.assert_allclose(m2, ((wide - wide.mean(1, keepdims=True)) ** 2).sum(1), rtol=1e-12)
