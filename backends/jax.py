@@ -221,22 +221,27 @@ def _scanned(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) 
 def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     """One loop over time: on a CPU a step costs less than the passes that blocks need (benchmarks/scan.py)."""
     rows, steps = rewards.shape
-    clean = jnp.nan_to_num(rewards, nan=0.0, posinf=0.0, neginf=0.0)
-    values = jnp.zeros((rows, steps), clean.dtype) if values is None else values
+    if not steps:
+        return jnp.zeros_like(rewards)
+    values = jnp.zeros((rows, steps), rewards.dtype) if values is None else values
 
-    def step(later: tuple[Any, Any], here: tuple[Any, ...]) -> tuple[tuple[Any, Any], Any]:
-        received, first = later
-        reward, value, trained, t = here
-        received += reward
+    def step(received: Any, here: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+        reward, value, trained = here
+        received += _finite_or_zero(reward)
         handed = jnp.where(trained, discount * ((1 - lambda_) * value + lambda_ * received), received)
-        return (handed, jnp.where(trained, t, first)), jnp.where(trained, received - value, 0.0)
+        return handed, jnp.where(trained, received - value, 0.0)
 
-    places = jnp.arange(steps)
-    some = clean.sum(1)  # like the words, since shard_map keeps account of the axes along which numbers differ
-    end = (jnp.zeros_like(some), jnp.full_like(some, steps, int))
-    (_, first), result = jax.lax.scan(step, end, (clean.T, values.T, mask.T, places), reverse=True)
-    ahead = jnp.where(places < first[:, None], clean, 0.0).sum(1)
-    return result.T.at[jnp.arange(rows), first].add(ahead, mode="drop")
+    end = 0 * _finite_or_zero(
+        rewards[:, 0]
+    )  # zeros like the words: shard_map keeps account of the axes they differ along
+    _, result = jax.lax.scan(step, end, (rewards.T, values.T, mask.T), reverse=True)
+    first = jnp.where(mask.any(1), mask.argmax(1), steps)
+    ahead = jnp.where(jnp.arange(steps) < first[:, None], _finite_or_zero(rewards), 0.0).sum(1)
+    return result.at[first, jnp.arange(rows)].add(ahead, mode="drop").T
+
+
+def _finite_or_zero(x: Any) -> Any:
+    return jnp.where(jnp.isfinite(x), x, 0.0)
 
 
 @functools.lru_cache(maxsize=64)
