@@ -231,9 +231,7 @@ def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, la
         handed = jnp.where(trained, discount * ((1 - lambda_) * value + lambda_ * received), received)
         return handed, jnp.where(trained, received - value, 0.0)
 
-    end = 0 * _finite_or_zero(
-        rewards[:, 0]
-    )  # zeros like the words: shard_map keeps account of the axes they differ along
+    end = 0 * _finite_or_zero(rewards[:, 0])  # like the words: shard_map keeps account of the axes they differ along
     _, result = jax.lax.scan(step, end, (rewards.T, values.T, mask.T), reverse=True)
     first = jnp.where(mask.any(1), mask.argmax(1), steps)
     ahead = jnp.where(jnp.arange(steps) < first[:, None], _finite_or_zero(rewards), 0.0).sum(1)

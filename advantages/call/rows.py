@@ -51,7 +51,7 @@ def _estimate(
         if name not in d.own:
             continue
         if isinstance(x, Groups):
-            clean[name] = x if scored is None else x.where(scored)
+            clean[name] = x if scored is None else x.where(scored).remembering()
         else:
             clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
     unscored = None  # what several words share

@@ -53,7 +53,7 @@ class Groups:
 
     _bound: int | None
     _slots: Any
-    _made: dict[Any, Any]
+    _made: dict[Any, Any] | None
     _tables: dict[Any, Any]
     count: int
     size: int | None
@@ -96,7 +96,7 @@ class Groups:
         put(self, "scored", scored)
         put(self, "shape", shape)
         put(self, "_tables", {} if tables is None else tables)  # what is derived, kept for the next call
-        put(self, "_made", {})  # the same of what is scored
+        put(self, "_made", None)
         _register_with_jax()
         return self
 
@@ -197,14 +197,20 @@ class Groups:
         return None if self.scored is None else self.kept("unscored", lambda: ~self.scored)
 
     def kept(self, name: Any, make: Callable[[], Any]) -> Any:
-        """What `make()` gives, an array that follows from the slots and what is scored; made once, unless a compiler
-        looks through it.
-        """
-        if name in self._made:
-            return self._made[name]
-        made = make()
-        if not backend_of(made).transformed(made):
+        """What `make()` gives, which follows from the slots and what is scored; made once by those `remembering` it."""
+        if self._made is None:
+            return make()
+        if name not in self._made:
+            made = make()
+            if backend_of(made).transformed(made):  # an array made while tracing must not outlive the trace
+                return made
             self._made[name] = made
+        return self._made[name]
+
+    def remembering(self) -> "Groups":
+        """The same groups, for one call, in which nobody writes to what is scored, so that what follows is made once."""
+        made = self.where(self.scored)
+        object.__setattr__(made, "_made", {})
         return made
 
     @property

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advantages import Groups, grpo, rloo
+from advantages.ops import group_count
 
 HASHABLES = st.one_of(st.integers(), st.text(max_size=3), st.uuids(), st.tuples(st.integers(0, 2), st.text(max_size=1)))
 
@@ -147,3 +148,15 @@ def test_ids_on_an_accelerator_are_sorted_there_without_reading_them():
     assert groups.slots.device.type == "meta"
     assert not groups.on_host
     assert groups.count == 4
+
+
+def test_what_is_scored_is_looked_at_anew_unless_groups_are_remembering():
+    """Who writes to the array that they handed over gets what it says then; a call makes groups of its own."""
+    scored = np.array([True, True, False, True])
+    groups = Groups([0, 0, 0, 0]).where(scored)
+    remembering = groups.remembering()
+    assert [group_count(np.ones(4), some)[0] for some in (groups, remembering)] == [3.0, 3.0]
+    scored[2] = True
+    assert [group_count(np.ones(4), some)[0] for some in (groups, remembering)] == [4.0, 3.0]
+    assert remembering.unscored is remembering.unscored
+    assert groups.where(None).unscored is None
