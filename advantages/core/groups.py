@@ -208,7 +208,7 @@ class Groups:
         return self._made[name]
 
     def remembering(self) -> "Groups":
-        """The same groups, for one call, in which nobody writes to what is scored, so that what follows is made once."""
+        """The same groups, for one call in which nobody writes to what is scored: what follows is made once."""
         made = self.where(self.scored)
         object.__setattr__(made, "_made", {})
         return made
