@@ -68,8 +68,9 @@ def estimator(
         portable: whether the function is written in operators and the words of `ops` alone, so that it may see numpy
             arrays in the place of tensors on the host: on the few numbers of a batch they take half of the time. Or a
             function that says so at each call.
-        widens: whether the function hands its numbers to a word of `ops` that sums in double precision whatever it
-            reads, so that they may come as they are, which saves two passes.
+        widens: whether the function returns what one word of `ops` about groups makes of its numbers, such as
+            `ops.group_zscore`, which sums in double precision whatever it reads, and gives zero to what is not scored.
+            Then numbers may come as they are, those of rows that do not count included, which saves some passes.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.

@@ -75,7 +75,7 @@ class Definition(NamedTuple):
     portable: bool | Callable[[], bool] = False
     """Whether the function may see numpy arrays in the place of tensors on the host, or a function that says so."""
     widens: bool = False
-    """Whether the function widens what it reads, so that numbers may come in single precision."""
+    """Whether the function widens and selects what it reads, so that numbers may come as they are."""
 
     @property
     def per_token(self) -> bool:
