@@ -1,13 +1,15 @@
 """Which rows count, and what the function makes of them."""
 
+from functools import reduce
 from math import floor, inf, isfinite, log2
+from operator import and_
 from typing import Any
 
 from ..backends import Backend
 from ..core.definition import Definition
 from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
-from ..ops.elementwise import where
+from ..ops.elementwise import unless, where
 from ..ops.groupwise import small_groups
 from ..ops.refusals import check_range, few
 from ..ops.tokens import carried_rewards
@@ -47,20 +49,17 @@ def _estimate(
         mask = mask & scored[:, None]
     # A word that widens selects, too; where all rows count it gives what may be too large for what it was given.
     as_given = scored is not None and d.widens and backend.wide_dtype(lead) != lead.dtype
+    groups = None
     for name, x in ids.items():
         if name not in d.own:
             continue
         if isinstance(x, Groups):
-            clean[name] = x if scored is None else x.where(scored).remembering()
+            clean[name] = groups = x if scored is None else x.where(scored).remembering()
         else:
             clean[name] = Groups.of_cells(x).where(None if mask is None else mask.reshape(-1))
-    unscored = None  # what several words share
-    if not (scored is None or as_given or d.per_token):
-        unscored = next((x.unscored for x in clean.values() if isinstance(x, Groups)), None)
-        unscored = ~scored if unscored is None else unscored
 
     def kept(x: Any) -> Any:
-        return where(scored, x, 0.0) if unscored is None else backend.filled(x, unscored, 0.0)
+        return where(scored, x, 0.0) if groups is None else unless(groups.unscored, x, 0.0)
 
     for name, x in inputs.items():
         if name not in clean:
@@ -169,8 +168,8 @@ def _scored(
 
     Also the size of the largest number that is measured in rewards, where it was looked at.
     """
-    finite, most = None, 0.0
-    cells, numbers = [], []
+    most = 0.0
+    cells, numbers, found = [], [], []
     for name, x in inputs.items():
         if backend.kind(x) != "f":
             continue
@@ -185,20 +184,18 @@ def _scored(
         if len(x.shape) == 2 and INPUTS[name].per_token:
             cells.append(x)
         elif len(x.shape) == 2:
-            here = (backend.xp.abs(x) < inf).any(1)
-            finite = here if finite is None else finite & here
+            found.append((backend.xp.abs(x) < inf).any(1))
         else:
             numbers.append(x)
     if numbers:
-        here = backend.finite(numbers)
-        finite = here if finite is None else finite & here
+        found.append(backend.finite(numbers))
     if cells:
-        here = backend.finite_rows(cells, inputs["mask"])
-        finite = here if finite is None else finite & here
+        found.append(backend.finite_rows(cells, inputs["mask"]))
     counted = inputs.get("valid")
     known = None if most != most else most
-    if finite is None:
+    if not found:
         return counted, known
+    finite = reduce(and_, found)
     if strict:
         if backend.traced(finite):
             raise ValueError(

@@ -194,9 +194,9 @@ class Groups:
     @property
     def unscored(self) -> Any:
         """(N,) the rows that enter no statistic, or None where all do."""
-        return None if self.scored is None else self.kept("unscored", lambda: ~self.scored)
+        return None if self.scored is None else self.remembered("unscored", lambda: ~self.scored)
 
-    def kept(self, name: Any, make: Callable[[], Any]) -> Any:
+    def remembered(self, name: Any, make: Callable[[], Any]) -> Any:
         """What `make()` gives, which follows from the slots and what is scored; made once by those `remembering` it."""
         if self._made is None:
             return make()

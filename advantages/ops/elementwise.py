@@ -11,6 +11,7 @@ __all__ = [
     "namespace",
     "raised_by_entropy",
     "sigmoid",
+    "unless",
     "where",
     "with_finite_squares",
 ]
@@ -24,6 +25,11 @@ def namespace(x: Any) -> Any:
 def where(condition: Any, x: Any, otherwise: Any) -> Any:
     """`x` where `condition` holds, else `otherwise`; `None` is a condition that holds everywhere."""
     return x if condition is None else backend_of(condition).xp.where(condition, x, otherwise)
+
+
+def unless(condition: Any, x: Any, otherwise: float) -> Any:
+    """`x` but where `condition` holds, there a number; `None` is a condition that holds nowhere."""
+    return x if condition is None else backend_of(x).filled(x, condition, otherwise)
 
 
 def sigmoid(x: Any) -> Any:

@@ -10,7 +10,7 @@ from ..backends.kernels import compiled, numpy_groups
 from ..core.groups import Groups
 from ..core.once import once
 from ..core.types import A, Ids
-from .elementwise import at_least, where
+from .elementwise import at_least, unless, where
 from .refusals import few
 
 __all__ = [
@@ -84,7 +84,7 @@ class Grouped:
 
     def kept(self, view: Any, otherwise: float = 0.0) -> Any:
         """A view where it is scored, and elsewhere a number."""
-        return view if self.scored is None else self.backend.filled(view, self.unscored, otherwise)
+        return unless(self.unscored, view, otherwise)
 
     def _viewed(self, x: Any) -> Any:
         if x is None:
@@ -214,7 +214,7 @@ def group_count(x: A, groups: Ids) -> Any:
         g = Grouped(x, groups)
         return g.rows(g.kept(g.count, 1.0))
 
-    return groups.kept(("count", backend.xp.__name__, backend.wide_dtype(x), backend.device(x)), counted)
+    return groups.remembered(("count", backend.xp.__name__, backend.wide_dtype(x), backend.device(x)), counted)
 
 
 def group_sum(x: A, groups: Ids) -> A:

@@ -10,7 +10,7 @@ from ..backends.kernels import compiled
 from ..core.groups import Groups
 from ..core.types import Ids
 from .chebyshev import WIDTH, line_sums, series
-from .elementwise import at_least, where
+from .elementwise import at_least, unless, where
 from .groupwise import group_centered, group_count, group_max, group_min, sorted_rows
 
 __all__ = ["compiled_pairs", "pair_reduce", "scores_of", "sigmoid_sums"]
@@ -75,11 +75,8 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
     backend = backend_of(values)
     if not len(groups):
         return backend.wide(values)
-
-    def kept(x: Any) -> Any:
-        return x if groups.unscored is None else backend.filled(x, groups.unscored, 0.0)
-
-    values, scores = (kept(backend.wide(x)) for x in (values, scores))
+    unscored = groups.unscored
+    values, scores = (unless(unscored, backend.wide(x), 0.0) for x in (values, scores))
     given = [x for x in (values, scores, groups.scored) if x is not None]
     fixed = isinstance(temperature, (int, float))
     readable = fixed and groups.on_host and backend.on_host(scores)
@@ -94,7 +91,7 @@ def sigmoid_sums(values: Any, scores: Any, groups: Ids, *, temperature: Any = 1.
         total = backend.fused(_by_line, 2)(values, scores, groups, temperature, misranked)
     else:
         total = backend.fused(_over_all_pairs)(values, scores, groups, temperature, misranked)
-    return kept(total)
+    return unless(unscored, total, 0.0)
 
 
 def _by_kernels(kernels: Any, values: Any, scores: Any, groups: Groups, temperature: float, misranked: bool) -> Any:

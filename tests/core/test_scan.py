@@ -88,7 +88,7 @@ def test_jax_is_the_formula(discount):
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9])
 def test_tiles_of_rows_change_nothing(rows, monkeypatch):
-    monkeypatch.setattr(scan, "_TILE", 8000)
+    monkeypatch.setattr(scan, "_TILE", 4000)
     rng = np.random.default_rng(rows)
     rewards, values = (torch.tensor(rng.normal(size=(rows, 130)), dtype=torch.float32) for _ in range(2))
     mask = torch.tensor(rng.random((rows, 130)) < 0.6)

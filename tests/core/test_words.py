@@ -2,6 +2,7 @@
 
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -182,3 +183,14 @@ def test_finite_rewards_of_any_size_give_finite_advantages(make, dtype):
             given = Subject(function).fitted(given)
             case = {word: make(x) if isinstance(x := given[word], np.ndarray) else x for word in needed}
             assert np.isfinite(np.asarray(function(**case), np.float64)).all(), (name, pattern)
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor, jnp.asarray])
+def test_ids_of_cells_beside_rewards_of_responses_say_nothing_of_which_responses_count(make):
+    @decorate(unit="response")
+    def centred(rewards, turns, mask):
+        """Rewards above 1, where turns are looked at and not needed."""
+        return rewards - 1.0
+
+    found = centred(make(np.array([1.0, np.nan, 3.0])), np.zeros((3, 4), int), make(np.ones((3, 4), bool)))
+    np.testing.assert_array_equal(np.asarray(found), [0.0, 0.0, 2.0])
