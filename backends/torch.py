@@ -51,11 +51,11 @@ def transformed(x: Any) -> bool:
 
 
 def on_host(x: Any) -> bool:
-    return not traced(x) and x.is_cpu
+    return x.is_cpu and not transformed(x)
 
 
 def lent(x: Any) -> Any:
-    return to_numpy(x) if on_host(x) else None
+    return to_numpy(x) if x.is_cpu and not transformed(x) else None
 
 
 def on_gpu(*words: Any) -> bool:

@@ -4,14 +4,16 @@ At 512 rewards the arithmetic takes some microseconds; to look for all the words
 (benchmarks/groups.py).
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..backends import backend_of, library_of
+from ..backends import backend_of
 from ..core.definition import Definition
 from ..core.groups import Groups
+from ..core.settings import Range
 from ..core.vocabulary import INPUTS
 from .rows import ORDINARY, check_shape
 
@@ -20,6 +22,8 @@ __all__ = ["common_call", "has_common_call", "is_portable"]
 _TILE = 32_768
 """Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew, which takes longer
 than the arithmetic (benchmarks/groups.py)."""
+_FEW = 8_192
+"""Numbers up to which a product of BLAS waits for no threads."""
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -50,49 +54,73 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         if key in d.checks and x is not d.settings[key]:
             d.checks[key].check(d.name, key, x)
 
-    rewards, groups, *others = args
-    if library_of(rewards) is None:
+    rewards, groups = args[:2]
+    try:
+        backend = backend_of(rewards)
+    except TypeError:
         return None
-    backend, shape = backend_of(rewards), rewards.shape
+    shape = rewards.shape
     if len(shape) != 1 or not shape[0]:
         return None
     numbers: list[Any] = []
-    for name, x in zip((d.lead, *d.needed[2:]), (rewards, *others), strict=True):
+    for name, x in zip(d.needed, args, strict=True):
+        if name == "groups":
+            continue
         if type(x) is not type(rewards):
             return None
         array = x if type(x) is np.ndarray else backend.lent(x)
         if array is None or array.dtype not in _DTYPES or array.shape != shape:
             return None
-        if not numbers and not is_portable(d):
+        if not numbers and d.portable is not True and not is_portable(d):
             return None
-        low, high = np.minimum.reduce(array), np.maximum.reduce(array)
-        if not (low > -ORDINARY and high < ORDINARY):  # NaN is neither
-            return None
-        if name in d.ranges and not d.ranges[name].spans(low, high):
+        if not (_in_range(d.ranges[name], array) if name in d.ranges else _ordinary(array)):
             return None
         numbers.append(array)
     if type(groups) is int and groups > 1 and shape[0] % groups == 0:
-        groups = Groups.of_size(groups, shape[0])
+        groups = _blocks(groups, shape[0])
     elif type(groups) is not Groups or groups.scored is not None or not groups.on_host:
         return None
-    if len(groups) != shape[0] or groups.smallest < 2:
-        return None
     size = groups.size
+    if groups.shape != shape or (size or groups.smallest) < 2:
+        return None
     tile = max(1, _TILE // size) * size if size else shape[0]
-    if size is None or shape[0] <= tile or d.promises.spans_batch or d.widens:
+    if shape[0] <= tile or d.promises.spans_batch or d.widens:
         result = _estimated(d, numbers, groups, settings)
     else:
         result = np.empty(shape, numbers[0].dtype)
         for start in range(0, shape[0], tile):
             tiles = [x[start : start + tile] for x in numbers]
-            of_tile = Groups.of_size(size, len(tiles[0]))
-            result[start : start + tile] = _estimated(d, tiles, of_tile, settings)
+            result[start : start + tile] = _estimated(d, tiles, _blocks(size, len(tiles[0])), settings)
+    if type(rewards) is np.ndarray:
+        return result
     found = backend.from_numpy(result, rewards)
-    return backend.cast(found, backend.result_dtype(rewards), True)
+    return found if found.dtype == rewards.dtype else backend.cast(found, rewards.dtype, True)
+
+
+_blocks = functools.lru_cache(maxsize=4)(Groups.of_size)  # a run has one size or two
 
 
 def _estimated(d: Definition, numbers: list[Any], groups: Groups, settings: Mapping[str, Any]) -> Any:
     rewards, *others = numbers if d.widens else [x.astype(np.float64) for x in numbers]
     result = d.function(rewards, groups, *others, **settings)
-    check_shape(d, result, rewards.shape)
-    return result.astype(numbers[0].dtype, copy=False)
+    if getattr(result, "shape", None) != rewards.shape:
+        check_shape(d, result, rewards.shape)
+    dtype = numbers[0].dtype
+    return result if result.dtype == dtype else result.astype(dtype)
+
+
+def _ordinary(x: Any) -> bool:
+    """Whether all numbers are finite and of ordinary size; a sum of their squares says so sooner than they do.
+
+    It may be too large where each of them is not, and then the other call is taken, which is right, too.
+    """
+    if len(x) <= _FEW:
+        return bool(np.vdot(x, x) < ORDINARY**2)  # NaN is not
+    rows = x[: len(x) // _FEW * _FEW].reshape(-1, _FEW)
+    with np.errstate(over="ignore"):
+        return bool(np.vecdot(rows, rows).max() < ORDINARY**2) and _ordinary(x[rows.size :])
+
+
+def _in_range(allowed: Range, x: Any) -> bool:
+    low, high = np.minimum.reduce(x), np.maximum.reduce(x)
+    return low > -ORDINARY and high < ORDINARY and allowed.spans(low, high)

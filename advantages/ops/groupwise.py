@@ -36,6 +36,7 @@ __all__ = [
     "unlikely",
 ]
 
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _COMPILED = 64
 """Rows from which a compiled loop is faster than one in numpy (benchmarks/groups.py)."""
 
@@ -251,8 +252,8 @@ def group_mean(x: A, groups: Ids) -> A:
 def group_centered(x: A, groups: Ids) -> A:
     """(N,) distance of `x` from its group's mean; exactly zero in a group of equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if _in_memory(x, groups):
-        return _by_loops(x, groups)
+    if (numbers := _in_memory(x, groups)) is not None:
+        return _by_loops(numbers, x, groups)
     g = Grouped(x, groups)
     return g.rows(g.centered())
 
@@ -265,8 +266,8 @@ def group_above_others(x: A, groups: Ids) -> A:
     array([ 1. , -0.5, -0.5])
     """
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if _in_memory(x, groups):
-        return _by_loops(x, groups, others=True)
+    if (numbers := _in_memory(x, groups)) is not None:
+        return _by_loops(numbers, x, groups, others=True)
     g = Grouped(x, groups)
     return g.rows(g.centered() * g.each(g.counts / at_least(g.counts - 1, 1)))
 
@@ -280,32 +281,34 @@ def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
     """(N,) `x` centred in its group and divided by the group's deviation plus `epsilon`; exactly zero for equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if isinstance(epsilon, (int, float)) and _in_memory(x, groups):
-        return _by_loops(x, groups, ddof=ddof, epsilon=epsilon)
+    if isinstance(epsilon, (int, float)) and (numbers := _in_memory(x, groups)) is not None:
+        return _by_loops(numbers, x, groups, ddof=ddof, epsilon=epsilon)
     g = Grouped(x, groups)
     centered = g.centered()
     centered /= g.std(centered, ddof, epsilon)
     return g.rows(centered)
 
 
-def _in_memory(x: Any, groups: Groups) -> bool:
-    """Whether plain loops over the host's memory can read what is given."""
-    if groups.scored is not None or not groups.on_host or len(x.shape) != 1:
-        return False
-    backend = backend_of(x)
-    readable = not backend.STATIC and backend.kind(x) == "f" and x.dtype.itemsize >= 4 and backend.on_host(x)
-    return readable and not getattr(x, "requires_grad", False)
+def _in_memory(x: Any, groups: Groups) -> Any:
+    """(N,) floats in the host's memory, which plain loops can read, as numpy's; None for others."""
+    if groups.scored is not None or len(x.shape) != 1 or x.dtype.itemsize < 4 or getattr(x, "requires_grad", False):
+        return None
+    numbers = x if type(x) is np.ndarray else backend_of(x).lent(x)
+    return numbers if numbers is not None and numbers.dtype in _FLOATS and groups.on_host else None
 
 
-def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
-    backend = backend_of(x)
-    loops = (compiled("groups") if x.shape[0] >= _COMPILED else None) or numpy_groups
+def _by_loops(
+    numbers: Any, like: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0
+) -> Any:
+    loops = (compiled("groups") if len(numbers) >= _COMPILED else None) or numpy_groups
     order, edges, size = groups.layout
-    numbers = backend.to_numpy(x)
-    numbers = np.ascontiguousarray(numbers[order] if len(order) else numbers)
-    out = np.empty_like(numbers)
+    scattered = len(order) > 0
+    numbers = np.ascontiguousarray(numbers[order] if scattered else numbers)
+    out = np.empty(numbers.shape, numbers.dtype)
     loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
-    return backend.from_numpy(out[groups.members.place] if len(order) else out, x)
+    if scattered:
+        out = out[groups.members.place]
+    return out if type(like) is np.ndarray else backend_of(like).from_numpy(out, like)
 
 
 def unlikely(x: A, groups: Ids, logprobs: Any, lengths: Any, *, penalty: float) -> A:

@@ -98,6 +98,19 @@ def test_what_is_uncommon_goes_the_long_way(rewards, groups):
     assert common.common_call(definition_of(grpo), (rewards, groups), {}) is None
 
 
+@pytest.mark.parametrize("rows", [4, common._FEW, common._FEW + 2, 3 * common._FEW + 2])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e10, -3e38])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_uncommon_number_anywhere_is_seen_without_a_warning(rows, wrong, dtype):
+    d = definition_of(grpo)
+    for place in {0, common._FEW - 1, common._FEW, rows - 1}:
+        if place < rows:
+            rewards = np.ones(rows, dtype)
+            assert common.common_call(d, (rewards, 2), {}) is not None
+            rewards[place] = wrong
+            assert common.common_call(d, (rewards, 2), {}) is None
+
+
 def test_settings_are_checked_on_the_short_way_too():
     rewards = torch.tensor([1.0, 0.0, 0.5, 1.0])
     torch.testing.assert_close(grpo(rewards, 2, ddof=0), call._call(definition_of(grpo), (rewards, 2), {"ddof": 0}))

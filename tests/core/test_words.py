@@ -121,11 +121,7 @@ def test_one_call_looks_its_backend_up_and_checks_its_arrays_once(make):
         assert counts["_looked_up"] == 0, name
         assert counts["library_of"] <= 1, name
     for run in (lambda: grpo(rewards, groups), lambda: lampo(rewards, groups, logprobs)):  # the short way
-        assert calls_of(run, "check_arrays", "_looked_up", "library_of") == {
-            "check_arrays": 0,
-            "_looked_up": 0,
-            "library_of": 1,
-        }
+        assert not any(calls_of(run, "check_arrays", "_looked_up", "library_of").values())
 
 
 def test_groups_are_frozen():
