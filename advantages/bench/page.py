@@ -21,8 +21,8 @@ no time changes a run's duration by nothing that could be measured. What decides
 {machine}
 
 Not measured on a GPU. The kernels of Triton for tensors on a GPU (`pip install "rl-advantages[gpu]"`: the recurrence of
-GAE and of returns, and the pairwise sums of LamPO and LambdaPO) are tested in Triton's interpreter on a CPU, and
-compiled for GPUs that were not there; no time is claimed for them.
+GAE and of returns, the statistics of groups, and the pairwise sums of LamPO and LambdaPO) are tested in Triton's
+interpreter on a CPU, and compiled for GPUs that were not there; no time is claimed for them.
 
 Ours, the naive lines and the other packages run in turns in one process on the same inputs.
 Each was compared with its formula in float64 on fresh random inputs before it was timed: with ours, or, where a

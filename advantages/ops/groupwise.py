@@ -252,8 +252,8 @@ def group_mean(x: A, groups: Ids) -> A:
 def group_centered(x: A, groups: Ids) -> A:
     """(N,) distance of `x` from its group's mean; exactly zero in a group of equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if (numbers := _in_memory(x, groups)) is not None:
-        return _by_loops(numbers, x, groups)
+    if (found := _by_loops(x, groups)) is not None:
+        return found
     g = Grouped(x, groups)
     return g.rows(g.centered())
 
@@ -266,8 +266,8 @@ def group_above_others(x: A, groups: Ids) -> A:
     array([ 1. , -0.5, -0.5])
     """
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if (numbers := _in_memory(x, groups)) is not None:
-        return _by_loops(numbers, x, groups, others=True)
+    if (found := _by_loops(x, groups, others=True)) is not None:
+        return found
     g = Grouped(x, groups)
     return g.rows(g.centered() * g.each(g.counts / at_least(g.counts - 1, 1)))
 
@@ -281,25 +281,24 @@ def group_std(x: A, groups: Ids, *, ddof: int = 1) -> A:
 def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> A:
     """(N,) `x` centred in its group and divided by the group's deviation plus `epsilon`; exactly zero for equals."""
     groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
-    if isinstance(epsilon, (int, float)) and (numbers := _in_memory(x, groups)) is not None:
-        return _by_loops(numbers, x, groups, ddof=ddof, epsilon=epsilon)
+    known = isinstance(epsilon, (int, float))
+    if known and (found := _by_loops(x, groups, ddof=ddof, epsilon=epsilon)) is not None:
+        return found
     g = Grouped(x, groups)
     centered = g.centered()
     centered /= g.std(centered, ddof, epsilon)
     return g.rows(centered)
 
 
-def _in_memory(x: Any, groups: Groups) -> Any:
-    """(N,) floats in the host's memory, which plain loops can read, as numpy's; None for others."""
-    if groups.scored is not None or len(x.shape) != 1 or x.dtype.itemsize < 4 or getattr(x, "requires_grad", False):
+def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
+    """What plain loops over the host's memory, or a GPU's, make of (N,) floats; None for what they cannot read."""
+    if len(x.shape) != 1 or x.dtype.itemsize < 4 or not groups.on_host or getattr(x, "requires_grad", False):
         return None
     numbers = x if type(x) is np.ndarray else backend_of(x).lent(x)
-    return numbers if numbers is not None and numbers.dtype in _FLOATS and groups.on_host else None
-
-
-def _by_loops(
-    numbers: Any, like: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0
-) -> Any:
+    if numbers is None or groups.scored is not None:
+        return _on_gpu(x, groups, others, ddof, epsilon)
+    if numbers.dtype not in _FLOATS:
+        return None
     loops = (compiled("groups") if len(numbers) >= _COMPILED else None) or numpy_groups
     order, edges, size = groups.layout
     scattered = len(order) > 0
@@ -308,7 +307,21 @@ def _by_loops(
     loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
     if scattered:
         out = out[groups.members.place]
-    return out if type(like) is np.ndarray else backend_of(like).from_numpy(out, like)
+    return out if type(x) is np.ndarray else backend_of(x).from_numpy(out, x)
+
+
+def _on_gpu(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> Any:
+    backend = backend_of(x)
+    given = [x] if groups.scored is None else [x, groups.scored]
+    if not len(groups) or backend.kind(x) != "f" or not backend.on_gpu(*given):
+        return None
+    kernels = compiled("groups", "triton")
+    if kernels is None:
+        return None
+    order, edges, size = groups.layout
+    order = groups.like("order", order, x) if len(order) else None
+    edges = groups.like("edges", edges, x) if len(edges) else None
+    return kernels.centered(x, order, edges, size, groups.largest, groups.scored, others, ddof, float(epsilon))
 
 
 def unlikely(x: A, groups: Ids, logprobs: Any, lengths: Any, *, penalty: float) -> A:

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from advantages import Groups, discounted_returns, gae, lambdapo, lampo
+from advantages import Groups, discounted_returns, dr_grpo, gae, grpo, lambdapo, lampo, rloo
 from advantages.backends import kernels, torch_tokens
 from advantages.backends import torch as torch_backend
 from advantages.ops import lambda_advantages
+from advantages.ops.groupwise import group_above_others, group_centered, group_zscore
 from advantages.ops.pairs import sigmoid_sums
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -33,7 +34,7 @@ def launches(monkeypatch):
         pytest.skip("triton is not installed: make test-triton")
     if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("there is no GPU, and TRITON_INTERPRET is not 1: make test-triton")
-    from advantages.backends.kernels import triton_pairs, triton_tokens
+    from advantages.backends.kernels import triton_groups, triton_pairs, triton_tokens
 
     names = []
 
@@ -50,8 +51,8 @@ def launches(monkeypatch):
 
             return launch
 
-    for module in (triton_tokens, triton_pairs):
-        for name in ("_advantages", "_spans", "_sigmoid_sums"):
+    for module in (triton_tokens, triton_pairs, triton_groups):
+        for name in ("_advantages", "_spans", "_sigmoid_sums", "_centered"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, Noted(name, getattr(module, name)))
     small = {"_STEPS": 4, "_LANES": 4, "_PROGRAMS": 20, "_CHUNKS": 1}  # chunks of 16 steps; 5 rows have up to 4 pieces
@@ -59,6 +60,7 @@ def launches(monkeypatch):
         monkeypatch.setattr(triton_tokens, name, value)
     monkeypatch.setattr(triton_pairs, "_ROWS", 16)
     monkeypatch.setattr(triton_pairs, "_PARTNERS", 16)
+    monkeypatch.setattr(triton_groups, "_TILE", 16)
     monkeypatch.setattr(torch_backend, "on_gpu", lambda *words: not torch_backend._differentiated(words))
     monkeypatch.delenv("ADVANTAGES_COMPILED", raising=False)
     return names
@@ -272,15 +274,93 @@ def test_estimators_of_pairs_are_those_of_numpy(launches, estimator, temperature
     assert launches == ["_sigmoid_sums"]
 
 
+@pytest.fixture
+def off_host(launches, monkeypatch):
+    """`launches`, where a tensor's values cannot be read without waiting, as on a GPU."""
+    monkeypatch.setattr(torch_backend, "lent", lambda x: None)
+    monkeypatch.setattr(torch_backend, "on_host", lambda x: False)
+    return launches
+
+
+WORDS = {
+    "centered": (group_centered, {}),
+    "above others": (group_above_others, {}),
+    "zscore": (group_zscore, {"ddof": 1, "epsilon": 1e-6}),
+    "zscore, ddof 0": (group_zscore, {"ddof": 0, "epsilon": 0.0}),
+}
+
+
+@IN_INTERPRETER
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("layout", ["blocks", "interleaved", "ragged"])
+@pytest.mark.parametrize("size", [1, 8, 16, 17, 40])
+def test_words_of_groups_are_those_of_the_plain_path(off_host, monkeypatch, size, layout, dtype):
+    rng = np.random.default_rng(size)
+    slots = np.repeat(np.arange(19), size)
+    if layout == "interleaved":
+        slots = slots.reshape(19, size).T.reshape(-1)
+    elif layout == "ragged":
+        slots = rng.permutation(np.concatenate([slots, rng.integers(19, 24, 17)]))
+    count, groups = len(slots), Groups(slots)
+    for turn, (name, (word, settings)) in enumerate(WORDS.items()):
+        numbers = np.floor(rng.normal(size=count) * 3) * 0.1 + [0.0, 1e3, 1e6, -1e-3][turn]
+        scored = rng.random(count) < (0.7 if turn % 2 else 1.0)
+        x = torch.tensor(np.where(scored, numbers, np.nan), dtype=dtype, device=DEVICE)
+        some = groups if scored.all() else groups.where(torch.tensor(scored, device=DEVICE))
+        off_host.clear()
+        with Operations() as operations:
+            found = word(x, some, **settings)
+        assert (off_host, found.dtype) == (["_centered"], dtype), name
+        assert operations.names == ["empty_like"], name
+        with monkeypatch.context() as patch:
+            patch.setenv("ADVANTAGES_COMPILED", "0")
+            right = word(x.double(), some, **settings)
+        most = max(right.abs().max().item(), 1e-30)
+        np.testing.assert_allclose(found.cpu(), right.cpu(), rtol=0, atol=torch.finfo(dtype).eps * 8 * most)
+        assert not found[~torch.tensor(scored)].any()
+
+
+@IN_INTERPRETER
+@pytest.mark.parametrize("estimator", [dr_grpo, rloo, grpo])
+@pytest.mark.parametrize("layout", ["blocks", "interleaved"])
+def test_estimators_of_groups_are_three_operations(off_host, estimator, layout):
+    """What is finite, which takes two, and the groups' statistics; their tables are there from a call before."""
+    rng = np.random.default_rng(0)
+    rewards = rng.normal(size=96).astype(np.float32)
+    rewards[[5, 40, 41]] = np.nan, np.inf, -np.inf
+    groups = Groups(np.arange(96) // 8 if layout == "blocks" else np.arange(96) % 12)
+    x = torch.tensor(rewards, device=DEVICE)
+    estimator(x, groups)
+    off_host.clear()
+    with Operations() as operations:
+        found = estimator(x, groups)
+    assert off_host == ["_centered"]
+    assert operations.names == ["abs", "lt", "empty_like"]
+    np.testing.assert_allclose(found.cpu(), estimator(rewards, groups), rtol=0, atol=3e-7)
+
+
+@IN_INTERPRETER
+def test_groups_of_equals_are_exactly_zero_and_too_large_is_the_largest(off_host):
+    for value in (0.1, -1e6 / 3, 3e38):
+        x = torch.full((40,), value, device=DEVICE)
+        for word, settings in WORDS.values():
+            assert not word(x, Groups.of_size(20, 40), **settings).any()
+    huge = torch.tensor([3e38, -3e38], device=DEVICE)
+    most = torch.finfo(torch.float32).max
+    assert group_above_others(huge, Groups.of_size(2, 2)).tolist() == [most, -most]
+    assert off_host
+
+
 _COMPILE = """
 import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from advantages.backends.kernels import triton_pairs, triton_tokens
+from advantages.backends.kernels import triton_groups, triton_pairs, triton_tokens
 
-POINTERS = {"mask": "*u1", "scored": "*u1", "spans": "*fp64", "order": "*i64", "begins": "*i64", "ends": "*i64"}
-NUMBERS = {"keep": "fp64", "decay": "fp64", "scale": "fp32"}
+POINTERS = {"mask": "*u1", "scored": "*u1", "spans": "*fp64"}
+POINTERS |= dict.fromkeys(("order", "edges", "begins", "ends"), "*i64")
+NUMBERS = {"keep": "fp64", "decay": "fp64", "scale": "fp32", "epsilon": "fp32"}
 
 def build(kernel, floats, words, **constants):
     types = {name: POINTERS.get(name, floats) for name in words}
@@ -302,6 +382,10 @@ words = ("values", "scores", "order", "begins", "ends", "scored", "found")
 real, none = {"ROWS": 64, "PARTNERS": 64}, dict.fromkeys(("order", "begins", "ends", "scored"))
 build(triton_pairs._sigmoid_sums, "*fp64", words, MISRANKED=False, **real)
 build(triton_pairs._sigmoid_sums, "*fp64", words, MISRANKED=True, **none, **real)
+words = ("x", "order", "edges", "scored", "found")
+none = dict.fromkeys(("order", "edges", "scored"))
+build(triton_groups._centered, "*fp32", words, OTHERS=False, SCALED=True, GROUPS=1, MEMBERS=1024)
+build(triton_groups._centered, "*fp64", words, OTHERS=True, SCALED=False, GROUPS=128, MEMBERS=8, **none)
 """
 
 
