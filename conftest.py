@@ -7,6 +7,7 @@ collect_ignore = [
     for file, library in {
         "advantages/adapters/trl.py": "trl",
         "advantages/adapters/tunix.py": "tunix",
+        "advantages/backends/kernels/triton_groups.py": "triton",
         "advantages/backends/kernels/triton_pairs.py": "triton",
         "advantages/backends/kernels/triton_tokens.py": "triton",
         "advantages/rewards/mathematics.py": "math_verify",

@@ -16,6 +16,7 @@ HEAVY = {
     "torch": "torch",
     "jax": "jax",
     "trl": "trl",
+    "triton_groups": "triton",
     "triton_pairs": "triton",
     "triton_tokens": "triton",
     "tunix": "tunix",
