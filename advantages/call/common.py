@@ -15,6 +15,7 @@ from ..core.definition import Definition
 from ..core.groups import Groups
 from ..core.settings import Range
 from ..core.vocabulary import INPUTS
+from ..ops.groupwise import FLOATS
 from .rows import ORDINARY, check_shape
 
 __all__ = ["common_call", "has_common_call", "is_portable"]
@@ -24,7 +25,6 @@ _TILE = 32_768
 than the arithmetic (benchmarks/groups.py)."""
 _FEW = 8_192
 """Numbers up to which a product of BLAS waits for no threads."""
-_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def has_common_call(d: Definition) -> bool:
@@ -69,7 +69,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         if type(x) is not type(rewards):
             return None
         array = x if type(x) is np.ndarray else backend.lent(x)
-        if array is None or array.dtype not in _DTYPES or array.shape != shape:
+        if array is None or array.dtype not in FLOATS or array.shape != shape:
             return None
         if not numbers and d.portable is not True and not is_portable(d):
             return None

@@ -14,6 +14,7 @@ from .elementwise import at_least, unless, where
 from .refusals import few
 
 __all__ = [
+    "FLOATS",
     "Grouped",
     "Ordered",
     "above_log_mean_exp",
@@ -36,7 +37,8 @@ __all__ = [
     "unlikely",
 ]
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+"""What plain loops over memory read."""
 _COMPILED = 64
 """Rows from which a compiled loop is faster than one in numpy (benchmarks/groups.py)."""
 
@@ -297,7 +299,7 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
     numbers = x if type(x) is np.ndarray else backend_of(x).lent(x)
     if numbers is None or groups.scored is not None:
         return _on_gpu(x, groups, others, ddof, epsilon)
-    if numbers.dtype not in _FLOATS:
+    if numbers.dtype not in FLOATS:
         return None
     loops = (compiled("groups") if len(numbers) >= _COMPILED else None) or numpy_groups
     order, edges, size = groups.layout

@@ -90,26 +90,26 @@ def _centered(
     longest = tl.max(end - begin)
 
     lowest = tl.full((GROUPS, 1), float("inf"), tl.float64)  # distances from a member: zero among equals
-    scores = tl.zeros((GROUPS, 1), tl.float64)
+    many = tl.zeros((GROUPS, 1), tl.float64)
     for start in range(0, longest, MEMBERS):
         _, _, counts, number = _members(x, order, scored, begin, end, start, MEMBERS)
         lowest = tl.minimum(lowest, tl.min(tl.where(counts, number, float("inf")), 1, keep_dims=True))
-        scores += tl.sum(counts.to(tl.float64), 1, keep_dims=True)
-    lowest = tl.where(scores > 0.0, lowest, 0.0)
+        many += tl.sum(counts.to(tl.float64), 1, keep_dims=True)
+    lowest = tl.where(many > 0.0, lowest, 0.0)
     total = tl.zeros((GROUPS, 1), tl.float64)
     for start in range(0, longest, MEMBERS):
         _, _, counts, number = _members(x, order, scored, begin, end, start, MEMBERS)
         total += tl.sum(tl.where(counts, number - lowest, 0.0), 1, keep_dims=True)
-    mean = total / tl.maximum(scores, 1.0)
+    mean = total / tl.maximum(many, 1.0)
 
-    factor = scores / tl.maximum(scores - 1.0, 1.0) if OTHERS else tl.full((GROUPS, 1), 1.0, tl.float64)
+    factor = many / tl.maximum(many - 1.0, 1.0) if OTHERS else tl.full((GROUPS, 1), 1.0, tl.float64)
     if SCALED:
         squares = tl.zeros((GROUPS, 1), tl.float64)
         for start in range(0, longest, MEMBERS):
             _, _, counts, number = _members(x, order, scored, begin, end, start, MEMBERS)
             gap = tl.where(counts, number - lowest - mean, 0.0)
             squares += tl.sum(gap * gap, 1, keep_dims=True)
-        std = tl.sqrt(squares / tl.maximum(scores - ddof, 1.0))
+        std = tl.sqrt(squares / tl.maximum(many - ddof, 1.0))
         factor = factor / tl.where(std > 0.0, std + epsilon, 1.0)
     for start in range(0, longest, MEMBERS):
         rows, there, counts, number = _members(x, order, scored, begin, end, start, MEMBERS)
