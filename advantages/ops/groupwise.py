@@ -349,8 +349,10 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
         small = backend.full((len(groups),), 1.0, result) > 0
     if len(result.shape) == 2:
         small, rewards = small[:, None], rewards[:, None]
-    if singleton != "error":
-        return backend.xp.where(small, rewards if singleton == "raw" else 0.0, result)
+    if singleton == "zero":
+        return unless(small, result, 0.0)
+    if singleton == "raw":
+        return backend.xp.where(small, rewards, result)
     if backend.traced(small):
         raise ValueError(
             f'{who}: singleton="error" reads group sizes, which a compiled function has not yet; pass "zero" or "raw"'

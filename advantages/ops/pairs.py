@@ -242,9 +242,10 @@ def _by_tiles(total: Total, tables: list[Any], counts: Any) -> Any:
     step = max(1, most // (size * size))
     found = []
     for start in range(0, many, step):
-        part = (slice(None), slice(start, start + step))[axis == 1 :] if many > step else ...
-        columns = [table[part] for table in tables] if many > step else tables
-        other = None if counts is None else counts[part]
+        columns, other = tables, counts
+        if many > step:
+            part = (slice(None), slice(start, start + step))[axis == 1 :]
+            columns, other = [table[part] for table in tables], None if counts is None else counts[part]
         found.append(
             total(
                 tuple(c[None] if across else c[:, None] for c in columns),

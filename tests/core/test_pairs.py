@@ -194,8 +194,8 @@ def test_plain_torch_takes_few_dispatches_and_little_memory(monkeypatch):
     monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
     assert counted(lampo, 1024, 16).count <= 25
     assert counted(lampo, 1024, 16, interleaved=True).count <= 45
-    assert counted(lampo, 4096, 8, device="meta").count <= 42  # a quarter of them ask which rows are finite
-    assert counted(lampo, 4096, 8, interleaved=True, device="meta").count <= 46
+    assert counted(lampo, 4096, 8, device="meta").count <= 40  # a quarter of them ask which rows are finite
+    assert counted(lampo, 4096, 8, interleaved=True, device="meta").count <= 44
     for size in (64, 128, 256, 4096, 16_384):
         found = counted(lampo, 16_384, size)
         assert found.count <= 120
@@ -212,7 +212,7 @@ def test_an_accelerator_sums_large_groups_with_as_many_operations_whatever_their
         with Dispatches() as seen:
             lampo(rewards, groups, logprobs)
         found.append(seen.count)
-    assert max(found) == min(found) <= 148  # 120 is wanted; 30 of these are views, which launch nothing
+    assert max(found) == min(found) <= 147  # 120 is wanted; 30 of these are views, which launch nothing
 
 
 def test_pairs_grow_with_the_members_not_their_square(monkeypatch):
