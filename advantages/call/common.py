@@ -71,7 +71,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         array = x if type(x) is np.ndarray else backend.lent(x)
         if array is None or array.dtype not in FLOATS or array.shape != shape:
             return None
-        if not numbers and d.portable is not True and not is_portable(d):
+        if not numbers and not is_portable(d):
             return None
         if not (_in_range(d.ranges[name], array) if name in d.ranges else _ordinary(array)):
             return None
@@ -91,10 +91,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         for start in range(0, shape[0], tile):
             tiles = [x[start : start + tile] for x in numbers]
             result[start : start + tile] = _estimated(d, tiles, _blocks(size, len(tiles[0])), settings)
-    if type(rewards) is np.ndarray:
-        return result
-    found = backend.from_numpy(result, rewards)
-    return found if found.dtype == rewards.dtype else backend.cast(found, rewards.dtype, True)
+    return backend.cast(backend.from_numpy(result, rewards), rewards.dtype, True)
 
 
 _blocks = functools.lru_cache(maxsize=4)(Groups.of_size)  # a run has one size or two
@@ -103,10 +100,8 @@ _blocks = functools.lru_cache(maxsize=4)(Groups.of_size)  # a run has one size o
 def _estimated(d: Definition, numbers: list[Any], groups: Groups, settings: Mapping[str, Any]) -> Any:
     rewards, *others = numbers if d.widens else [x.astype(np.float64) for x in numbers]
     result = d.function(rewards, groups, *others, **settings)
-    if getattr(result, "shape", None) != rewards.shape:
-        check_shape(d, result, rewards.shape)
-    dtype = numbers[0].dtype
-    return result if result.dtype == dtype else result.astype(dtype)
+    check_shape(d, result, rewards.shape)
+    return result.astype(numbers[0].dtype, copy=False)
 
 
 def _ordinary(x: Any) -> bool:
@@ -122,5 +117,5 @@ def _ordinary(x: Any) -> bool:
 
 
 def _in_range(allowed: Range, x: Any) -> bool:
-    low, high = np.minimum.reduce(x), np.maximum.reduce(x)
+    low, high = backend_of(x).extent(x)
     return low > -ORDINARY and high < ORDINARY and allowed.spans(low, high)

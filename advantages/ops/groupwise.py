@@ -317,8 +317,7 @@ def _on_gpu(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> 
     given = [x] if groups.scored is None else [x, groups.scored]
     if not len(groups) or backend.kind(x) != "f" or not backend.on_gpu(*given):
         return None
-    kernels = compiled("groups", "triton")
-    if kernels is None:
+    if (kernels := compiled("groups", "triton")) is None:
         return None
     order, edges, size = groups.layout
     order = groups.like("order", order, x) if len(order) else None

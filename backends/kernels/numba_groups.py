@@ -30,13 +30,6 @@ def centered(x: Any, edges: Any, size: int, others: bool, ddof: int, epsilon: fl
     in_parts(_centered, count, x, edges, size, others, ddof, epsilon, out, least=max(1, _LEAST * count // len(x)))
 
 
-def _numbers(x: Any) -> float:
-    total = 0.0
-    for row in range(len(x)):
-        total += np.float64(x[row])
-    return total
-
-
 def _gaps(x: Any, first: float) -> float:
     total = 0.0
     for row in range(len(x)):
@@ -52,29 +45,25 @@ def _squares(x: Any, first: float, mean: float) -> float:
     return total
 
 
-_sum, _sum_of_gaps, _sum_of_squares = jit(_numbers, sums=True), jit(_gaps, sums=True), jit(_squares, sums=True)
+_sum_of_gaps, _sum_of_squares = jit(_gaps, sums=True), jit(_squares, sums=True)
 
 
 @jit
 def _centered(
     start: int, stop: int, x: Any, edges: Any, size: int, others: bool, ddof: int, epsilon: float, out: Any
 ) -> None:
-    single = x.itemsize == 4  # sums in double lose nothing of it: the mean of equals is each of them
     for group in range(start, stop):
         begin, end = (group * size, group * size + size) if size else (edges[group], edges[group + 1])
         if begin == end:
             continue
         here, into = x[begin:end], out[begin:end]  # indices from 0 up, which a compiler knows how to do side by side
-        count, first = end - begin, 0.0 if single else np.float64(x[begin])
-        mean, factor = (_sum(here) if single else _sum_of_gaps(here, first)) / count, 1.0
+        # Sums in double lose nothing of float32: there the mean of equals is each of them without an origin, too.
+        count, first = end - begin, 0.0 if x.itemsize == 4 else np.float64(x[begin])
+        mean, factor = _sum_of_gaps(here, first) / count, 1.0
         if others:
             factor = count / max(count - 1, 1)
         if ddof >= 0:
             std = np.sqrt(_sum_of_squares(here, first, mean) / max(count - ddof, 1))
             factor = factor / (std + epsilon) if std > 0.0 else 1.0
-        if single:
-            for row in range(len(here)):
-                into[row] = (np.float64(here[row]) - mean) * factor
-        else:
-            for row in range(len(here)):
-                into[row] = (np.float64(here[row]) - first - mean) * factor
+        for row in range(len(here)):
+            into[row] = (np.float64(here[row]) - first - mean) * factor
