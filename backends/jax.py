@@ -265,6 +265,10 @@ def _row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     return count, low, mean, (jnp.where(mask, above - mean[:, None], 0.0) ** 2).sum(1)
 
 
+def centered(x: Any, scored: Any, order: Any, place: Any, size: int, others: bool, ddof: int, epsilon: float) -> None:
+    return None
+
+
 def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
     return None
 

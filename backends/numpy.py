@@ -219,6 +219,10 @@ def _row_moments(x: Any, mask: Any) -> Any:
     return np.stack([count, first, mean, (squares - total * mean).clip(0.0)], 1)
 
 
+def centered(x: Any, scored: Any, order: Any, place: Any, size: int, others: bool, ddof: int, epsilon: float) -> None:
+    return None
+
+
 def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
     return None
 

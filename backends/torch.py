@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from . import numpy as numpy_backend
-from . import scan, torch_tokens
+from . import scan, torch_groups, torch_tokens
 from .kernels import COMPILED, compiled
 
 xp = torch
@@ -288,6 +288,18 @@ def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     total, norm = above.sum(1, dtype=dtype), torch.linalg.vector_norm(above, dim=1, dtype=dtype)
     mean = total / count.clip(1.0)
     return count, low[:, 0].to(dtype), mean, (norm * norm - total * mean).clip(0.0)
+
+
+def centered(x: Any, scored: Any, order: Any, place: Any, size: int, others: bool, ddof: int, epsilon: float) -> Any:
+    doubles = x.dtype == torch.float32 and x.device.type in torch_tokens.WIDE
+    if not doubles or on_host(x) or transformed(scored) or _captured():
+        return None
+    return torch_groups.centered(x, scored, order, place, size, others, ddof, epsilon)
+
+
+def _captured() -> bool:
+    """Whether a CUDA graph records: what is made then holds nothing until it is replayed, and must not be kept."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> Any:

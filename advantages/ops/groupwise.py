@@ -293,12 +293,12 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
 
 
 def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
-    """What plain loops over the host's memory, or a GPU's, make of (N,) floats; None for what they cannot read."""
+    """What plain loops over the host's memory, or few launches on a device, make of (N,) floats; None for others."""
     if len(x.shape) != 1 or x.dtype.itemsize < 4 or not groups.on_host or getattr(x, "requires_grad", False):
         return None
     numbers = x if type(x) is np.ndarray else backend_of(x).lent(x)
     if numbers is None or groups.scored is not None:
-        return _on_gpu(x, groups, others, ddof, epsilon)
+        return _by_launches(x, groups, others, ddof, epsilon)
     if numbers.dtype not in FLOATS:
         return None
     loops = (compiled("groups") if len(numbers) >= _COMPILED else None) or numpy_groups
@@ -312,17 +312,20 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
     return out if type(x) is np.ndarray else backend_of(x).from_numpy(out, x)
 
 
-def _on_gpu(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> Any:
-    backend = backend_of(x)
-    given = [x] if groups.scored is None else [x, groups.scored]
-    if not len(groups) or backend.kind(x) != "f" or not backend.on_gpu(*given):
-        return None
-    if (kernels := compiled("groups", "triton")) is None:
+def _by_launches(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> Any:
+    backend, scored = backend_of(x), groups.scored
+    if not len(groups) or backend.kind(x) != "f" or not backend.REORDERS or backend.transformed(x):
         return None
     order, edges, size = groups.layout
     order = groups.like("order", order, x) if len(order) else None
-    edges = groups.like("edges", edges, x) if len(edges) else None
-    return kernels.centered(x, order, edges, size, groups.largest, groups.scored, others, ddof, float(epsilon))
+    on_gpu = backend.on_gpu(x) if scored is None else backend.on_gpu(x, scored)
+    if on_gpu and (kernels := compiled("groups", "triton")):
+        edges = groups.like("edges", edges, x) if len(edges) else None
+        return kernels.centered(x, order, edges, size, groups.largest, scored, others, ddof, float(epsilon))
+    if not size or scored is None:
+        return None
+    place = None if order is None else groups.like("place", groups.members.place, x)
+    return backend.centered(x, scored, order, place, size, others, ddof, float(epsilon))
 
 
 def unlikely(x: A, groups: Ids, logprobs: Any, lengths: Any, *, penalty: float) -> A:

@@ -113,7 +113,7 @@ def test_blocks_take_few_operations_whatever_the_size(estimator, rows, monkeypat
 
 @pytest.mark.parametrize(
     ("estimator", "blocks", "interleaved", "ragged", "unknown"),  # 14 and 24 are wanted of the first two
-    [(grpo, 22, 27, 29, 40), (rloo, 20, 25, 24, 35), (dr_grpo, 16, 21, 19, 30)],
+    [(grpo, 14, 17, 29, 40), (rloo, 13, 16, 24, 35), (dr_grpo, 12, 15, 19, 30)],
 )
 @pytest.mark.parametrize("rows", [64, 512, 4096])
 def test_an_accelerator_launches_few_kernels_for_groups(estimator, blocks, interleaved, ragged, unknown, rows):
