@@ -88,6 +88,9 @@ class Backend(Protocol):
     def running_count(self, mask: Any, /) -> Any:
         """How often `mask` holds up to each place along its last axis."""
 
+    def sums_before(self, x: Any, /) -> Any:
+        """(N + 1, ...) sums of the first 0, 1 ... N of (N, ...) numbers."""
+
     def selected(self, x: Any, mask: Any, /) -> Any:
         """Floats `x` where `mask` of their shape holds, and 0 elsewhere."""
 

@@ -105,6 +105,10 @@ def running_count(mask: Any) -> Any:
     return jnp.cumsum(mask, -1)
 
 
+def sums_before(x: Any) -> Any:
+    return jnp.pad(jnp.cumsum(x, 0), ((1, 0), *((0, 0),) * (x.ndim - 1)))
+
+
 def selected(x: Any, mask: Any) -> Any:
     return jnp.where(mask, x, 0.0)
 

@@ -144,6 +144,10 @@ def running_count(mask: Any) -> Any:
     return mask.cumsum(-1)
 
 
+def sums_before(x: Any) -> Any:
+    return torch.nn.functional.pad(x.cumsum(0), (*(0, 0) * (x.dim() - 1), 1, 0))
+
+
 def selected(x: Any, mask: Any) -> Any:
     return torch.where(mask, x, 0.0)
 
@@ -188,6 +192,8 @@ def reduced(reduction: str, view: Any) -> Any:
 
 
 def over_rows(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
+    if rows.shape[0] <= tile:
+        return function(rows)
     return torch.cat([function(rows[start : start + tile]) for start in range(0, rows.shape[0], tile)])
 
 

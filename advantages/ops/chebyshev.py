@@ -41,46 +41,47 @@ def series(width: float = WIDTH, reach: int = REACH) -> Any:
     return np.ascontiguousarray(transform @ values @ transform.T)
 
 
-def line_sums(backend: Any, order: Any, weights: Any, values: Any, scores: Any, slots: Any, temperature: float) -> Any:
-    """(N,) y_i = sum over j in i's slot of w_j (v_i - v_j) sigmoid((s_i - s_j) / temperature).
+def line_sums(backend: Any, order: Any, groups: Any, values: Any, scores: Any, temperature: float) -> Any:
+    """(N,) y_i = sum over scored j in i's group of (v_i - v_j) sigmoid((s_i - s_j) / temperature).
 
-    A fixed number of operations, however many rows there are, and however they fall into slots; `weights` may be None.
-    `order` is that of `sorted_rows`.
+    A fixed number of operations, however many rows there are, and however they fall into groups. `order` is that of
+    `sorted_rows`.
     Bins act on bins where they are few, and on each point where they are not, or where nobody may look.
 
-    All slots lie on one line, so far apart that none acts on another, and empty stretches are cut short. A bin is as
+    All groups lie on one line, so far apart that none acts on another, and empty stretches are cut short. A bin is as
     wide as a power of two, so that in single precision, too, the place of a score is exact.
     """
     xp, most = backend.xp, backend.largest(scores) / 16
     temperature = min(max(temperature, 1 / most), most)
     width = 2.0 ** floor(log2(WIDTH * temperature))
     reach = ceil(REACH * WIDTH * temperature / width)
-    coefficients = backend.cast(backend.from_numpy(series(width / temperature, reach), scores), scores.dtype, True)
-    values, scores, slots = values[order], scores[order], slots[order]
+    coefficients = series(width / temperature, reach).reshape(-1, ORDER).astype(f"f{scores.dtype.itemsize}")
+    coefficients = backend.from_numpy(coefficients, scores)
+    values, scores, slots = values[order], scores[order], groups.slots_like(scores)[order]
 
     place = xp.clip(scores / width, -most, most)
     left = xp.floor(place)
-    gaps = xp.maximum(left[1:] - left[:-1], xp.floor((scores[1:] - scores[:-1]) / width))  # what was cut has a gap, too
-    gaps = xp.where(slots[1:] != slots[:-1], reach + 1.0, xp.clip(gaps, None, reach + 1.0))
-    bins = xp.concatenate([0 * slots[:1], xp.cumsum(backend.index(gaps), 0)])
+    gaps = xp.maximum(left[1:] - left[:-1], (scores[1:] - scores[:-1]) / width)  # what was cut has a gap, too
+    gaps = backend.filled(xp.clip(gaps, None, reach + 1.0), slots[1:] != slots[:-1], reach + 1.0)
+    bins = backend.sums_before(backend.index(gaps))
 
-    angle = xp.arccos(xp.clip(2 * (place - left) - 1, -1.0, 1.0))
-    terms = xp.cos(angle[:, None] * backend.arange(ORDER, scores))
-    weighted = terms if weights is None else terms * weights[order][:, None]
+    half_angle = xp.arccos(xp.sqrt(place - left))
+    terms = xp.cos(half_angle[:, None] * (2 * backend.arange(ORDER, scores)))
+    weighted = terms if groups.scored is None else terms * groups.scored[order][:, None]
     weighted = xp.concatenate([weighted, weighted * values[:, None]], 1)
     rows = len(order)
     readable = backend.on_host(scores) and not backend.STATIC
     count = int(bins[-1]) + 1 if readable else rows * (reach + 1)  # or fewer
     few = min(count, rows // _FEW if backend.STATIC else rows)
-    near = backend.from_numpy(np.arange(2)[:, None] + 2 * np.arange(2 * reach + 1), scores)
+    near = groups.like(f"bins within {reach}", np.arange(2)[:, None] + 2 * np.arange(2 * reach + 1), scores)
 
     def field_in(places: Any, count: int) -> Any:
         """(P, 2, ORDER) what (P,) bins below `count` receive, of numbers and of values."""
         moments = backend.segment("sum", weighted, bins + reach, count + 2 * reach).reshape(-1, ORDER)
 
         def acted_on(some: Any) -> Any:
-            around = moments[2 * some[:, None, None] + near].reshape(2 * len(some), -1)
-            return (around @ coefficients.reshape(-1, ORDER)).reshape(-1, 2, ORDER)
+            around = moments[2 * some.reshape(-1, 1, 1) + near].reshape(2 * len(some), -1)
+            return (around @ coefficients).reshape(-1, 2, ORDER)
 
         return backend.over_rows(acted_on, places, _AT_ONCE if readable or backend.STATIC else rows)
 
@@ -91,8 +92,7 @@ def line_sums(backend: Any, order: Any, weights: Any, values: Any, scores: Any, 
         scores,
     )
 
-    before = xp.cumsum(weighted[:, ::ORDER], 0)
-    before = xp.concatenate([0 * before[:1], before])  # numbers and sums of the points before a point
+    before = backend.sums_before(weighted[:, ::ORDER])  # numbers and sums of the points before a point
     beyond = before[xp.searchsorted(bins, bins - reach)] - before[xp.searchsorted(slots, slots)]
     found = ((values[:, None] * field[:, 0] - field[:, 1]) * terms).sum(-1) + values * beyond[:, 0] - beyond[:, 1]
     return backend.segment("sum", found, order, rows)  # each number back to its row

@@ -1,5 +1,6 @@
 """Words about groups: what is reduced over the members of a group is given back to each of them."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -73,17 +74,27 @@ class Grouped:
     @once
     def scored(self) -> Any:
         """Where a view is scored, or None where it is everywhere."""
-        return self._viewed(self.groups.scored)
-
-    @once
-    def view(self) -> Any:
-        """The numbers, in the precision that statistics are formed in; 0 where nothing is scored."""
-        return self.kept(self._viewed(self.backend.wide(self.given)))
+        return self._of_groups("scored", lambda: self._viewed(self.groups.scored))
 
     @once
     def unscored(self) -> Any:
         """Where a view is not scored, or None."""
-        return None if self.scored is None else ~self.scored
+        return self._of_groups("unscored", lambda: ~self.scored)
+
+    def _of_groups(self, name: str, make: Callable[[], Any]) -> Any:
+        if self.groups.scored is None:
+            return None
+        return self.groups.remembered((f"view of {name}", self.backend.xp.__name__, self.size, self.scattered), make)
+
+    @once
+    def as_given(self) -> Any:
+        """The numbers, in the precision that statistics are formed in."""
+        return self._viewed(self.backend.wide(self.given))
+
+    @once
+    def view(self) -> Any:
+        """The numbers, in that precision; 0 where nothing is scored."""
+        return self.kept(self.as_given)
 
     def kept(self, view: Any, otherwise: float = 0.0) -> Any:
         """A view where it is scored, and elsewhere a number."""
@@ -170,7 +181,7 @@ class Grouped:
     def centered(self) -> Any:
         """Distance from the mean. Gaps are large where the range is, and so is their rounding: hence the second mean,
         wherever they are not in float64."""
-        centered = self.view if self.exact else self.gap(self.view)
+        centered = self.view if self.exact else self.gap(self.as_given)
         for _ in range(1 if centered.dtype.itemsize == 8 else 2):  # what is not scored is zero in all of them
             mean = self.reduced("sum", centered) / at_least(self.counts, 1)
             centered = self.kept(centered - self.each(mean))

@@ -113,9 +113,7 @@ def _by_line(values: Any, scores: Any, groups: Groups, temperature: float, misra
     if backend.on_host(values):  # where double precision costs little, it leaves the series' error alone
         double = backend.from_numpy(np.ones(1), values)
         values, scores = values * double, scores * double
-    weights = None if groups.scored is None else backend.cast(groups.scored, values.dtype, True)
-    order = sorted_rows(scores, groups, stable=False)
-    total = line_sums(backend, order, weights, values, scores, groups.slots_like(scores), temperature)
+    total = line_sums(backend, sorted_rows(scores, groups, stable=False), groups, values, scores, temperature)
     if misranked:  # of two values, where sigmoid(-x) = 1 - sigmoid(x) turns the sums of the upper one
         total = where(values > 0, values * group_count(values, groups) - total, total)
     return total

@@ -209,10 +209,11 @@ def test_an_accelerator_sums_large_groups_with_as_many_operations_whatever_their
         slots = torch.arange(rows) % (rows // 1024)
         groups = {"blocks": 1024, "known": Groups(slots), "unknown": slots.to("meta")}[ids]
         rewards, logprobs = torch.rand(rows, device="meta"), torch.randn(rows, device="meta")
+        lampo(rewards, groups, logprobs)  # what groups are sent to a device is kept there
         with Dispatches() as seen:
             lampo(rewards, groups, logprobs)
         found.append(seen.count)
-    assert max(found) == min(found) <= 147  # 120 is wanted; 30 of these are views, which launch nothing
+    assert max(found) == min(found) <= (132 if ids == "unknown" else 120)  # ids that nobody saw are sorted first
 
 
 def test_pairs_grow_with_the_members_not_their_square(monkeypatch):
