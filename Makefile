@@ -17,7 +17,10 @@ export PYTHONDONTWRITEBYTECODE =
 WORKERS ?= 2
 TEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal --durations 15
 
-ADAPTERS = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
+FOUND = $(sort $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt)))
+SLOWEST = openrlhf trl verl
+# The slowest come first: where two are tested at a time, one of them would end alone.
+ADAPTERS = $(filter $(SLOWEST),$(FOUND)) $(filter-out $(SLOWEST),$(FOUND))
 
 .PHONY: help bench demo test test-thorough test-adapters test-numpy test-triton lint types laboratory vectors docs study clean
 
