@@ -159,9 +159,9 @@ class Backend(Protocol):
     def centered(
         self, x: Any, scored: Any, order: Any, place: Any, size: int, others: bool, ddof: int, epsilon: float, /
     ) -> Any:
-        """(N,) floats above the mean of the scored members of their group, or of the `others` among them, and if
-        ddof >= 0 divided by the group's deviation plus `epsilon`; 0 for rows that are not scored. None where words
-        for any groups are the better way.
+        """(N,) floats on a device above the mean of the scored members of their group, or of the `others` among them,
+        and if ddof >= 0 divided by the group's deviation plus `epsilon`; 0 for rows that are not scored. None where
+        words for any groups are the better way.
 
         Groups are blocks of `size` rows, in an `order`, which `place` undoes; both are None where they stand so.
         """

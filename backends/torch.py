@@ -297,8 +297,7 @@ def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def centered(x: Any, scored: Any, order: Any, place: Any, size: int, others: bool, ddof: int, epsilon: float) -> Any:
-    doubles = x.dtype == torch.float32 and x.device.type in torch_tokens.WIDE
-    if not doubles or on_host(x) or transformed(scored) or _captured():
+    if wide_dtype(x) == x.dtype or transformed(scored) or _captured():
         return None
     return torch_groups.centered(x, scored, order, place, size, others, ddof, epsilon)
 

@@ -65,7 +65,7 @@ def line_sums(backend: Any, order: Any, groups: Any, values: Any, scores: Any, t
     gaps = backend.filled(xp.clip(gaps, None, reach + 1.0), slots[1:] != slots[:-1], reach + 1.0)
     bins = backend.sums_before(backend.index(gaps))
 
-    half_angle = xp.arccos(xp.sqrt(place - left))
+    half_angle = xp.arccos(xp.sqrt(place - left))  # cos(2k arccos(sqrt(u))) is T_k(2u - 1), and u is never outside
     terms = xp.cos(half_angle[:, None] * (2 * backend.arange(ORDER, scores)))
     weighted = terms if groups.scored is None else terms * groups.scored[order][:, None]
     weighted = xp.concatenate([weighted, weighted * values[:, None]], 1)

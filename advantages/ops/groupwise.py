@@ -325,17 +325,26 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
 
 def _by_launches(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> Any:
     backend, scored = backend_of(x), groups.scored
-    if not len(groups) or backend.kind(x) != "f" or not backend.REORDERS or backend.transformed(x):
+    if (
+        not len(groups)
+        or backend.kind(x) != "f"
+        or not backend.REORDERS
+        or backend.transformed(x)
+        or backend.on_host(x)
+    ):
         return None
-    order, edges, size = groups.layout
-    order = groups.like("order", order, x) if len(order) else None
     on_gpu = backend.on_gpu(x) if scored is None else backend.on_gpu(x, scored)
     if on_gpu and (kernels := compiled("groups", "triton")):
+        order, edges, size = groups.layout
+        order = groups.like("order", order, x) if len(order) else None
         edges = groups.like("edges", edges, x) if len(edges) else None
         return kernels.centered(x, order, edges, size, groups.largest, scored, others, ddof, float(epsilon))
+    size = groups.size or groups.members.size
     if not size or scored is None:
         return None
-    place = None if order is None else groups.like("place", groups.members.place, x)
+    order, place = None, None
+    if groups.size is None:
+        order, place = (groups.like(name, getattr(groups.members, name), x) for name in ("order", "place"))
     return backend.centered(x, scored, order, place, size, others, ddof, float(epsilon))
 
 
