@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.compiler import is_compiling
 
 from . import numpy as numpy_backend
 from . import scan, torch_groups, torch_tokens
@@ -43,11 +45,7 @@ def traced(x: Any) -> bool:
 
 
 def transformed(x: Any) -> bool:
-    return (
-        torch.compiler.is_compiling()
-        or type(x) not in (torch.Tensor, torch.nn.Parameter)
-        or torch._C._functorch.is_functorch_wrapped_tensor(x)
-    )
+    return is_compiling() or type(x) not in (torch.Tensor, torch.nn.Parameter) or is_functorch_wrapped_tensor(x)
 
 
 def on_host(x: Any) -> bool:
@@ -269,7 +267,7 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
 
 def _transformed(*words: Any) -> bool:
     """Whether functions of torch.func look through one of the tensors."""
-    return not torch.compiler.is_compiling() and any(map(torch._C._functorch.is_functorch_wrapped_tensor, words))
+    return not is_compiling() and any(map(is_functorch_wrapped_tensor, words))
 
 
 def _kernels(x: Any) -> Any:

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..backends.kernels import ALLOWED
+
 __all__ = [
     "FLOOR",
     "Entry",
@@ -217,7 +219,7 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "allocator": _allocator(),
-        "kernels": "off" if os.environ.get("ADVANTAGES_COMPILED") == "0" else "where numba is installed",
+        "kernels": "where numba is installed" if ALLOWED else "off",
         "accelerator": None,
         "python": platform.python_version(),
         "versions": dict(_versions(_PACKAGES)),

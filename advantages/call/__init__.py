@@ -70,7 +70,8 @@ def estimator(
             function that says so at each call.
         widens: whether the function returns what one word of `ops` about groups makes of its numbers, such as
             `ops.group_zscore`, which sums in double precision whatever it reads, and gives zero to what is not scored.
-            Then numbers may come as they are, those of rows that do not count included, which saves some passes.
+            Then numbers may come as they are, those of rows that do not count included, which saves some passes, and
+            before anybody has looked at them (`ops.unseen`), so that only such a word can read them.
 
     Raises:
         TypeError: a positional parameter is no word of the vocabulary, or a setting has no default.

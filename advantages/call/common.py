@@ -10,21 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import backend_of
+from ..backends import Backend, backend_of
 from ..core.definition import Definition
 from ..core.groups import Groups
-from ..core.settings import Range
 from ..core.vocabulary import INPUTS
 from ..ops.groupwise import FLOATS
-from .rows import ORDINARY, check_shape
+from ..ops.unseen import ORDINARY, Extraordinary, Unseen, squares
+from .rows import check_shape
 
 __all__ = ["common_call", "has_common_call", "is_portable"]
 
 _TILE = 32_768
 """Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew, which takes longer
 than the arithmetic (benchmarks/groups.py)."""
-_FEW = 8_192
-"""Numbers up to which a product of BLAS waits for no threads."""
 
 
 def has_common_call(d: Definition) -> bool:
@@ -54,68 +52,73 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         if key in d.checks and x is not d.settings[key]:
             d.checks[key].check(d.name, key, x)
 
-    rewards, groups = args[:2]
+    rewards = args[0]
     try:
         backend = backend_of(rewards)
     except TypeError:
         return None
-    shape = rewards.shape
-    if len(shape) != 1 or not shape[0]:
+    first = _floats(backend, rewards)
+    if first is None or not is_portable(d) or (groups := _several(args[1], first.shape)) is None:
         return None
-    numbers: list[Any] = []
-    for name, x in zip(d.needed, args, strict=True):
-        if name == "groups":
-            continue
-        if type(x) is not type(rewards):
+    if d.widens and len(args) == 2:
+        try:
+            result = d.function(Unseen(first), groups, **settings)
+        except Extraordinary:
             return None
-        array = x if type(x) is np.ndarray else backend.lent(x)
-        if array is None or array.dtype not in FLOATS or array.shape != shape:
-            return None
-        if not numbers and not is_portable(d):
-            return None
-        if not (_in_range(d.ranges[name], array) if name in d.ranges else _ordinary(array)):
-            return None
-        numbers.append(array)
-    if type(groups) is int and groups > 1 and shape[0] % groups == 0:
-        groups = _blocks(groups, shape[0])
-    elif type(groups) is not Groups or groups.scored is not None or not groups.on_host:
-        return None
-    size = groups.size
-    if groups.shape != shape or (size or groups.smallest) < 2:
-        return None
-    tile = max(1, _TILE // size) * size if size else shape[0]
-    if shape[0] <= tile or d.promises.spans_batch or d.widens:
-        result = _estimated(d, numbers, groups, settings)
+        check_shape(d, result, first.shape)
     else:
-        result = np.empty(shape, numbers[0].dtype)
-        for start in range(0, shape[0], tile):
-            tiles = [x[start : start + tile] for x in numbers]
-            result[start : start + tile] = _estimated(d, tiles, _blocks(size, len(tiles[0])), settings)
+        numbers = [first]
+        for x in args[2:]:
+            array = _floats(backend, x) if type(x) is type(rewards) else None
+            if array is None or array.shape != first.shape:
+                return None
+            numbers.append(array)
+        if not all(map(functools.partial(_ordinary, d), (name for name in d.needed if name != "groups"), numbers)):
+            return None
+        result = _by_tiles(d, numbers, groups, settings)
     return backend.cast(backend.from_numpy(result, rewards), rewards.dtype, True)
+
+
+def _floats(backend: Backend, x: Any) -> Any:
+    """(N,) floats in the host's memory as a numpy array, or None."""
+    array = x if type(x) is np.ndarray else backend.lent(x)
+    return array if array is not None and array.ndim == 1 and len(array) and array.dtype in FLOATS else None
+
+
+def _several(groups: Any, shape: tuple[int]) -> Groups | None:
+    """The groups, if all have at least two rows, and all rows count."""
+    if type(groups) is int:
+        return _blocks(groups, shape[0]) if groups > 1 and shape[0] % groups == 0 else None
+    if type(groups) is not Groups or groups.scored is not None or groups.shape != shape or not groups.on_host:
+        return None
+    return groups if groups.smallest > 1 else None
 
 
 _blocks = functools.lru_cache(maxsize=4)(Groups.of_size)  # a run has one size or two
 
 
+def _ordinary(d: Definition, name: str, x: Any) -> bool:
+    """Whether all numbers are finite, of ordinary size, and may be what they are."""
+    if name not in d.ranges:
+        return squares(x) < ORDINARY**2
+    low, high = backend_of(x).extent(x)
+    return low > -ORDINARY and high < ORDINARY and d.ranges[name].spans(low, high)
+
+
+def _by_tiles(d: Definition, numbers: list[Any], groups: Groups, settings: Mapping[str, Any]) -> Any:
+    rows, size = len(numbers[0]), groups.size
+    tile = max(1, _TILE // size) * size if size else rows
+    if rows <= tile or d.promises.spans_batch:
+        return _estimated(d, numbers, groups, settings)
+    result = np.empty(rows, numbers[0].dtype)
+    for start in range(0, rows, tile):
+        tiles = [x[start : start + tile] for x in numbers]
+        result[start : start + tile] = _estimated(d, tiles, _blocks(size, len(tiles[0])), settings)
+    return result
+
+
 def _estimated(d: Definition, numbers: list[Any], groups: Groups, settings: Mapping[str, Any]) -> Any:
-    rewards, *others = numbers if d.widens else [x.astype(np.float64) for x in numbers]
+    rewards, *others = (x.astype(np.float64) for x in numbers)
     result = d.function(rewards, groups, *others, **settings)
     check_shape(d, result, rewards.shape)
     return result.astype(numbers[0].dtype, copy=False)
-
-
-def _ordinary(x: Any) -> bool:
-    """Whether all numbers are finite and of ordinary size; a sum of their squares says so sooner than they do.
-
-    It may be too large where each of them is not, and then the other call is taken, which is right, too.
-    """
-    if len(x) <= _FEW:
-        return bool(np.vdot(x, x) < ORDINARY**2)  # NaN is not
-    rows = x[: len(x) // _FEW * _FEW].reshape(-1, _FEW)
-    with np.errstate(over="ignore"):
-        return bool(np.vecdot(rows, rows).max() < ORDINARY**2) and _ordinary(x[rows.size :])
-
-
-def _in_range(allowed: Range, x: Any) -> bool:
-    low, high = backend_of(x).extent(x)
-    return low > -ORDINARY and high < ORDINARY and allowed.spans(low, high)

@@ -13,13 +13,11 @@ from ..ops.elementwise import unless, where
 from ..ops.groupwise import small_groups
 from ..ops.refusals import check_range, few
 from ..ops.tokens import carried_rewards
+from ..ops.unseen import ORDINARY
 
-__all__ = ["ORDINARY", "check_shape", "rows_estimated"]
+__all__ = ["check_shape", "rows_estimated"]
 
 Extents = dict[str, tuple[float, float]]
-
-ORDINARY = 1e9
-"""Rewards below this have advantages that fit every dtype but float16, and squares that fit float32."""
 
 
 def rows_estimated(

@@ -13,6 +13,7 @@ from ..core.once import once
 from ..core.types import A, Ids
 from .elementwise import at_least, unless, where
 from .refusals import few
+from .unseen import Unseen
 
 __all__ = [
     "FLOATS",
@@ -57,6 +58,7 @@ class Grouped:
     """
 
     def __init__(self, x: Any, groups: Ids) -> None:
+        x = x.seen() if type(x) is Unseen else x
         self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
         self.backend = backend_of(x)
         self.size = self.groups.size
@@ -305,22 +307,33 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
 
 def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
     """What plain loops over the host's memory, or few launches on a device, make of (N,) floats; None for others."""
-    if len(x.shape) != 1 or x.dtype.itemsize < 4 or not groups.on_host or getattr(x, "requires_grad", False):
+    numbers = x.numbers if type(x) is Unseen else x
+    if type(numbers) is not np.ndarray:
+        if len(x.shape) != 1 or x.dtype.itemsize < 4 or not groups.on_host or getattr(x, "requires_grad", False):
+            return None
+        numbers = backend_of(x).lent(x)
+        if numbers is None or groups.scored is not None:
+            return _by_launches(x, groups, others, ddof, epsilon)
+    if numbers.ndim != 1 or numbers.dtype not in FLOATS or groups.scored is not None:
         return None
-    numbers = x if type(x) is np.ndarray else backend_of(x).lent(x)
-    if numbers is None or groups.scored is not None:
-        return _by_launches(x, groups, others, ddof, epsilon)
-    if numbers.dtype not in FLOATS:
+    if groups.size is None and not groups.on_host:
         return None
-    loops = (compiled("groups") if len(numbers) >= _COMPILED else None) or numpy_groups
     order, edges, size = groups.layout
     scattered = len(order) > 0
     numbers = np.ascontiguousarray(numbers[order] if scattered else numbers)
     out = np.empty(numbers.shape, numbers.dtype)
-    loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
+    loops = compiled("groups") if len(numbers) >= _COMPILED else None
+    if loops is not None:
+        total = loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
+        if type(x) is Unseen:
+            x.answer(total)
+    else:
+        if type(x) is Unseen:
+            x.seen()
+        numpy_groups.centered(numbers, edges, size, others, ddof, float(epsilon), out)
     if scattered:
         out = out[groups.members.place]
-    return out if type(x) is np.ndarray else backend_of(x).from_numpy(out, x)
+    return out if type(x) in (np.ndarray, Unseen) else backend_of(x).from_numpy(out, x)
 
 
 def _by_launches(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> Any:
@@ -492,6 +505,7 @@ class Ordered:
     """
 
     def __init__(self, x: Any, groups: Ids) -> None:
+        x = x.seen() if type(x) is Unseen else x
         self.groups = groups if isinstance(groups, Groups) else made_groups(groups, x.shape[0])
         self.backend = backend_of(x)
         xp = self.backend.xp

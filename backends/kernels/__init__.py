@@ -16,17 +16,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-__all__ = ["COMPILED", "compiled", "in_parts", "jit"]
+__all__ = ["ALLOWED", "COMPILED", "compiled", "in_parts", "jit"]
+
+ALLOWED = os.environ.get("ADVANTAGES_COMPILED") != "0"
+"""Whether compiled kernels are used, as the environment said when advantages was imported: to ask it at each call takes
+longer than a batch's arithmetic."""
 
 COMPILED = 16_384
 """Tokens from which a kernel is worth its loading."""
 
 
 def compiled(name: str, by: Literal["numba", "triton"] = "numba") -> Any:
-    """The module `<by>_<name>` of this folder, or None where that compiler is not installed, or where the environment
-    variable ADVANTAGES_COMPILED is 0.
-    """
-    return None if os.environ.get("ADVANTAGES_COMPILED") == "0" else _loaded(name, by)
+    """The module `<by>_<name>` of this folder, or None where that compiler is not installed, or not `ALLOWED`."""
+    return _loaded(name, by) if ALLOWED else None
 
 
 @functools.cache
@@ -59,19 +61,17 @@ def jit(function: Callable[..., Any], *, sums: bool = False) -> Any:
         return compile_()(function)
 
 
-def in_parts(kernel: Callable[..., Any], count: int, *arguments: Any, least: int = 1) -> None:
-    """Call `kernel(start, stop, *arguments)` for parts of range(count), one a thread, each of at least `least`."""
+def in_parts(kernel: Callable[..., Any], count: int, *arguments: Any, least: int = 1) -> list[Any]:
+    """What `kernel(start, stop, *arguments)` gives for parts of range(count), one a thread, each `least` or longer."""
     parts = min(_threads(), max(1, count // least))
     if parts == 1:
-        kernel(0, count, *arguments)
-        return
+        return [kernel(0, count, *arguments)]
     edges = [count * part // parts for part in range(parts + 1)]
     others = [
         _pool(os.getpid()).submit(kernel, start, stop, *arguments) for start, stop in itertools.pairwise(edges[1:])
     ]
-    kernel(edges[0], edges[1], *arguments)
-    for other in others:
-        other.result()
+    first = kernel(edges[0], edges[1], *arguments)
+    return [first, *(other.result() for other in others)]
 
 
 @functools.cache

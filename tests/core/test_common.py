@@ -8,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advantages import Groups, call, estimators, grpo, lampo
+from advantages import Groups, call, dr_grpo, estimator, estimators, grpo, lampo, rloo
+from advantages.backends import kernels
 from advantages.call import common
 from advantages.core.definition import definition_of
+from advantages.ops import group_min, group_ranks, unseen
 
 DEFINITIONS = [
     d for name in estimators.__all__ if common.has_common_call(d := definition_of(getattr(estimators, name)))
@@ -98,17 +100,49 @@ def test_what_is_uncommon_goes_the_long_way(rewards, groups):
     assert common.common_call(definition_of(grpo), (rewards, groups), {}) is None
 
 
-@pytest.mark.parametrize("rows", [4, common._FEW, common._FEW + 2, 3 * common._FEW + 2])
+@pytest.mark.parametrize("rows", [4, 66, unseen._FEW, unseen._FEW + 2, 3 * unseen._FEW + 2, 150_000])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e10, -3e38])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_one_uncommon_number_anywhere_is_seen_without_a_warning(rows, wrong, dtype):
-    d = definition_of(grpo)
-    for place in {0, common._FEW - 1, common._FEW, rows - 1}:
-        if place < rows:
-            rewards = np.ones(rows, dtype)
-            assert common.common_call(d, (rewards, 2), {}) is not None
-            rewards[place] = wrong
-            assert common.common_call(d, (rewards, 2), {}) is None
+@pytest.mark.parametrize("allowed", [False, True], ids=["plain", "compiled"])
+def test_one_uncommon_number_anywhere_is_seen_without_a_warning(rows, wrong, dtype, allowed, monkeypatch):
+    """By a look of its own, or by the word that reads all numbers anyway, whatever the groups."""
+    monkeypatch.setattr(kernels, "ALLOWED", allowed)
+    few, half = unseen._FEW, Groups(np.arange(rows) % (rows // 2))
+    for place in {0, few - 1, few, rows - 1, rows // 2}:
+        if place >= rows:
+            continue
+        rewards = np.ones(rows, dtype)
+        for d, groups in ((definition_of(grpo), 2), (definition_of(dr_grpo), half), (definition_of(rloo), 2)):
+            assert common.common_call(d, (rewards, groups), {}) is not None
+        rewards[place] = wrong
+        for d, groups in ((definition_of(grpo), 2), (definition_of(dr_grpo), half), (definition_of(rloo), 2)):
+            assert common.common_call(d, (rewards, groups), {}) is None
+
+
+def above_rank(rewards, groups):
+    return group_ranks(rewards, groups)
+
+
+def above_least(rewards, groups):
+    return group_min(rewards, groups)
+
+
+@pytest.mark.parametrize("function", [above_rank, above_least])
+def test_every_word_looks_at_numbers_that_nobody_has_seen(function):
+    own = estimator(portable=True, widens=True)(function)
+    rewards = np.array([1.0, 3.0, 2.0, 2.0])
+    short = common.common_call(definition_of(own), (rewards, 2), {})
+    np.testing.assert_array_equal(short, call._call(definition_of(own), (rewards, 2), {}))
+    rewards[2] = np.nan
+    assert common.common_call(definition_of(own), (rewards, 2), {}) is None
+    np.testing.assert_array_equal(own(rewards, 2)[2:], [0.0, 0.0])
+
+
+def test_an_own_formula_on_numbers_that_nobody_has_seen_is_refused():
+    """It would see what is not finite; `widens` says that one word makes all."""
+    own = estimator(portable=True, widens=True)(lambda rewards, groups: rewards * 2.0)
+    with pytest.raises(TypeError, match="Unseen"):
+        own(np.array([1.0, 3.0]), 2)
 
 
 def test_settings_are_checked_on_the_short_way_too():

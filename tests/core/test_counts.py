@@ -57,7 +57,7 @@ SHAPES = [(64, 2048), (8, 32768), (4096, 64)]
 @pytest.mark.parametrize(("name", "holes"), MOST)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_plain_torch_does_few_operations_whatever_the_size(name, holes, shape, monkeypatch):
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     found = counted(CALLS[name], shape, holes, "cpu")
     assert found.operations <= MOST[name, holes][0]
     assert found.full <= MOST[name, holes][1]
@@ -104,7 +104,7 @@ def test_an_accelerator_launches_few_kernels_and_no_more_for_large_batches(name,
 @pytest.mark.parametrize("estimator", [grpo, rloo, dr_grpo])
 @pytest.mark.parametrize("rows", [64, 512, 4096])
 def test_blocks_take_few_operations_whatever_the_size(estimator, rows, monkeypatch):
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     rewards = torch.ones(rows)
     with Counted(rows) as found:
         estimator(rewards, 8)
@@ -129,7 +129,7 @@ def test_an_accelerator_launches_few_kernels_for_groups(estimator, blocks, inter
 @pytest.mark.parametrize(("estimator", "most"), [(grpo, 36), (rloo, 28), (dr_grpo, 28)])
 def test_a_plain_call_makes_few_calls_of_python(estimator, most, monkeypatch):
     """At the size of one step's batch a call's time is that of Python, not of arithmetic."""
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     rewards = torch.ones(512)
     estimator(rewards, 8)
     calls = []
@@ -154,6 +154,6 @@ def test_plain_torch_waits_for_its_threads_a_few_times_not_once_an_operation(nam
     """Each operation on the whole batch, or on a tile, would wait for all of torch's threads: a scheduler's round on a
     busy machine, for each of them.
     """
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     small, large = (counted(CALLS[name], (rows, 4096), True, "cpu").operations for rows in (8, 1024))
     assert large == small <= 20

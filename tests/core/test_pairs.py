@@ -28,7 +28,7 @@ def way(request, monkeypatch):
     """With numba, and as if it were not installed."""
     if request.param == "compiled":
         pytest.importorskip("numba")
-    monkeypatch.setenv("ADVANTAGES_COMPILED", str(int(request.param == "compiled")))
+    monkeypatch.setattr(kernels, "ALLOWED", request.param == "compiled")
     return request.param
 
 
@@ -191,7 +191,7 @@ def test_compiled_kernels_take_few_dispatches():
 
 
 def test_plain_torch_takes_few_dispatches_and_little_memory(monkeypatch):
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     assert counted(lampo, 1024, 16).count <= 25
     assert counted(lampo, 1024, 16, interleaved=True).count <= 45
     assert counted(lampo, 4096, 8, device="meta").count <= 40  # a quarter of them ask which rows are finite
@@ -218,7 +218,7 @@ def test_an_accelerator_sums_large_groups_with_as_many_operations_whatever_their
 
 def test_pairs_grow_with_the_members_not_their_square(monkeypatch):
     """What a tile looks at is counted: N by G, and nothing above the switch to series."""
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     seen = []
     tiles = pairs._by_tiles
     monkeypatch.setattr(

@@ -93,7 +93,7 @@ def test_tiles_of_rows_change_nothing(rows, monkeypatch):
     rewards, values = (torch.tensor(rng.normal(size=(rows, 130)), dtype=torch.float32) for _ in range(2))
     mask = torch.tensor(rng.random((rows, 130)) < 0.6)
     mask[rows // 2] = True
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     np.testing.assert_array_equal(
         gae(rewards, values, mask),
         torch.cat([gae(rewards[i, None], values[i, None], mask[i, None]) for i in range(rows)]),
@@ -101,10 +101,10 @@ def test_tiles_of_rows_change_nothing(rows, monkeypatch):
     np.testing.assert_allclose(whiten(values, mask), whiten(values.double().numpy(), mask.numpy()), atol=2e-6)
 
 
-@pytest.fixture(params=["0", "1"], ids=["plain", "compiled"])
+@pytest.fixture(params=[False, True], ids=["plain", "compiled"])
 def large(request, monkeypatch):
     """A batch above the size from which compiled kernels run, with them and without."""
-    monkeypatch.setenv("ADVANTAGES_COMPILED", request.param)
+    monkeypatch.setattr(kernels, "ALLOWED", request.param)
     rng = np.random.default_rng(0)
     shape = (40, kernels.COMPILED // 40 + 1)
     mask = rng.random(shape) < 0.6
@@ -203,7 +203,7 @@ def test_a_finite_sum_of_any_size_stays_finite(large):
 
 
 def test_settings_of_matrix_products_leave_the_numbers_alone(monkeypatch):
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     rng = np.random.default_rng(0)
     rewards, values = (torch.tensor(rng.normal(size=(4, 200)), dtype=torch.float32) for _ in range(2))
     mask = torch.tensor(rng.random((4, 200)) < 0.7)

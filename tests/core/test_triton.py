@@ -62,7 +62,7 @@ def launches(monkeypatch):
     monkeypatch.setattr(triton_pairs, "_PARTNERS", 16)
     monkeypatch.setattr(triton_groups, "_TILE", 16)
     monkeypatch.setattr(torch_backend, "on_gpu", lambda *words: not torch_backend._differentiated(words))
-    monkeypatch.delenv("ADVANTAGES_COMPILED", raising=False)
+    monkeypatch.setattr(kernels, "ALLOWED", True)
     return names
 
 
@@ -175,7 +175,7 @@ def test_a_view_gives_what_its_copy_gives(launches):
 def test_what_the_kernel_is_not_for_takes_the_plain_path(launches, monkeypatch):
     rewards, values, mask = batch(9)
     lambda_advantages(rewards, values.clone().requires_grad_(), mask).sum().backward()
-    monkeypatch.setenv("ADVANTAGES_COMPILED", "0")
+    monkeypatch.setattr(kernels, "ALLOWED", False)
     close(lambda_advantages(rewards, values, mask), plain(rewards, values, mask))
     sigmoid_sums(rewards[0], values[0], Groups.of_size(3, rows=9))
     assert not launches
@@ -313,7 +313,7 @@ def test_words_of_groups_are_those_of_the_plain_path(off_host, monkeypatch, size
         assert (off_host, found.dtype) == (["_centered"], dtype), name
         assert operations.names == ["empty_like"], name
         with monkeypatch.context() as patch:
-            patch.setenv("ADVANTAGES_COMPILED", "0")
+            patch.setattr(kernels, "ALLOWED", False)
             right = word(x.double(), some, **settings)
         most = max(right.abs().max().item(), 1e-30)
         np.testing.assert_allclose(found.cpu(), right.cpu(), rtol=0, atol=torch.finfo(dtype).eps * 8 * most)
