@@ -439,15 +439,6 @@ def _dense_objects(ids: Any) -> tuple[Any, int, int | None]:
         ids = ids.tolist()
     elif isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
         raise TypeError(f"ids are one {type(ids).__name__}; pass a list or an array with one id per row")
-    for cls in set(map(type, ids)):
-        if cls is type(None):
-            raise TypeError(f"row {ids.index(None)} has no id, but None; {_ADVICE}")
-        if issubclass(cls, (bool, float, np.bool_, np.floating)):
-            raise TypeError(f"ids hold values of type {cls.__name__}; {_ADVICE}")
-        if hasattr(cls, "shape") and not issubclass(cls, np.generic):
-            raise TypeError(
-                f"ids hold arrays of type {cls.__name__}; call .tolist() on each, so that equal ids are equal"
-            )
     slots, count = _numbered(ids)  # looking each up takes no longer than comparing neighbours
     return slots, count, _size_of_blocks(slots, count)
 
@@ -458,8 +449,23 @@ def _numbered(ids: Sequence[Hashable]) -> tuple[Any, int]:
     try:
         slots = np.fromiter(map(table.__getitem__, ids), np.intp, len(ids))
     except TypeError as error:
+        _check_types(ids)
         raise TypeError(f"ids are not hashable ({error}); {_ADVICE}") from None
+    if set(map(type, table)) != {str}:  # nothing but a string equals one: there is no need to ask every row
+        _check_types(ids)
     return slots, len(table)
+
+
+def _check_types(ids: Sequence[Any]) -> None:
+    for cls in set(map(type, ids)):
+        if cls is type(None):
+            raise TypeError(f"row {ids.index(None)} has no id, but None; {_ADVICE}")
+        if issubclass(cls, (bool, float, np.bool_, np.floating)):
+            raise TypeError(f"ids hold values of type {cls.__name__}; {_ADVICE}")
+        if hasattr(cls, "shape") and not issubclass(cls, np.generic):
+            raise TypeError(
+                f"ids hold arrays of type {cls.__name__}; call .tolist() on each, so that equal ids are equal"
+            )
 
 
 def _size_of_blocks(slots: Any, count: int) -> int | None:
