@@ -202,6 +202,10 @@ def _by_doubling(decay: Any, x: Any) -> Any:
     return jax.lax.associative_scan(join, (decay, x), reverse=True, axis=1)[1]
 
 
+_LONG, _STRETCH = 8_192, 256
+"""Steps from which a batch is turned over by stretches, and those of a stretch (benchmarks/scan.py)."""
+
+
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     return _advantages(working(rewards), None if values is None else working(values), mask, discount, lambda_)
 
@@ -223,11 +227,14 @@ def _scanned(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) 
 
 
 def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
-    """One loop over time: on a CPU a step costs less than the passes that blocks need (benchmarks/scan.py)."""
+    """One loop over time: on a CPU a step costs less than the passes that blocks need (benchmarks/scan.py).
+
+    Steps are columns, and loops want rows. A long batch is turned over by stretches, while they lie in the cache.
+    """
     rows, steps = rewards.shape
     if not steps:
         return jnp.zeros_like(rewards)
-    values = jnp.zeros((rows, steps), rewards.dtype) if values is None else values
+    values = jnp.zeros_like(rewards) if values is None else values
 
     def step(received: Any, here: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         reward, value, trained = here
@@ -235,11 +242,21 @@ def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, la
         handed = jnp.where(trained, discount * ((1 - lambda_) * value + lambda_ * received), received)
         return handed, jnp.where(trained, received - value, 0.0)
 
-    end = 0 * _finite_or_zero(rewards[:, 0])  # like the words: shard_map keeps account of the axes they differ along
-    _, result = jax.lax.scan(step, end, (rewards.T, values.T, mask.T), reverse=True)
+    def stretch(start: Any, length: int, received: Any, found: Any) -> tuple[Any, Any]:
+        words = (jax.lax.dynamic_slice_in_dim(x, start, length, 1).T for x in (found, values, mask))
+        received, advantages = jax.lax.scan(step, received, tuple(words), reverse=True)
+        return received, jax.lax.dynamic_update_slice_in_dim(found, advantages.T, start, 1)
+
+    count, rest = divmod(steps, _STRETCH) if steps >= _LONG else (0, steps)
+    found = rewards.astype(jnp.result_type(rewards, values))  # which gives way to the advantages
+    end = 0 * _finite_or_zero(found[:, 0])  # like the words: shard_map keeps account of the axes they differ along
+    state = stretch(count * _STRETCH, rest, end, found) if rest else (end, found)
+    if count:
+        state = jax.lax.fori_loop(0, count, lambda k, now: stretch((count - 1 - k) * _STRETCH, _STRETCH, *now), state)
+    _, found = state
     first = jnp.where(mask.any(1), mask.argmax(1), steps)
     ahead = jnp.where(jnp.arange(steps) < first[:, None], _finite_or_zero(rewards), 0.0).sum(1)
-    return result.at[first, jnp.arange(rows)].add(ahead, mode="drop").T
+    return found.at[jnp.arange(rows), first].add(ahead, mode="drop")
 
 
 def _finite_or_zero(x: Any) -> Any:

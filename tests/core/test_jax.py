@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from advantages import Groups, bnpo, gae, grpo, lampo, pass_at_k, reinforce_plus_plus, rloo
-from advantages.ops import reverse_scan
+from advantages.backends.jax import _LONG, _STRETCH
+from advantages.ops import lambda_advantages, reverse_scan
 
 REWARDS = jnp.array([1.0, 0.0, 3.0, 2.0, 5.0])
 IDS = ["a", "b", "a", "b", "b"]
@@ -98,3 +99,43 @@ def test_a_scan_is_compiled_once(caplog):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         reverse_scan(decay, x)
     assert not [record for record in caplog.records if "XLA compilation" in record.getMessage()]
+
+
+@pytest.mark.parametrize("steps", [_LONG, _LONG + 1, _LONG + _STRETCH - 1])
+def test_a_long_batch_turned_over_by_stretches_is_the_formula(steps):
+    rng = np.random.default_rng(steps)
+    shape = (5, steps)
+    mask = rng.random(shape) < 0.6
+    mask[0, : steps // 2] = False  # rewards before the first trained token go to it, over many stretches
+    mask[1] = False
+    mask[2, : -_STRETCH // 2] = False
+    rewards, values = rng.normal(size=shape).astype(np.float32), rng.normal(3.0, 2.0, shape).astype(np.float32)
+    rewards[~mask & (rng.random(shape) < 0.3)] = np.nan
+    values[~mask] = np.inf
+    words = [jnp.asarray(x) for x in (rewards, values, mask)]
+    swept = jax.vmap(lambda x: gae(*words, discount=0.99, lambda_=x))(jnp.array([0.5, 0.95]))
+    for discount, lambda_, found in (
+        (1.0, 1.0, gae(*words, lambda_=1.0)),
+        (0.99, 0.5, swept[0]),
+        (0.99, 0.95, swept[1]),
+    ):
+        expected = gae(rewards.astype(float), values.astype(float), mask, discount=discount, lambda_=lambda_)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=np.abs(expected).max() * 1e-5)
+
+
+def test_a_long_batch_has_the_gradient_of_a_short_one():
+    """Each response of a long batch is a short one with what is masked behind it."""
+    rng = np.random.default_rng(0)
+    rewards, values = (jnp.asarray(rng.normal(size=(2, 300)), jnp.float32) for _ in range(2))
+    mask = jnp.asarray(rng.random((2, 300)) < 0.7)
+    weight = jnp.asarray(rng.normal(size=(2, 300)), jnp.float32)
+
+    def loss(words, steps):
+        behind = ((0, 0), (0, steps - 300))
+        padded = [jnp.pad(x, behind) for x in (*words, mask, weight)]
+        return (lambda_advantages(*padded[:3], discount=0.9, lambda_=0.8) * padded[3]).sum()
+
+    long, short = (jax.grad(loss)((rewards, values), steps) for steps in (_LONG, 300))
+    for a, b in zip(long, short, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+        assert np.abs(b).max() > 0.1
