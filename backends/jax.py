@@ -236,7 +236,7 @@ def _advantages_by_steps(rewards: Any, values: Any, mask: Any, discount: Any, la
         return jnp.zeros_like(rewards)
     values = jnp.zeros_like(rewards) if values is None else values
 
-    def step(received: Any, here: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+    def step(received: Any, here: Any) -> tuple[Any, Any]:
         reward, value, trained = here
         received += _finite_or_zero(reward)
         handed = jnp.where(trained, discount * ((1 - lambda_) * value + lambda_ * received), received)
