@@ -6,8 +6,9 @@ import numpy as np
 
 __all__ = ["centered"]
 
-_TILE = 32_768
-"""Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew."""
+_TILE = 33_000
+"""Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew. Not a power of two,
+whose columns would all lie in the same lines of the cache."""
 _LONG = 16
 """Rows of a group from which the inner loop may run along it; below, it runs over groups (benchmarks/groups.py)."""
 
@@ -21,19 +22,22 @@ def centered(x: Any, edges: Any, size: int, others: bool, ddof: int, epsilon: fl
     for start in range(0, len(x), step):
         rows, into = x[start : start + step].reshape(-1, size), out[start : start + step].reshape(-1, size)
         if size >= _LONG:
-            axis, sums = 1, "ij,ij->i"
-            gaps = np.subtract(rows, rows[:, :1], dtype=np.float64)
+            axis, sums, gaps = 1, "ij,ij->i", rows.astype(np.float64)
         else:
-            axis, sums = 0, "ij,ij->j"
-            gaps, into = np.array(rows.T, np.float64, order="C"), into.T
-            gaps -= gaps[:1].copy()
-        gaps -= gaps.sum(axis, keepdims=True) / size
-        if others and size > 1:
-            gaps *= size / (size - 1)
+            axis, sums, gaps, into = 0, "ij,ij->j", np.array(rows.T, np.float64, order="C"), into.T
+        if x.itemsize == 8:  # sums in double lose nothing of float32: there an origin gains nothing
+            gaps -= (gaps[:, :1] if axis else gaps[:1]).copy()
+        mean = gaps.sum(axis, keepdims=True)
+        mean /= size
+        if ddof < 0 and not others:
+            np.subtract(gaps, mean, out=into, casting="same_kind")
+            continue
+        gaps -= mean
+        factor = size / max(size - 1, 1) if others else 1.0
         if ddof >= 0:
             scale = _scale(np.einsum(sums, gaps, gaps), max(size - ddof, 1), epsilon)
-            gaps /= scale[:, None] if axis else scale
-        into[...] = gaps
+            factor = factor / (scale[:, None] if axis else scale)
+        np.multiply(gaps, factor, out=into, casting="same_kind")
 
 
 def _ragged(x: Any, edges: Any, others: bool, ddof: int, epsilon: float, out: Any) -> None:
