@@ -36,7 +36,7 @@ def estimator(
     shapes: Shapes | None = None,
     paper: Paper | None = None,
     ranges: Ranges | None = None,
-    portable: bool | Callable[[], bool] = False,
+    portable: bool | Callable[[int], bool] = False,
     widens: bool = False,
 ) -> Callable[[F], F]:
     """Make an estimator of a function whose positional parameters are inputs and keyword-only ones settings.
@@ -67,7 +67,7 @@ def estimator(
             wherever values can be read without waiting for them.
         portable: whether the function is written in operators and the words of `ops` alone, so that it may see numpy
             arrays in the place of tensors on the host: on the few numbers of a batch they take half of the time. Or a
-            function that says so at each call.
+            function that says so at each call, given how many pairs of responses there are at most.
         widens: whether the function returns what one word of `ops` about groups makes of its numbers, such as
             `ops.group_zscore`, which sums in double precision whatever it reads, and gives zero to what is not scored.
             Then numbers may come as they are, those of rows that do not count included, which saves some passes, and
@@ -201,7 +201,7 @@ def _lent(
     lent = {}
     for name, x in arrays.items():
         lent[name] = backend_of(x).lent(x)
-        if lent[name] is None or (len(lent) == 1 and not is_portable(d)):
+        if lent[name] is None or (len(lent) == 1 and not is_portable(d, x.shape[0] ** 2)):
             return None
     return lent
 

@@ -35,9 +35,13 @@ def has_common_call(d: Definition) -> bool:
     return d.positional[: len(d.needed)] == d.needed and all(x.shape == ("N",) and x.kind == "real" for x in numbers)
 
 
-def is_portable(d: Definition) -> bool:
-    """Whether an estimator may see numpy arrays now; to be asked once they are there, for a compiler cannot."""
-    return d.portable() if callable(d.portable) else d.portable
+def is_portable(d: Definition, pairs: int) -> bool:
+    """Whether an estimator may see numpy arrays now; to be asked once they are there, for a compiler cannot.
+
+    Args:
+        pairs: of responses in a group, at most.
+    """
+    return d.portable(pairs) if callable(d.portable) else d.portable
 
 
 def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
@@ -58,7 +62,9 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     except TypeError:
         return None
     first = _floats(backend, rewards)
-    if first is None or not is_portable(d) or (groups := _several(args[1], first.shape)) is None:
+    if first is None or (groups := _several(args[1], first.shape)) is None:
+        return None
+    if not is_portable(d, len(first) * groups.largest):
         return None
     if d.widens and len(args) == 2:
         try:

@@ -72,8 +72,9 @@ class Definition(NamedTuple):
     signature: inspect.Signature
     selects: bool = False
     """Whether the function itself looks at trained tokens only, so that words of tokens come as they are."""
-    portable: bool | Callable[[], bool] = False
-    """Whether the function may see numpy arrays in the place of tensors on the host, or a function that says so."""
+    portable: bool | Callable[[int], bool] = False
+    """Whether the function may see numpy arrays in the place of tensors on the host, or a function that says so of the
+    most pairs of responses that a batch has."""
     widens: bool = False
     """Whether the function widens and selects what it reads, so that numbers may come as they are."""
 
@@ -109,7 +110,7 @@ def define(
     paper: Paper | None = None,
     ranges: Ranges | None = None,
     selects: bool = False,
-    portable: bool | Callable[[], bool] = False,
+    portable: bool | Callable[[int], bool] = False,
     widens: bool = False,
     extended: bool = True,
 ) -> Definition:

@@ -11,7 +11,7 @@ from ..core.settings import Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least
 from ..ops.groupwise import group_count
-from ..ops.pairs import compiled_pairs, scores_of, sigmoid_sums
+from ..ops.pairs import light_pairs, scores_of, sigmoid_sums
 from ..spec import per_group
 
 
@@ -31,7 +31,7 @@ def spec(
 
 @estimator(
     spec=spec,
-    portable=compiled_pairs,
+    portable=light_pairs,
     paper=Paper("LambdaPO", "unknown", 2026, "2605.19416", note="withdrawn; formulas second-hand"),
     promises=Promises(zero_sum=True, shift_invariant=True, scale="equivariant", gap_bound=Bound("1", lambda n: 1.0)),
 )

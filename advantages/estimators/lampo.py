@@ -11,7 +11,7 @@ from ..core.settings import NonNegative, Positive
 from ..core.types import A, Array, GroupOptions, Ids, Vector
 from ..ops.elementwise import at_least, log_sigmoid, namespace, where
 from ..ops.groupwise import group_centered, group_count, group_std
-from ..ops.pairs import compiled_pairs, pair_reduce, scores_of, sigmoid_sums
+from ..ops.pairs import light_pairs, pair_reduce, scores_of, sigmoid_sums
 from ..spec import per_group
 
 
@@ -48,7 +48,7 @@ def spec(
 
 @estimator(
     spec=spec,
-    portable=compiled_pairs,
+    portable=light_pairs,
     paper=Paper(
         "LamPO: lambda style policy optimization", "unknown", 2026, "2605.21235", note="withdrawn; formulas second-hand"
     ),

@@ -13,11 +13,15 @@ from .chebyshev import WIDTH, line_sums, series
 from .elementwise import at_least, unless, where
 from .groupwise import group_centered, group_count, group_max, group_min, sorted_rows
 
-__all__ = ["compiled_pairs", "pair_reduce", "scores_of", "sigmoid_sums"]
+__all__ = ["light_pairs", "pair_reduce", "scores_of", "sigmoid_sums"]
 
 _PAIRS = 1 << 16
 """Pairs that are held at once, so that they stay in the cache, where that makes at most 8 tiles; else up to eight
 times as many, and as many on an accelerator. Measured in benchmarks/pairs.py."""
+
+_FEW = 1 << 14
+"""Pairs up to which numpy's calls, each of which costs less than one of torch's, take less time than torch's; measured
+in benchmarks/pairs.py."""
 
 _LINE = 256
 """Members from which sums over bins beat sums over pairs in plain torch and numpy; measured in benchmarks/pairs.py."""
@@ -29,9 +33,11 @@ _NARROW = 12
 """Members below which rows of groups make poor inner loops; measured in benchmarks/pairs.py."""
 
 
-def compiled_pairs() -> bool:
-    """Whether sums over pairs are compiled; else torch's exponentials take a quarter of the time of numpy's."""
-    return compiled("pairs") is not None
+def light_pairs(most: int) -> bool:
+    """Whether sums over at most so many pairs are better done in numpy's memory: they are compiled, or so few that
+    their number is nothing beside the calls. Else torch's exponentials take a quarter of the time of numpy's.
+    """
+    return most <= _FEW or compiled("pairs") is not None
 
 
 def scores_of(who: str, logprobs: Any, lengths: Any, reduction: str) -> Any:

@@ -192,8 +192,10 @@ def test_compiled_kernels_take_few_dispatches():
 
 def test_plain_torch_takes_few_dispatches_and_little_memory(monkeypatch):
     monkeypatch.setattr(kernels, "ALLOWED", False)
-    assert counted(lampo, 1024, 16).count <= 25
-    assert counted(lampo, 1024, 16, interleaved=True).count <= 45
+    assert counted(lampo, 2048, 16).count <= 25
+    assert counted(lampo, 2048, 16, interleaved=True).count <= 45
+    assert counted(lampo, 1024, 16).count <= 3  # few pairs are numpy's, whose calls cost less
+    assert counted(lampo, 1024, 16, interleaved=True).count <= 3
     assert counted(lampo, 4096, 8, device="meta").count <= 40  # a quarter of them ask which rows are finite
     assert counted(lampo, 4096, 8, interleaved=True, device="meta").count <= 44
     for size in (64, 128, 256, 4096, 16_384):
