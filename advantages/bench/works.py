@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dr_grpo, gae, grpo, lampo, reinforce_plus_plus, rloo
+from ..backends import kernels
 from ..core.groups import Groups
 from ..ops import whiten
 from . import peers
@@ -260,6 +261,8 @@ class Cell(NamedTuple):
     size: int
     ours_us: float
     naive_us: float
+    compiled: bool
+    """Whether kernels were compiled, as with `rl-advantages[fast]`."""
     limit: float
     """What ours may be as a multiple of the naive line: 1.0 from 4,096 rows up, 1.5 below."""
 
@@ -269,7 +272,19 @@ class Cell(NamedTuple):
 
 
 def grid(seconds: float = 0.1) -> Iterator[Cell]:
-    """Medians of every estimator that has a naive line, at numbers of rewards from 64 to 131,072."""
+    """Medians of every estimator that has a naive line, at numbers of rewards from 64 to 131,072: with compiled kernels
+    where numba is installed, and without.
+    """
+    if kernels.compiled("groups"):
+        yield from _cells(seconds, compiled=True)
+    allowed, kernels.ALLOWED = kernels.ALLOWED, False
+    try:
+        yield from _cells(seconds, compiled=False)
+    finally:
+        kernels.ALLOWED = allowed
+
+
+def _cells(seconds: float, *, compiled: bool) -> Iterator[Cell]:
     import statistics
 
     import torch
@@ -297,4 +312,4 @@ def grid(seconds: float = 0.1) -> Iterator[Cell]:
                     )
                 taken = turns(calls, seconds, least=5)
                 ours, line = (statistics.median(samples) * 1e6 for samples in taken.values())
-                yield Cell(name, rows, size, ours, line, 1.0 if rows >= 4_096 else 1.5)
+                yield Cell(name, rows, size, ours, line, compiled, 1.0 if rows >= 4_096 else 1.5)

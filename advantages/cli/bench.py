@@ -64,12 +64,17 @@ def run(options: argparse.Namespace) -> int:
             _print(work.title, some)
     cells: list[Cell] = []
     if "grid" in options.only:
-        print("bench: ours and the naive line at every size, about half a minute", file=sys.stderr, flush=True)
+        print(
+            "bench: ours and the naive line at every size, with compiled kernels and without, about half a minute",
+            file=sys.stderr,
+            flush=True,
+        )
         for one in grid(min(0.1, options.seconds)):
             cells.append(one)
             if not options.json:
+                kind = "compiled" if one.compiled else "plain"
                 print(
-                    f"{one.estimator:<10} {one.rows:>7,} in {one.size:>6,}  {cell(one)}{'  lost' * one.lost}",
+                    f"{one.estimator:<10} {one.rows:>7,} in {one.size:>6,}  {kind:<8}  {cell(one)}{'  lost' * one.lost}",
                     flush=True,
                 )
     if absent:

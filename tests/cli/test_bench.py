@@ -94,13 +94,16 @@ def test_a_package_that_does_not_load_says_why(tmp_path, monkeypatch):
 
 
 def test_lost_cells_are_shown_as_lost():
-    won = bench.Cell("grpo", 4096, 8, 90.0, 100.0, 1.0)
-    lost = bench.Cell("grpo", 4096, 16, 110.0, 100.0, 1.0)
+    won = bench.Cell("grpo", 4096, 8, 90.0, 100.0, True, 1.0)
+    lost = bench.Cell("grpo", 4096, 16, 110.0, 100.0, True, 1.0)
+    plain = bench.Cell("grpo", 4096, 16, 110.0, 100.0, False, 1.0)
     assert not won.lost
     assert lost.lost
     assert "**1.10**" in page.cell(lost)
     facts = bench.machine()
-    assert "1 of 2 cells are lost" in page.markdown(facts, [], [won, lost], {})
+    made = page.markdown(facts, [], [won, lost, plain], {})
+    assert made.index("1 of 2 cells are lost") < made.index("Without compiled") < made.index("1 of 1 cells are lost")
+    assert "Without compiled" not in page.markdown(facts, [], [won, lost], {})
 
 
 def test_the_page_has_a_picture_with_a_text_alternative(tmp_path, capsys):
