@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             if not options.json:
                 kind = "compiled" if one.compiled else "plain"
                 print(
-                    f"{one.estimator:<10} {one.rows:>7,} in {one.size:>6,}  {kind:<8}  {cell(one)}{'  lost' * one.lost}",
+                    f"{one.estimator:<10} {one.rows:>7,} in {one.size:>6,}  {kind:<8} {cell(one)}{'  lost' * one.lost}",
                     flush=True,
                 )
     if absent:
