@@ -5,10 +5,11 @@ from typing import Any, Unpack
 
 from ..call import estimator
 from ..core.definition import Paper
+from ..core.groups import Groups
 from ..core.promises import Promises
 from ..core.settings import MinScored
 from ..core.types import A, BatchOptions, Ids, Singleton, Vector
-from ..ops.groupwise import crossed, group_centered, small_groups
+from ..ops.groupwise import group_centered, small_groups
 from ..spec import per_batch
 from .dr_grpo import spec as dr_grpo_spec
 
@@ -59,5 +60,5 @@ def hierarchical_grpo(
     >>> hierarchical_grpo(np.array([1.0, 0.0, 9.0, 5.0]), ["a"] * 4, ["solver", "solver", "critic", "critic"])
     array([ 0.5, -0.5,  2. , -2. ])
     """
-    peers = crossed(groups, roles, rewards)  # type: ignore[arg-type]
+    peers = Groups.of_pairs(Groups.of(groups), Groups.of(roles))
     return small_groups("hierarchical_grpo", group_centered(rewards, peers), rewards, peers, singleton, min_scored)

@@ -20,7 +20,6 @@ __all__ = [
     "Grouped",
     "Ordered",
     "above_log_mean_exp",
-    "crossed",
     "group_above_others",
     "group_centered",
     "group_count",
@@ -398,19 +397,6 @@ def small_groups(who: str, result: Any, rewards: Any, groups: Any, singleton: st
         what = "are alone in their groups" if min_scored == 2 else f"are in groups of fewer than {min_scored}"
         raise ValueError(f'{who}: rows {few(rows)} {what}; drop them, or pass singleton="zero" or "raw"')
     return result
-
-
-def crossed(groups: Groups, others: Groups, like: Any) -> Groups:
-    """Groups of the rows that are together in `groups` and in `others`; a row counts where it does in `groups`."""
-    if groups.on_host and others.on_host:
-        return Groups(groups.slots * max(others.count, 1) + others.slots).where(groups.scored)
-    backend = backend_of(like)
-    both = [backend.index(some.slots_like(like)) for some in (groups, others)]
-    order = backend.xp.argsort(both[1], stable=True)
-    order = order[backend.xp.argsort(both[0][order], stable=True)]
-    changes = [slots[order][1:] != slots[order][:-1] for slots in both]
-    new = backend.xp.concatenate([backend.xp.zeros_like(order[:1]) > 0, changes[0] | changes[1]])
-    return Groups(backend.xp.cumsum(new, 0)[backend.xp.argsort(order)]).where(groups.scored)
 
 
 def _two_best(g: Grouped) -> tuple[Any, Any, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advantages import Groups
 from advantages.ops import above_log_mean_exp, group_lead, group_ranks, group_std_of_others
 from advantages.ops.elementwise import log_gamma
-from advantages.ops.groupwise import Ordered, crossed
+from advantages.ops.groupwise import Ordered
 from advantages.testing import strategies
 from advantages.testing.subject import to_float64, to_library
 
@@ -114,13 +114,11 @@ def test_words_compile_and_take_ids_that_only_a_compiler_sees():
     assert group_ranks(torch.empty(5, device="meta"), torch.empty(5, dtype=torch.int64, device="meta")).shape == (5,)
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
 @few
 @given(strategies.inputs("groups", "roles", "valid"))
-def test_crossed_groups_are_those_of_pairs(library, case):
+def test_crossed_groups_are_those_of_pairs(case):
     pairs = Groups(list(zip(case["groups"].tolist(), case["roles"].tolist(), strict=True)))
-    like = to_library(np.zeros(len(pairs)), library)
-    found = crossed(Groups(case["groups"]).where(case["valid"]), Groups(case["roles"]), like)
+    found = Groups.of_pairs(Groups(case["groups"]).where(case["valid"]), Groups(case["roles"]))
     same = np.equal.outer(found.slots, found.slots)
     assert (same == np.equal.outer(pairs.slots, pairs.slots)).all()
     assert found.scored is case["valid"]
@@ -129,8 +127,13 @@ def test_crossed_groups_are_those_of_pairs(library, case):
 def test_crossed_groups_of_traced_ids():
     jax = pytest.importorskip("jax")
     g, roles = np.array([5, 5, 5, -1, -1, 5]), np.array([0, 1, 0, 0, 1, 1])
-    slots = jax.jit(lambda a, b: crossed(Groups(a), Groups(b), a).slots)(g, roles)
-    assert (np.equal.outer(*[np.asarray(slots)] * 2) == np.equal.outer(*[g * 10 + roles] * 2)).all()
+    for pairs in (
+        lambda a, b: Groups.of_pairs(Groups(a), Groups(b)),
+        lambda a, b: Groups.of_pairs(Groups(g), Groups(b)),
+        lambda a, b: Groups.of_pairs(Groups(a), Groups(roles)),
+    ):
+        slots = np.asarray(jax.jit(lambda a, b, pairs=pairs: pairs(a, b).slots)(g, roles))
+        assert (np.equal.outer(slots, slots) == np.equal.outer(*[g * 10 + roles] * 2)).all()
 
 
 def test_log_gamma_is_that_of_the_standard_library():
