@@ -45,9 +45,8 @@ class Unseen:
 
 def squares(x: Any) -> float:
     """The sum of the squares of (N,) numbers, which says sooner than they do that all of them are finite."""
-    total, even = 0.0, len(x) // _FEW * _FEW
-    if even:
-        rows = x[:even].reshape(-1, _FEW)
-        with np.errstate(over="ignore"):
-            total = float(np.vecdot(rows, rows).sum())
-    return total + float(np.vdot(x[even:], x[even:])) if even < len(x) else total
+    if len(x) <= _FEW:
+        return float(np.vdot(x, x))
+    rows = x[: len(x) // _FEW * _FEW].reshape(-1, _FEW)
+    with np.errstate(over="ignore"):
+        return float(np.vecdot(rows, rows).sum()) + squares(x[rows.size :])
