@@ -15,7 +15,7 @@ from ..core.promises import Promises
 from ..core.validation import check_arrays, check_cells, check_ids
 from ..core.vocabulary import INPUTS, OPTIONS
 from ..ops.refusals import check_range
-from .common import common_call, has_common_call, is_portable
+from .common import common_call, has_common_call
 from .ranks import check_across, gathered
 from .rows import rows_estimated
 from .trajectories import check_nested, last_rows, long_rows
@@ -201,7 +201,9 @@ def _lent(
     lent = {}
     for name, x in arrays.items():
         lent[name] = backend_of(x).lent(x)
-        if lent[name] is None or (len(lent) == 1 and not is_portable(d, x.shape[0] ** 2)):
+        if lent[name] is None:
+            return None
+        if len(lent) == 1 and callable(d.portable) and not d.portable(x.shape[0] ** 2):
             return None
     return lent
 

@@ -18,7 +18,7 @@ from ..ops.groupwise import FLOATS
 from ..ops.unseen import ORDINARY, Extraordinary, Unseen, squares
 from .rows import check_shape
 
-__all__ = ["common_call", "has_common_call", "is_portable"]
+__all__ = ["common_call", "has_common_call"]
 
 _TILE = 32_768
 """Rows at a time: temporaries of this size are reused, larger ones are mapped and faulted in anew, which takes longer
@@ -33,15 +33,6 @@ def has_common_call(d: Definition) -> bool:
         return False
     numbers = [INPUTS[name] for name in d.needed if name != "groups"]
     return d.positional[: len(d.needed)] == d.needed and all(x.shape == ("N",) and x.kind == "real" for x in numbers)
-
-
-def is_portable(d: Definition, pairs: int) -> bool:
-    """Whether an estimator may see numpy arrays now; to be asked once they are there, for a compiler cannot.
-
-    Args:
-        pairs: of responses in a group, at most.
-    """
-    return d.portable(pairs) if callable(d.portable) else d.portable
 
 
 def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
@@ -64,7 +55,7 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
     first = _floats(backend, rewards)
     if first is None or (groups := _several(args[1], first.shape)) is None:
         return None
-    if not is_portable(d, len(first) * groups.largest):
+    if callable(d.portable) and not d.portable(len(first) * groups.largest):  # asked here, where no compiler looks
         return None
     if d.widens and len(args) == 2:
         try:
