@@ -74,6 +74,30 @@ def switches() -> None:
             show(f"groups of {size}, spread {spread:g}", medians(calls, seconds=0.2, warmup=1), "line")
 
 
+def switches_without_kernels() -> None:
+    """Few pairs in numpy's memory and in torch's, where nothing is compiled."""
+    import torch
+
+    from advantages.backends import kernels
+    from advantages.ops import pairs as ops
+
+    def told(most: int, call) -> None:
+        kept, ops._FEW = ops._FEW, most
+        try:
+            call()
+        finally:
+            ops._FEW = kept
+
+    rng = np.random.default_rng(0)
+    kernels.ALLOWED = False
+    for count, size in ((64, 8), (512, 8), (4096, 2), (512, 32), (2048, 8), (4096, 4), (1024, 32), (4096, 8)):
+        rewards, logprobs = (torch.from_numpy(rng.random(count, np.float32)) for _ in range(2))
+        lampo = partial(advantages.lampo, rewards, size, logprobs)
+        calls = {"numpy": partial(told, count * size, lampo), "torch": partial(told, 0, lampo)}
+        show(f"{count * size} pairs, groups of {size}, nothing compiled", medians(calls, seconds=0.2), "numpy")
+    kernels.ALLOWED = True
+
+
 def switches_in_jax() -> None:
     """The same where a compiler knows shapes alone, so that the bound on a group's size decides."""
     import jax
@@ -102,6 +126,7 @@ def switches_in_jax() -> None:
 if __name__ == "__main__":
     if "--switches" in sys.argv:
         switches()
+        switches_without_kernels()
         switches_in_jax()
         sys.exit()
     print(f"compiled kernels: {os.environ.get('ADVANTAGES_COMPILED', 'where numba is installed')}")

@@ -1,6 +1,6 @@
 """Token-level estimators, as multiples of one read-and-write pass over the same tensor.
 
-    python -m benchmarks.scan [--seconds 2]
+    python -m benchmarks.scan [--seconds 2] [--switches]
 
 Without compiled kernels: ADVANTAGES_COMPILED=0. Where verl is installed, its functions run beside ours.
 """
@@ -99,15 +99,39 @@ def naive_whiten(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (x - mean) / (variance.sqrt() + 1e-6) * mask
 
 
+def switches(seconds: float) -> None:
+    """GAE in JAX by stretches of several lengths, and by none, from which backends/jax.py has its constants."""
+    import jax
+    import jax.numpy as jnp
+
+    from advantages.backends import jax as backend
+
+    rng = np.random.default_rng(0)
+    for rows, steps in ((256, 32768), (1024, 8192), (64, 32768), (4, 1048576), (4096, 2048)):
+        words = [jnp.asarray(rng.normal(size=(rows, steps)), jnp.float32) for _ in range(2)]
+        words.append(jnp.asarray(with_holes(rows, steps, rng)))
+        calls: dict[str, Callable[[], Any]] = {}
+        for stretch in (64, 128, 256, 512, steps):
+            backend._LONG, backend._STRETCH = 0, stretch
+            jitted = jax.jit(lambda *x: backend._advantages_by_steps(*x, 1.0, 0.95)).lower(*words).compile()
+            name = f"stretches of {stretch}" if stretch < steps else "one stretch"
+            calls[name] = lambda jitted=jitted, words=words: jitted(*words).block_until_ready()  # type: ignore[misc]
+        show(f"JAX, ({rows}, {steps}) float32", medians(calls, seconds=seconds / 4), "one stretch")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--switches", action="store_true", help="GAE in JAX, around its switch-over")
     options = parser.parse_args()
     print(
         f"advantages {advantages.__version__}, torch {torch.__version__} on {torch.get_num_threads()} threads, "
         f"{platform.machine()}, kernels {'off' if os.environ.get('ADVANTAGES_COMPILED') == '0' else 'on'}, "
         f"load {os.getloadavg()[0]:.1f}"
     )
+    if options.switches:
+        switches(options.seconds)
+        return
     for shape in ((1024, 8192), (256, 32768)):
         measured(*shape, options.seconds)
 

@@ -308,9 +308,11 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
     """What plain loops over the host's memory, or few launches on a device, make of (N,) floats; None for others."""
     numbers = x.numbers if type(x) is Unseen else x
     if type(numbers) is not np.ndarray:
-        if len(x.shape) != 1 or x.dtype.itemsize < 4 or not groups.on_host or getattr(x, "requires_grad", False):
+        if len(numbers.shape) != 1 or numbers.dtype.itemsize < 4 or not groups.on_host:
             return None
-        numbers = backend_of(x).lent(x)
+        if getattr(numbers, "requires_grad", False):
+            return None
+        numbers = backend_of(numbers).lent(numbers)
         if numbers is None or groups.scored is not None:
             return _by_launches(x, groups, others, ddof, epsilon)
     if numbers.ndim != 1 or numbers.dtype not in FLOATS or groups.scored is not None:
