@@ -15,7 +15,7 @@ from ..core.definition import Definition
 from ..core.groups import Groups
 from ..core.vocabulary import INPUTS
 from ..ops.groupwise import FLOATS
-from ..ops.unseen import ORDINARY, Extraordinary, Unseen, squares
+from ..ops.unseen import ORDINARY, Extraordinary, Unseen
 from .rows import check_shape
 
 __all__ = ["common_call", "has_common_call"]
@@ -57,22 +57,18 @@ def common_call(d: Definition, args: tuple[Any, ...], settings: Mapping[str, Any
         return None
     if callable(d.portable) and not d.portable(len(first) * groups.largest):  # asked here, where no compiler looks
         return None
-    if d.widens and len(args) == 2:
-        try:
+    try:
+        if d.widens and len(args) == 2:
             result = d.function(Unseen(first), groups, **settings)
-        except Extraordinary:
-            return None
-        check_shape(d, result, first.shape)
-    else:
-        numbers = [first]
-        for x in args[2:]:
-            array = _floats(backend, x) if type(x) is type(rewards) else None
-            if array is None or array.shape != first.shape:
-                return None
-            numbers.append(array)
-        if not all(map(functools.partial(_ordinary, d), (name for name in d.needed if name != "groups"), numbers)):
-            return None
-        result = _by_tiles(d, numbers, groups, settings)
+            check_shape(d, result, first.shape)
+        else:
+            numbers = [first, *(_floats(backend, x) if type(x) is type(rewards) else None for x in args[2:])]
+            for name, array in zip(("rewards", *d.needed[2:]), numbers, strict=True):
+                if array is None or array.shape != first.shape or not _in_range(d, name, array):
+                    return None
+            result = _by_tiles(d, numbers, groups, settings)
+    except Extraordinary:
+        return None
     return backend.cast(backend.from_numpy(result, rewards), rewards.dtype, True)
 
 
@@ -94,10 +90,15 @@ def _several(groups: Any, shape: tuple[int]) -> Groups | None:
 _blocks = functools.lru_cache(maxsize=4)(Groups.of_size)  # a run has one size or two
 
 
-def _ordinary(d: Definition, name: str, x: Any) -> bool:
-    """Whether all numbers are finite, of ordinary size, and may be what they are."""
+def _in_range(d: Definition, name: str, x: Any) -> bool:
+    """Whether all numbers, which are finite and of ordinary size, may be what they are.
+
+    Raises:
+        Extraordinary: some are not.
+    """
     if name not in d.ranges:
-        return squares(x) < ORDINARY**2
+        Unseen(x).seen()
+        return True
     low, high = backend_of(x).extent(x)
     return low > -ORDINARY and high < ORDINARY and d.ranges[name].spans(low, high)
 

@@ -306,18 +306,17 @@ def group_zscore(x: A, groups: Ids, *, epsilon: float = 1e-6, ddof: int = 1) -> 
 
 def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, epsilon: float = 0.0) -> Any:
     """What plain loops over the host's memory, or few launches on a device, make of (N,) floats; None for others."""
-    numbers = x.numbers if type(x) is Unseen else x
+    unseen = type(x) is Unseen
+    numbers = x.numbers if unseen else x
+    if len(numbers.shape) != 1 or (groups.size is None and not groups.on_host):
+        return None
     if type(numbers) is not np.ndarray:
-        if len(numbers.shape) != 1 or numbers.dtype.itemsize < 4 or not groups.on_host:
-            return None
-        if getattr(numbers, "requires_grad", False):
+        if numbers.dtype.itemsize < 4 or getattr(numbers, "requires_grad", False):
             return None
         numbers = backend_of(numbers).lent(numbers)
         if numbers is None or groups.scored is not None:
             return _by_launches(x, groups, others, ddof, epsilon)
-    if numbers.ndim != 1 or numbers.dtype not in FLOATS or groups.scored is not None:
-        return None
-    if groups.size is None and not groups.on_host:
+    if numbers.dtype not in FLOATS or groups.scored is not None:
         return None
     order, edges, size = groups.layout
     scattered = len(order) > 0
@@ -326,15 +325,15 @@ def _by_loops(x: Any, groups: Groups, *, others: bool = False, ddof: int = -1, e
     loops = compiled("groups") if len(numbers) >= _COMPILED else None
     if loops is not None:
         total = loops.centered(numbers, edges, size, others, ddof, float(epsilon), out)
-        if type(x) is Unseen:
+        if unseen:
             x.answer(total)
     else:
-        if type(x) is Unseen:
+        if unseen:
             x.seen()
         numpy_groups.centered(numbers, edges, size, others, ddof, float(epsilon), out)
     if scattered:
         out = out[groups.members.place]
-    return out if type(x) in (np.ndarray, Unseen) else backend_of(x).from_numpy(out, x)
+    return out if unseen or type(x) is np.ndarray else backend_of(x).from_numpy(out, x)
 
 
 def _by_launches(x: Any, groups: Groups, others: bool, ddof: int, epsilon: float) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ORDINARY", "Extraordinary", "Unseen", "squares"]
+__all__ = ["ORDINARY", "Extraordinary", "Unseen"]
 
 ORDINARY = 1e9
 """Rewards below this have advantages that fit every dtype but float16, and squares that fit float32."""
@@ -30,7 +30,7 @@ class Unseen:
         Raises:
             Extraordinary: as in `answer`.
         """
-        self.answer(squares(self.numbers))
+        self.answer(_squares(self.numbers))
         return self.numbers
 
     def answer(self, total: float) -> None:
@@ -43,10 +43,10 @@ class Unseen:
             raise Extraordinary
 
 
-def squares(x: Any) -> float:
+def _squares(x: Any) -> float:
     """The sum of the squares of (N,) numbers, which says sooner than they do that all of them are finite."""
     if len(x) <= _FEW:
         return float(np.vdot(x, x))
     rows = x[: len(x) // _FEW * _FEW].reshape(-1, _FEW)
     with np.errstate(over="ignore"):
-        return float(np.vecdot(rows, rows).sum()) + squares(x[rows.size :])
+        return float(np.vecdot(rows, rows).sum()) + _squares(x[rows.size :])

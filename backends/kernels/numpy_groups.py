@@ -45,7 +45,9 @@ def _ragged(x: Any, edges: Any, others: bool, ddof: int, epsilon: float, out: An
     starts, sizes = edges[:-1][sizes > 0], sizes[sizes > 0]  # a sum over no rows would be the next group's first
     if not len(starts):
         return
-    gaps = x - np.repeat(x[starts].astype(np.float64), sizes)
+    gaps = x.astype(np.float64)
+    if x.itemsize == 8:
+        gaps -= np.repeat(x[starts], sizes)
     gaps -= np.repeat(np.add.reduceat(gaps, starts) / sizes, sizes)
     if others:
         gaps *= np.repeat(sizes / np.maximum(sizes - 1, 1), sizes)

@@ -108,14 +108,15 @@ def test_one_uncommon_number_anywhere_is_seen_without_a_warning(rows, wrong, dty
     """By a look of its own, or by the word that reads all numbers anyway, whatever the groups."""
     monkeypatch.setattr(kernels, "ALLOWED", allowed)
     few, half = unseen._FEW, Groups(np.arange(rows) % (rows // 2))
+    calls = ((definition_of(grpo), 2), (definition_of(dr_grpo), half), (definition_of(rloo), 2))
     for place in {0, few - 1, few, rows - 1, rows // 2}:
         if place >= rows:
             continue
         rewards = np.ones(rows, dtype)
-        for d, groups in ((definition_of(grpo), 2), (definition_of(dr_grpo), half), (definition_of(rloo), 2)):
+        for d, groups in calls:
             assert common.common_call(d, (rewards, groups), {}) is not None
         rewards[place] = wrong
-        for d, groups in ((definition_of(grpo), 2), (definition_of(dr_grpo), half), (definition_of(rloo), 2)):
+        for d, groups in calls:
             assert common.common_call(d, (rewards, groups), {}) is None
 
 

@@ -143,7 +143,7 @@ def test_a_plain_call_makes_few_calls_of_python(estimator, plain, compiled, allo
     finally:
         sys.setprofile(None)
     assert len(calls) <= (compiled if allowed else plain)
-    assert ("squares" in calls) == (not allowed)
+    assert ("_squares" in calls) == (not allowed)
 
 
 def test_masks_are_read_and_rewards_moved_without_a_look_at_a_device():
