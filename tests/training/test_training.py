@@ -42,15 +42,21 @@ def model(tokenizer):
     return tiny_model("qwen3", tokenizer, seed=0)
 
 
-def new_world(precision="float32"):
+@pytest.fixture
+def new_world():
+    """Accelerate keeps one state per process: it is found and left as if nobody had trained yet."""
     from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one per process
-    return Distributed(device="cpu", precision=precision)
+    def make(precision="float32"):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return Distributed(device="cpu", precision=precision)
+
+    yield make
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
-def world():
+def world(new_world):
     return new_world()
 
 
@@ -316,9 +322,8 @@ def test_an_estimator_that_needs_a_critic_is_refused_at_once(world):
     ],
     ids=str,
 )
-def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, world, short):
-    if "precision" in settings:
-        world = new_world(settings["precision"])
+def test_a_run_taken_up_again_is_the_run_bit_for_bit(settings, tmp_path, new_world, short):
+    world = new_world(settings.get("precision", "float32"))
     config = Config(prompts=4, group_size=4, learning_rate=1e-3, rewards={"exact": 1.0, **short}, **settings)
     whole = start(config, world)
     expected = [measured(whole.step()) for _ in range(5)]
