@@ -26,7 +26,7 @@ from advantages.training import experiment
 SAYS_NOTHING_ABOUT_TIME = ("seconds", "tokens_per_second")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a second one would find the module of rewards of the first
 def started(tmp_path_factory, save_tiny):
     """A folder with a run of six steps that ended, one that was stopped after four, and what they read."""
     root = tmp_path_factory.mktemp("root")
