@@ -1,4 +1,7 @@
-"""Pairwise sums of sigmoids, group by group: direct where a group is small, else by bins and Chebyshev series."""
+"""Pairwise sums of sigmoids, group by group: direct where a group is small, else by bins and Chebyshev series.
+
+Plain loops stand where numpy has a function: what numba compiles for those took as long as all the rest.
+"""
 
 from typing import Any
 
@@ -148,7 +151,9 @@ def _direct(v: Any, s: Any, y: Any, misranked: bool) -> None:
     So the inner loop runs over all members, which fills vectors where a triangle's rows would not.
     """
     n = len(v)
-    ring_v, ring_s, z = np.append(v, v), np.append(s, s), np.zeros(2 * n)
+    ring_v, ring_s, z = np.empty(2 * n), np.empty(2 * n), np.zeros(2 * n)
+    for i in range(2 * n):
+        ring_v[i], ring_s[i] = v[i % n], s[i % n]
     for d in range(1, n // 2 + 1):
         m = n if 2 * d < n else d  # the two halves of an even ring face each other
         _pair(v[:m], ring_v[d : d + m], s[:m], ring_s[d : d + m], y[:m], z[d : d + m], misranked)
@@ -160,7 +165,18 @@ def _direct(v: Any, s: Any, y: Any, misranked: bool) -> None:
 def _is_small(s: Any, width: float) -> bool:
     """Whether to look at every pair takes less time than bins."""
     n = len(s)
-    return n <= _DIRECT or (n <= _DIRECT_AT_MOST and n - _DIRECT <= _BINS * (s.max() - s.min()) / width)
+    if n <= _DIRECT or n > _DIRECT_AT_MOST:
+        return n <= _DIRECT
+    low, high = _range(s)
+    return n - _DIRECT <= _BINS * (high - low) / width
+
+
+@jit
+def _range(s: Any) -> tuple[float, float]:
+    low = high = s[0]
+    for i in range(1, len(s)):
+        low, high = min(low, s[i]), max(high, s[i])
+    return low, high
 
 
 @jit
@@ -248,7 +264,7 @@ def _misranked(
     most = 0
     for group in range(start, stop):
         most = max(most, starts[group + 1] - starts[group])
-    rows = np.empty(most, np.int64)
+    rows, places = np.empty(most, np.int64), np.empty(most, np.int64)
     v, s, y, w, e = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty((2, most))
     for group in range(start, stop):
         n = _members(group, order, starts, scored, rows)
@@ -256,8 +272,10 @@ def _misranked(
             v[i] = values[rows[i]] - values[rows[0]]
         if n > _DIRECT_AT_MOST:
             by_value = np.argsort(v[:n])
-            v[:n] = v[by_value]
-            rows[:n] = rows[by_value]
+            for i in range(n):
+                y[i], places[i] = v[by_value[i]], rows[by_value[i]]
+            for i in range(n):
+                v[i], rows[i] = y[i], places[i]
         for i in range(n):
             s[i] = _lead(scores, rows[i], rows[0], temperature)
             y[i] = 0.0
@@ -297,13 +315,19 @@ def _by_bins(v: Any, s: Any, w: Any, series: Any, width: float, e: Any) -> None:
     """
     reach, order = len(series) // 2, series.shape[1]
     places, place, numbers, edges = _into_bins(s, width, (reach + 2) * width)
-    bins = len(numbers)
-    x, x_w, x_v = s[places], w[places], (w * v)[places]
+    n, bins = len(s), len(numbers)
+    x, x_w, x_v = np.empty(n), np.empty(n), np.empty(n)
+    for k in range(n):
+        i = places[k]
+        x[k], x_w[k], x_v[k] = s[i], w[i], w[i] * v[i]
     moments, of_bin = _moments(place, x_w, x_v, edges, order)
     before = np.zeros((bins + 1, 2))
     for b in range(bins):
-        before[b + 1, 0] = before[b, 0] + x_w[edges[b] : edges[b + 1]].sum()
-        before[b + 1, 1] = before[b, 1] + x_v[edges[b] : edges[b + 1]].sum()
+        total = total_v = 0.0
+        for k in range(edges[b], edges[b + 1]):
+            total += x_w[k]
+            total_v += x_v[k]
+        before[b + 1, 0], before[b + 1, 1] = before[b, 0] + total, before[b, 1] + total_v
 
     field, most = np.empty((2, order)), 0
     for b in range(bins):
@@ -374,34 +398,37 @@ def _moments(place: Any, x_w: Any, x_v: Any, edges: Any, order: int) -> Any:
 @jit
 def _into_bins(s: Any, width: float, far: float) -> Any:
     """Points by bin: their indices, their places in the bin from -1 to 1, numbers and edges of bins that hold any."""
-    n = len(s)
-    low, high = s.min(), s.max()
-    places, place, bin_of = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    n, bins = len(s), 0
+    place, numbers, edges = np.empty(n), np.empty(n, np.int64), np.empty(n + 1, np.int64)
+    low, high = _range(s)
     if (high - low) / width < 2 * n:
-        edges = np.zeros(int((high - low) / width) + 2, np.int64)
+        places, bin_of, starts = np.empty(n, np.int64), np.empty(n, np.int64), np.zeros(2 * n, np.int64)
         for i in range(n):
             bin_of[i] = int((s[i] - low) / width)
-            edges[bin_of[i] + 1] += 1
-        occupied = np.flatnonzero(edges[1:])
-        for b in range(1, len(edges)):
-            edges[b] += edges[b - 1]
-        starts = edges[:-1].copy()
+            starts[bin_of[i]] += 1
+        begin = 0
+        for b in range(int((high - low) / width) + 1):
+            count = starts[b]
+            if count:
+                numbers[bins], edges[bins] = b, begin
+                bins += 1
+            starts[b] = begin
+            begin += count
         for i in range(n):
             k = starts[bin_of[i]]
             starts[bin_of[i]] += 1
             places[k] = i
             place[k] = 2 * ((s[i] - low) / width - bin_of[i]) - 1
-        return places, place, occupied, np.append(edges[:-1][occupied], n)
-    places[:] = np.argsort(s)
-    line = 0.0
-    edges, numbers, bins = np.empty(n + 1, np.int64), np.empty(n, np.int64), 0
-    for k in range(n):
-        if k:  # an empty stretch is cut short
-            line += min(s[places[k]] - s[places[k - 1]], far) / width
-        number = int(line)
-        place[k] = 2 * (line - number) - 1
-        if not bins or numbers[bins - 1] != number:
-            numbers[bins], edges[bins] = number, k
-            bins += 1
+    else:
+        places = np.argsort(s)
+        line = 0.0
+        for k in range(n):
+            if k:  # an empty stretch is cut short
+                line += min(s[places[k]] - s[places[k - 1]], far) / width
+            number = int(line)
+            place[k] = 2 * (line - number) - 1
+            if not bins or numbers[bins - 1] != number:
+                numbers[bins], edges[bins] = number, k
+                bins += 1
     edges[bins] = n
-    return places, place, numbers[:bins].copy(), edges[: bins + 1].copy()
+    return places, place, numbers[:bins], edges[: bins + 1]
