@@ -156,6 +156,11 @@ class Backend(Protocol):
         the rewards, or wider.
         """
 
+    def advantages_and_moments(self, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any, /) -> Any:
+        """`advantages`, and the `row_moments` of them, formed while each row lies in the cache; None where two calls
+        are as good.
+        """
+
     def centered(
         self, x: Any, scored: Any, order: Any, place: Any, size: int, others: bool, ddof: int, epsilon: float, /
     ) -> Any:
@@ -167,10 +172,11 @@ class Backend(Protocol):
         """
 
     def row_moments(self, x: Any, mask: Any, /) -> tuple[Any, Any, Any, Any]:
-        """Count, lowest number, mean above it and squared distances from the mean, of what counts in each row.
+        """Count, one of the numbers, mean above it and squared distances from the mean, of what counts in each row.
 
-        Of (N, T) finite numbers where `mask` is True; (N,) arrays in the precision of `wide`, of numpy where `x` is on
-        the host, so that what follows on a few numbers costs the library nothing.
+        Of (N, T) numbers where `mask` is True; the mean of a row is not finite where one of them is not. (N,) arrays in
+        the precision of `wide`, of numpy where `x` is on the host, so that what follows on a few numbers costs the
+        library nothing.
         """
 
     def whitened_alike(self, x: Any, mask: Any, ddof: int, epsilon: Any, /) -> Any:
@@ -178,8 +184,11 @@ class Backend(Protocol):
         moments of rows are the better way.
         """
 
-    def whitened(self, x: Any, mask: Any, origin: Any, mean: Any, scale: Any, /) -> Any:
-        """(N, T) (x - origin - mean) * scale where `mask` is True and 0 elsewhere."""
+    def whitened(self, x: Any, mask: Any, origin: Any, mean: Any, scale: Any, own: bool = False, /) -> Any:
+        """(N, T) (x - origin - mean) * scale where `mask` is True and 0 elsewhere.
+
+        Where x is our `own`, in its memory, if that can be written to.
+        """
 
     def add_at(self, x: Any, columns: Any, numbers: Any, /) -> Any:
         """(N, T) `x`, which may be written to, with one number added to one column of each row."""

@@ -210,6 +210,10 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     return _advantages(working(rewards), None if values is None else working(values), mask, discount, lambda_)
 
 
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> None:
+    return None
+
+
 def _advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     if isinstance(discount, (int, float)) and isinstance(lambda_, (int, float)):
         return _compiled(float(discount), float(lambda_))(rewards, values, mask)
@@ -294,8 +298,8 @@ def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
     return None
 
 
-@jax.jit
-def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=5)
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any, own: bool = False) -> Any:
     return jnp.where(mask, (x - origin - mean) * scale, 0.0)
 
 

@@ -1,7 +1,7 @@
 """Primitives on numpy arrays; statistics run in float64."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -194,14 +194,27 @@ def reverse_scan(decay: Any, x: Any) -> Any:
 
 def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
     kernels = compiled("tokens") if rewards.size >= COMPILED else None
-    dtype = rewards.dtype if rewards.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    out = np.empty(rewards.shape, dtype)
+    out = np.empty(rewards.shape, _scan_dtype(rewards))
     if kernels is None:
         return scan.by_tiles(rewards, values, mask, discount, lambda_, out, np.float64)
-    kernels.advantages(
-        *(None if x is None else _contiguous(x) for x in (rewards, values, mask)), discount, lambda_, out
-    )
+    kernels.advantages(*_words(rewards, values, mask), discount, lambda_, out)
     return out
+
+
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    kernels = compiled("tokens") if rewards.size >= COMPILED else None
+    if kernels is None:
+        return None
+    out = np.empty(rewards.shape, _scan_dtype(rewards))
+    return out, kernels.advantages_and_moments(*_words(rewards, values, mask), discount, lambda_, out)
+
+
+def _scan_dtype(rewards: Any) -> Any:
+    return rewards.dtype if rewards.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+
+
+def _words(*words: Any) -> Iterator[Any]:
+    return (None if x is None else _contiguous(x) for x in words)
 
 
 def row_moments(x: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
@@ -232,14 +245,14 @@ def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
     return None
 
 
-def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any, own: bool = False) -> Any:
     kernels = compiled("tokens") if x.size >= COMPILED else None
+    out = x if own else np.empty(x.shape, x.dtype)
     if kernels is not None:
-        out = np.empty(x.shape, x.dtype)
         kernels.whitened(_contiguous(x), _contiguous(mask), float(origin), float(mean), float(scale), out)
         return out
     whitened = functools.partial(_whitened, *map(x.dtype.type, (origin, mean, scale)))
-    return scan.in_tiles(whitened, x.itemsize, np.empty(x.shape, x.dtype), x, mask)
+    return scan.in_tiles(whitened, x.itemsize, out, x, mask)
 
 
 def _whitened(origin: Any, mean: Any, scale: Any, x: Any, mask: Any) -> Any:

@@ -265,6 +265,15 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     return torch.from_numpy(out)
 
 
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+    words = [x for x in (rewards, values, mask) if x is not None]
+    if not all(map(on_host, words)) or _differentiated(words):
+        return None
+    reward_array, value_array = (None if x is None else to_numpy(working(x)) for x in (rewards, values))
+    found = numpy_backend.advantages_and_moments(reward_array, value_array, to_numpy(mask), discount, lambda_)
+    return None if found is None else (torch.from_numpy(found[0]), found[1])
+
+
 def _transformed(*words: Any) -> bool:
     """Whether functions of torch.func look through one of the tensors."""
     return not is_compiling() and any(map(is_functorch_wrapped_tensor, words))
@@ -311,9 +320,9 @@ def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> Any:
     return torch_tokens.whitened(x, mask, ddof, epsilon)
 
 
-def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
+def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any, own: bool = False) -> Any:
     if on_host(x) and on_host(mask):
-        return torch.from_numpy(numpy_backend.whitened(to_numpy(x), to_numpy(mask), origin, mean, scale))
+        return torch.from_numpy(numpy_backend.whitened(to_numpy(x), to_numpy(mask), origin, mean, scale, own))
     white = torch.where(mask, x, origin)
     white -= origin
     white -= mean

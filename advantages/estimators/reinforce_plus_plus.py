@@ -7,8 +7,7 @@ from ..core.definition import Paper
 from ..core.promises import Promises
 from ..core.settings import Fraction, NonNegative
 from ..core.types import A, Array, RowOptions, Vector
-from ..ops.statistics import Weight, whiten
-from ..ops.tokens import discounted_returns
+from ..ops.statistics import Weight, whitened_advantages
 from ..spec import per_response, whitened
 
 
@@ -74,5 +73,5 @@ def reinforce_plus_plus(
     array([[ 0.866,  0.866],
            [-0.866, -0.866]])
     """
-    returns = discounted_returns(token_rewards, mask, discount=discount)
-    return whiten(returns, mask, weight=weight, ddof=ddof, epsilon=epsilon, across=across)
+    statistics: Any = {"weight": weight, "ddof": ddof, "epsilon": epsilon, "across": across}
+    return whitened_advantages(token_rewards, None, mask, discount=discount, **statistics)

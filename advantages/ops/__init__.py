@@ -66,6 +66,7 @@ __all__ = [
     "to_tokens",
     "where",
     "whiten",
+    "whitened_advantages",
 ]
 
 _ROWS = (("N",),)
@@ -82,3 +83,4 @@ to_tokens = checked(advantages=_ROWS, mask=_TOKENS)(tokens.to_tokens)
 masked_mean = checked(x=_EITHER, mask=_EITHER)(statistics.masked_mean)
 moments = checked(x=_EITHER, mask=_EITHER)(statistics.moments)
 whiten = checked(x=_EITHER, mask=_EITHER)(statistics.whiten)
+whitened_advantages = checked(token_rewards=_TOKENS, values=_TOKENS, mask=_TOKENS)(statistics.whitened_advantages)

@@ -10,7 +10,7 @@ from ..core.types import A, Array
 from .elementwise import at_least
 from .tokens import ones_where
 
-__all__ = ["Moments", "Weight", "masked_mean", "moments", "whiten"]
+__all__ = ["Moments", "Weight", "masked_mean", "moments", "whiten", "whitened_advantages"]
 
 Weight = Literal["tokens", "responses"]
 """What counts once: a response, or each of its tokens."""
@@ -59,8 +59,7 @@ def moments(x: Any, mask: Any = None, *, weight: Weight = "tokens", across: Any 
     """
     backend = backend_of(x)
     x = backend.working(backend.stop_gradient(x))
-    found = _moments(backend, x, None if counts is not None else _counted(backend, x, mask), weight, across, counts)
-    return _of_library(backend, found, x)
+    return _of_library(backend, _moments(backend, x, mask, weight, across, counts)[0], x)
 
 
 def _of_library(backend: Backend, found: Moments, like: Any) -> Moments:
@@ -69,9 +68,15 @@ def _of_library(backend: Backend, found: Moments, like: Any) -> Moments:
     return Moments(*(backend.from_numpy(np.asarray(some), like) for some in found))
 
 
-def _moments(backend: Backend, x: Any, counted: Any, weight: str, across: Any, counts: Any) -> Moments:
-    """Scalars of numpy where all is at hand on the host."""
-    here = _weighted(backend, x, counts) if counted is None else _rows(backend, x, counted, weight).merged()
+def _moments(backend: Backend, x: Any, mask: Any, weight: str, across: Any, counts: Any) -> tuple[Moments, Any]:
+    """Scalars, of numpy where all is at hand on the host, and where a number counts."""
+    if counts is not None:
+        return _everywhere(backend, x, _weighted(backend, x, counts), across), counts > 0
+    rows, counted = _rows(backend, x, mask)
+    return _everywhere(backend, x, _weighed(rows, weight if len(x.shape) == 2 else "tokens").merged(), across), counted
+
+
+def _everywhere(backend: Backend, x: Any, here: Moments, across: Any) -> Moments:
     if across is None:
         return here
     mine = backend_of(here.count).xp.stack(list(here))
@@ -79,19 +84,29 @@ def _moments(backend: Backend, x: Any, counted: Any, weight: str, across: Any, c
     return Moments(*(there[:, k] for k in range(4))).merged()
 
 
-def _counted(backend: Backend, x: Any, mask: Any) -> Any:
-    """(N,) or (N, T) where a number counts: under the mask, and finite."""
-    if mask is not None and backend.on_host(x) and isfinite(float(backend.stop_gradient(x).sum())):
-        return mask
+def _rows(backend: Backend, x: Any, mask: Any) -> tuple[Moments, Any]:
+    """Statistics of each response, (N,), and where a number counts: under the mask, and finite.
+
+    Those of a vector are of one row. On the host, they tell whether all is finite, which is not asked before.
+    """
+    if mask is not None and backend.on_host(x):
+        rows = _row_moments(backend, x, mask)
+        if _all_finite(rows):
+            return rows, mask
     finite = backend.xp.abs(x) < inf
-    return finite if mask is None else mask & finite
+    counted = finite if mask is None else mask & finite
+    return _row_moments(backend, x, counted), counted
 
 
-def _rows(backend: Backend, x: Any, counted: Any, weight: str) -> Moments:
-    """Statistics of each response, (N,); those of a vector are of one row."""
-    if len(x.shape) == 1:
-        return Moments(*backend.row_moments(x[None], counted[None]))
-    rows = Moments(*backend.row_moments(x, counted))
+def _row_moments(backend: Backend, x: Any, mask: Any) -> Moments:
+    return Moments(*(backend.row_moments(x, mask) if len(x.shape) == 2 else backend.row_moments(x[None], mask[None])))
+
+
+def _all_finite(rows: Moments) -> bool:
+    return isfinite(float(rows.mean.sum()))
+
+
+def _weighed(rows: Moments, weight: str) -> Moments:
     if weight == "tokens":
         return rows
     return rows._replace(count=rows.count.clip(None, 1.0), m2=rows.m2 / at_least(rows.count, 1.0))
@@ -153,6 +168,13 @@ def whiten(
     >>> whiten(np.array([1.0, 3.0, 9.0]), np.array([True, True, False]), epsilon=0.0).round(3)
     array([-0.707,  0.707,  0.   ])
     """
+    return _whitened(x, mask, weight, ddof, epsilon, across, counts)
+
+
+def _whitened(
+    x: Any, mask: Any, weight: str, ddof: int, epsilon: Any, across: Any, counts: Any = None, own: bool = False
+) -> Any:
+    """See `whiten`; in the memory of x if that is our `own`."""
     backend = backend_of(x)
     working = backend.stop_gradient(x)
     if (
@@ -163,23 +185,71 @@ def whiten(
         white = backend.whitened_alike(working, mask, ddof, epsilon)
         if white is not None:
             return backend.cast(white, backend.result_dtype(x))
-    counted = _counted(backend, working, mask) if counts is None else counts > 0
-    found = _moments(backend, working, None if counts is not None else counted, weight, across, counts)
+    found, counted = _moments(backend, working, mask, weight, across, counts)
+    white = _white(backend, working, counted, found, ddof, epsilon, own)
+    return backend.cast(white, backend.result_dtype(x))
+
+
+def _white(backend: Backend, x: Any, counted: Any, found: Moments, ddof: int, epsilon: Any, own: bool) -> Any:
     if hasattr(epsilon, "dtype"):  # perhaps traced, which no scalar of numpy can meet
-        found = _of_library(backend, found, working)
+        found = _of_library(backend, found, x)
     std = found.std(ddof)
     xp = backend_of(std).xp
     differ = std > 0
     scale = differ / xp.where(differ, std + epsilon, 1.0)
-    table = len(x.shape) == 2
-    white = backend.whitened(
-        working if table else working[None],
-        counted if table else counted[None],
-        found.origin,
-        found.mean,
-        scale,
-    )
-    return backend.cast(white if table else white[0], backend.result_dtype(x))
+    if len(x.shape) == 1:
+        return backend.whitened(x[None], counted[None], found.origin, found.mean, scale, own)[0]
+    return backend.whitened(x, counted, found.origin, found.mean, scale, own)
+
+
+def whitened_advantages(
+    token_rewards: A,
+    values: Array | None,
+    mask: Array,
+    *,
+    discount: float = 1.0,
+    lambda_: float = 1.0,
+    weight: Weight = "tokens",
+    ddof: int = 1,
+    epsilon: float = 1e-6,
+    across: Any = None,
+) -> A:
+    """(N, T) `whiten` of `lambda_advantages`, or of `discounted_returns` where values are None, in fewer passes.
+
+    The statistics of a row are formed while it lies in the cache, and whitened numbers take the place of raw ones.
+
+    Args:
+        token_rewards: (N, T) reward attributed to each token.
+        values: (N, T) the critic's values, or None: all are zero.
+        mask: (N, T) bool, trained tokens.
+        discount: per trained token.
+        lambda_: see `lambda_advantages`; without values, a second factor of the discount.
+        weight: statistics over "tokens" or over "responses", see `moments`.
+        ddof: 1 for the sample deviation, 0 for the population's.
+        epsilon: added to the deviation.
+        across: how to reach the other ranks, see `moments`.
+
+    Returns:
+        Array of the shape, library, device and dtype of `token_rewards`.
+
+    >>> import numpy as np
+    >>> rewards, mask = np.array([[0.0, 1.0], [0.0, -1.0]]), np.ones((2, 2), bool)
+    >>> whitened_advantages(rewards, None, mask, epsilon=0.0).round(3)
+    array([[ 0.866,  0.866],
+           [-0.866, -0.866]])
+    """
+    backend = backend_of(token_rewards)
+    found = backend.advantages_and_moments(token_rewards, values, mask, discount, lambda_)
+    if found is None:
+        advantages, rows = backend.advantages(token_rewards, values, mask, discount, lambda_), None
+    else:
+        advantages, rows = found[0], Moments(*found[1])
+    if rows is not None and _all_finite(rows):
+        all_ranks = _everywhere(backend, advantages, _weighed(rows, weight).merged(), across)
+        white = _white(backend, advantages, mask, all_ranks, ddof, epsilon, own=True)
+    else:
+        white = _whitened(advantages, mask, weight, ddof, epsilon, across, own=True)
+    return backend.cast(white, backend.result_dtype(token_rewards))
 
 
 def masked_mean(x: A, mask: Array, *, weight: Weight = "tokens") -> A:

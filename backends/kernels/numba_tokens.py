@@ -6,7 +6,7 @@ import numpy as np
 
 from . import in_parts, jit
 
-__all__ = ["advantages", "row_moments", "whitened"]
+__all__ = ["advantages", "advantages_and_moments", "row_moments", "whitened"]
 
 _LEAST = 65_536  # numbers that are worth a thread
 
@@ -70,41 +70,76 @@ def row_moments(x: Any, mask: Any) -> Any:
     return found
 
 
-def _lowest(x: Any, on: Any) -> tuple[int, float]:
-    count, low = 0, np.inf
+def _sums_of(x: Any, on: Any, origin: float) -> tuple[int, float, float]:
+    count, total, squares = 0, 0.0, 0.0
     for t in range(len(x)):
-        number = np.float64(x[t])
+        above = np.float64(x[t]) - origin if on[t] else 0.0
         count += on[t]
-        low = number if on[t] and number < low else low
-    return count, low
-
-
-def _sums(x: Any, on: Any, low: float) -> tuple[float, float]:
-    total = squares = 0.0
-    for t in range(len(x)):
-        above = np.float64(x[t]) - low if on[t] else 0.0
         total += above
         squares += above * above
-    return total, squares
+    return count, total, squares
 
 
-_counted, _summed = jit(_lowest), jit(_sums, sums=True)
+_sums = jit(_sums_of, sums=True)
 
 
 @jit
 def _row_moments(start: int, stop: int, x: Any, mask: Any, found: Any) -> None:
     for row in range(start, stop):
-        count, low = _counted(x[row], mask[row])
-        total, squares = _summed(x[row], mask[row], low)
+        here, on = x[row], mask[row]
+        first = 0
+        while first < len(on) and not on[first]:
+            first += 1
+        origin = np.float64(here[first]) if first < len(on) else 0.0
+        count, total, squares = _sums(here, on, origin)
         mean = total / max(count, 1)
-        found[0, row], found[1, row] = count, low if count else 0.0
-        found[2, row], found[3, row] = mean, max(squares - total * mean, 0.0)
+        found[0, row], found[1, row], found[2, row], found[3, row] = (
+            count,
+            origin,
+            mean,
+            max(squares - total * mean, 0.0),
+        )
+
+
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: float, lambda_: float, out: Any) -> Any:
+    """`advantages` into `out`, and `row_moments` of them."""
+    rows, steps = mask.shape
+    most, found = float(np.finfo(out.dtype).max), np.empty((4, rows))
+    settings = float(discount), float(lambda_), most
+    least = max(1, _LEAST // max(1, steps))
+    in_parts(_advantages_and_moments, rows, rewards, values, mask, *settings, out, found, least=least)
+    return found
+
+
+@jit
+def _advantages_and_moments(
+    start: int,
+    stop: int,
+    rewards: Any,
+    values: Any,
+    mask: Any,
+    discount: float,
+    lambda_: float,
+    most: float,
+    out: Any,
+    found: Any,
+) -> None:
+    for row in range(start, stop):
+        if values is None:
+            _returns(row, row + 1, rewards, mask, discount * lambda_, most, out)
+        else:
+            _advantages(row, row + 1, rewards, values, mask, discount, lambda_, most, out)
+        _row_moments(row, row + 1, out, mask, found)
 
 
 def whitened(x: Any, mask: Any, origin: float, mean: float, scale: float, out: Any) -> None:
-    """Into `out`, (N, T): see `Backend.whitened`."""
+    """Into `out`, (N, T), which may be x itself: see `Backend.whitened`."""
     rows, steps = mask.shape
-    in_parts(_whitened, rows, x, mask, origin, mean, scale, out, least=max(1, _LEAST // max(1, steps)))
+    least = max(1, _LEAST // max(1, steps))
+    if out is x:
+        in_parts(_whitened_in_place, rows, x, mask, origin, mean, scale, least=least)
+    else:
+        in_parts(_whitened, rows, x, mask, origin, mean, scale, out, least=least)
 
 
 @jit
@@ -114,3 +149,13 @@ def _whitened(start: int, stop: int, x: Any, mask: Any, origin: float, mean: flo
         for t in range(len(on)):
             white = (np.float64(here[t]) - origin - mean) * scale
             into[t] = white if on[t] else 0.0
+
+
+@jit
+def _whitened_in_place(start: int, stop: int, x: Any, mask: Any, origin: float, mean: float, scale: float) -> None:
+    """Half the time of `_whitened`, which takes what it writes to for something that it is yet to read."""
+    for row in range(start, stop):
+        here, on = x[row], mask[row]
+        for t in range(len(on)):
+            white = (np.float64(here[t]) - origin - mean) * scale
+            here[t] = white if on[t] else 0.0

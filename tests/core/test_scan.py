@@ -7,12 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advantages import discounted_returns, gae, ops, reinforce_plus_plus, whiten
+from advantages import discounted_returns, gae, reinforce_plus_plus, whiten
 from advantages.backends import kernels, scan, torch_tokens
 from advantages.backends import numpy as numpy_backend
 from advantages.backends import torch as torch_backend
 from advantages.estimators.gae import spec as gae_spec
 from advantages.estimators.reinforce_plus_plus import spec as reinforce_plus_plus_spec
+from advantages.ops import lambda_advantages, namespace, whitened_advantages
 from advantages.testing import strategies
 
 STEPS = [0, 1, 2, 15, 63, 64, 65, 127, 129, 64 * 32 - 1, 64 * 32 + 1]
@@ -160,6 +161,38 @@ def test_half_precision_has_the_numbers_of_single(large, dtype):
     assert torch.equal(whiten(rewards, mask), whiten(rewards.float(), mask).to(dtype))
 
 
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+def test_whitened_advantages_are_advantages_that_are_whitened(large, make, broken):
+    rewards, values, mask = large
+    if broken:  # on a trained token, which has no finite advantage, nor has what comes before it
+        rewards = rewards.copy()
+        rewards[7, np.flatnonzero(mask[7])[[3, 9]]] = np.inf, np.nan
+    words = make(rewards), make(values), make(mask)
+    kept = np.asarray(words[0]).copy()
+    settings = {"weight": "responses", "ddof": 0, "epsilon": 0.5, "across": lambda x: namespace(x).stack([x, x])}
+    for statistics in ({}, settings, {"across": settings["across"]}):
+        white = whitened_advantages(*words, discount=0.9, lambda_=0.8, **statistics)
+        right = whiten(lambda_advantages(*words, discount=0.9, lambda_=0.8), words[2], **statistics)
+        np.testing.assert_allclose(white, right, rtol=1e-12, atol=1e-12)
+        white = whitened_advantages(words[0], None, words[2], discount=0.9, **statistics)
+        right = whiten(discounted_returns(words[0], words[2], discount=0.9), words[2], **statistics)
+        np.testing.assert_allclose(white, right, rtol=1e-12, atol=1e-12)
+        white = whitened_advantages(words[0], None, words[2], discount=0.9, lambda_=0.5, **statistics)
+        right = whiten(discounted_returns(words[0], words[2], discount=0.45), words[2], **statistics)
+        np.testing.assert_allclose(white, right, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(words[0], kept)
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+def test_a_number_that_is_not_finite_does_not_count_in_whitening(large, make):
+    _, values, mask = large
+    broken = values.copy()
+    broken[2, np.flatnonzero(mask[2])[:3]] = np.inf, -np.inf, np.nan
+    found = np.asarray(whiten(make(broken), make(mask)))
+    np.testing.assert_allclose(found, whiten(make(values), make(mask & np.isfinite(broken))), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
 @pytest.mark.parametrize("make", [np.asarray, torch.as_tensor, jnp.asarray])
 def test_whitening_is_accurate_far_from_zero(large, make, offset):
@@ -221,7 +254,7 @@ def test_settings_of_matrix_products_leave_the_numbers_alone(monkeypatch):
 def test_returns_carry_gradients(large):
     rewards, _, mask = large
     x = torch.tensor(np.nan_to_num(rewards), requires_grad=True)
-    ops.discounted_returns(x, torch.tensor(mask), discount=0.9).sum().backward()
+    discounted_returns(x, torch.tensor(mask), discount=0.9).sum().backward()
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
     assert x.grad[torch.tensor(mask)].min() >= 1.0
@@ -230,7 +263,7 @@ def test_returns_carry_gradients(large):
 @given(st.data())
 def test_lambda_advantages_are_gae(data):
     case = data.draw(strategies.inputs("token_rewards", "values", "mask"))
-    np.testing.assert_array_equal(ops.lambda_advantages(**case, lambda_=0.7), gae(**case, lambda_=0.7))
+    np.testing.assert_array_equal(lambda_advantages(**case, lambda_=0.7), gae(**case, lambda_=0.7))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
