@@ -12,7 +12,7 @@ import numpy as np
 from .. import dr_grpo, gae, grpo, lampo, reinforce_plus_plus, rloo
 from ..backends import kernels
 from ..core.groups import Groups
-from ..ops import whiten
+from ..ops import whiten, whitened_advantages
 from . import peers
 from .measure import Entry, Work, on_jax, on_torch, turns, widened
 
@@ -59,6 +59,7 @@ def _gae() -> list[Work]:
             entries = [
                 Entry("advantages, torch", "ours", on_torch(gae)),
                 Entry("advantages, numpy", "ours", lambda *inputs: partial(gae, *inputs)),
+                Entry("advantages, torch (whitens, too)", "ours", on_torch(_whitened_gae), _right_whitened_gae),
             ]
             entries += _jitted(lambda r, v, m: gae(r, v, m))
             entries += peers.gae(holes)
@@ -66,6 +67,14 @@ def _gae() -> list[Work]:
             draw = partial(_tokens, rows, steps, holes)
             made.append(Work("gae", title, draw, _spec(gae, "token_rewards", "values", "mask"), tuple(entries)))
     return made
+
+
+def _whitened_gae(rewards: Any, values: Any, mask: Any) -> Any:
+    return whitened_advantages(rewards, values, mask, discount=peers.GAMMA, lambda_=peers.LAMBDA)
+
+
+def _right_whitened_gae(*words: Any) -> Any:
+    return _whitened(_spec(gae, "token_rewards", "values", "mask")(*words), words[2])
 
 
 def _jitted(function: Callable[..., Any]) -> list[Entry]:
