@@ -49,6 +49,11 @@ class Backend(Protocol):
     def extent(self, x: Any, /) -> tuple[float, float]:
         """The least and the greatest number, NaN where one is: reads the values, so only for an `x` on the host."""
 
+    def norm(self, x: Any, /) -> float:
+        """The root of the sum of the squares of floats on the host, in one pass; NaN or infinity where it says nothing
+        about them.
+        """
+
     def largest(self, x: Any, /) -> float:
         """The largest finite number of a floating dtype."""
 

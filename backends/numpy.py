@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ STATIC = False
 GROUP_AXIS = 0  # so that numpy's inner loops are long
 
 REORDERS = True
+
+_FEW = 8_192
+"""Numbers up to which a product of BLAS waits for no threads."""
 
 
 def kind(x: Any) -> str:
@@ -47,6 +51,21 @@ def on_gpu(*words: Any) -> bool:
 
 def extent(x: Any) -> tuple[float, float]:
     return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+
+
+def norm(x: Any) -> float:
+    if not x.flags.c_contiguous or x.itemsize < 4:
+        return inf
+    return sqrt(squares(x.reshape(-1)))
+
+
+def squares(x: Any) -> float:
+    """The sum of the squares of (N,) numbers, which says sooner than they do that all of them are finite."""
+    if len(x) <= _FEW:
+        return float(np.vdot(x, x))
+    rows = x[: len(x) // _FEW * _FEW].reshape(-1, _FEW)
+    with np.errstate(over="ignore"):
+        return float(np.vecdot(rows, rows).sum()) + squares(x[rows.size :])
 
 
 def largest(x: Any) -> float:

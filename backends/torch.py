@@ -73,6 +73,10 @@ def extent(x: Any) -> tuple[float, float]:
     return low.item(), high.item()
 
 
+def norm(x: Any) -> float:
+    return numpy_backend.norm(to_numpy(x)) if x.dtype in (torch.float32, torch.float64) else torch.inf
+
+
 def largest(x: Any) -> float:
     return torch.finfo(x.dtype).max
 

@@ -24,9 +24,19 @@ def rows_estimated(
     d: Definition, backend: Backend, inputs: dict[str, Any], ids: dict[str, Any], settings: dict[str, Any]
 ) -> Any:
     """Advantages in the dtype of the rewards."""
-    extents = {name: backend.extent(x) for name, x in inputs.items() if backend.kind(x) == "f" and backend.on_host(x)}
+    extents = {
+        name: _extent(d, backend, name, x)
+        for name, x in inputs.items()
+        if backend.kind(x) == "f" and backend.on_host(x)
+    }
     scored, most = _scored(d, backend, inputs, extents, strict=settings["strict"])
     return _estimate(d, backend, inputs, extents, ids, scored, most, settings)
+
+
+def _extent(d: Definition, backend: Backend, name: str, x: Any) -> tuple[float, float]:
+    """What all numbers lie between: their norm, found in one pass, where no range is asked for and it is ordinary."""
+    norm = inf if name in d.ranges else backend.norm(x)
+    return (-norm, norm) if norm < ORDINARY else backend.extent(x)
 
 
 def _estimate(

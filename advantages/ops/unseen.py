@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import numpy as np
+from ..backends.numpy import squares
 
 __all__ = ["ORDINARY", "Extraordinary", "Unseen"]
 
 ORDINARY = 1e9
 """Rewards below this have advantages that fit every dtype but float16, and squares that fit float32."""
-_FEW = 8_192
-"""Numbers up to which a product of BLAS waits for no threads."""
 
 
 class Extraordinary(ArithmeticError):
@@ -30,7 +28,7 @@ class Unseen:
         Raises:
             Extraordinary: as in `answer`.
         """
-        self.answer(_squares(self.numbers))
+        self.answer(squares(self.numbers))
         return self.numbers
 
     def answer(self, total: float) -> None:
@@ -41,12 +39,3 @@ class Unseen:
         """
         if not total < ORDINARY**2:  # NaN is not
             raise Extraordinary
-
-
-def _squares(x: Any) -> float:
-    """The sum of the squares of (N,) numbers, which says sooner than they do that all of them are finite."""
-    if len(x) <= _FEW:
-        return float(np.vdot(x, x))
-    rows = x[: len(x) // _FEW * _FEW].reshape(-1, _FEW)
-    with np.errstate(over="ignore"):
-        return float(np.vecdot(rows, rows).sum()) + _squares(x[rows.size :])

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from advantages import Groups, call, dr_grpo, estimator, estimators, grpo, lampo, rloo
 from advantages.backends import kernels
+from advantages.backends import numpy as numpy_backend
 from advantages.call import common
 from advantages.core.definition import definition_of
-from advantages.ops import group_min, group_ranks, unseen
+from advantages.ops import group_min, group_ranks
 
 DEFINITIONS = [
     d for name in estimators.__all__ if common.has_common_call(d := definition_of(getattr(estimators, name)))
@@ -100,14 +101,16 @@ def test_what_is_uncommon_goes_the_long_way(rewards, groups):
     assert common.common_call(definition_of(grpo), (rewards, groups), {}) is None
 
 
-@pytest.mark.parametrize("rows", [4, 66, unseen._FEW, unseen._FEW + 2, 3 * unseen._FEW + 2, 150_000])
+@pytest.mark.parametrize(
+    "rows", [4, 66, numpy_backend._FEW, numpy_backend._FEW + 2, 3 * numpy_backend._FEW + 2, 150_000]
+)
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e10, -3e38])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("allowed", [False, True], ids=["plain", "compiled"])
 def test_one_uncommon_number_anywhere_is_seen_without_a_warning(rows, wrong, dtype, allowed, monkeypatch):
     """By a look of its own, or by the word that reads all numbers anyway, whatever the groups."""
     monkeypatch.setattr(kernels, "ALLOWED", allowed)
-    few, half = unseen._FEW, Groups(np.arange(rows) % (rows // 2))
+    few, half = numpy_backend._FEW, Groups(np.arange(rows) % (rows // 2))
     calls = ((definition_of(grpo), 2), (definition_of(dr_grpo), half), (definition_of(rloo), 2))
     for place in {0, few - 1, few, rows - 1, rows // 2}:
         if place >= rows:
