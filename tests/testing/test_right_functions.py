@@ -263,3 +263,17 @@ def test_a_right_plain_function_fails_nothing(function, options):
         if verdict.outcome == "fails":
             wrong.append(f"{check.sentence}: {verdict.detail}")
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_what_the_first_large_batch_loads_is_not_its_memory():
+    """As a compiler is, which small batches do without."""
+    loaded = []
+
+    def compiled_when_large(rewards):
+        if len(rewards) > 1000 and not loaded:
+            loaded.append(np.ones(2**20))
+        return raw_rewards(rewards)
+
+    check = next(check for check in CHECKS if check.name == "needs_memory_in_proportion_to_the_batch")
+    assert verdict_on(Subject(compiled_when_large), check).outcome == "holds"
+    assert loaded
