@@ -73,5 +73,6 @@ def reinforce_plus_plus(
     array([[ 0.866,  0.866],
            [-0.866, -0.866]])
     """
-    statistics: Any = {"weight": weight, "ddof": ddof, "epsilon": epsilon, "across": across}
-    return whitened_advantages(token_rewards, None, mask, discount=discount, **statistics)
+    return whitened_advantages(
+        token_rewards, None, mask, discount=discount, weight=weight, ddof=ddof, epsilon=epsilon, across=across
+    )

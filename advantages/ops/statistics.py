@@ -89,7 +89,7 @@ def _rows(backend: Backend, x: Any, mask: Any) -> tuple[Moments, Any]:
 
     Those of a vector are of one row. On the host, they tell whether all is finite, which is not asked before.
     """
-    if mask is not None and backend.on_host(x):
+    if mask is not None and backend.on_host(x) and backend.on_host(mask):
         rows = _row_moments(backend, x, mask)
         if _all_finite(rows):
             return rows, mask

@@ -1,5 +1,6 @@
 """At home in JAX: groups and numbers may be arguments of what is compiled, vectorised or sharded."""
 
+import functools
 import logging
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-from advantages import Groups, bnpo, gae, grpo, lampo, pass_at_k, reinforce_plus_plus, rloo
+from advantages import Groups, bnpo, gae, grpo, lampo, pass_at_k, reinforce_plus_plus, rloo, whiten
 from advantages.backends.jax import _LONG, _STRETCH
 from advantages.ops import lambda_advantages, reverse_scan
 
@@ -59,6 +61,17 @@ def test_numbers_at_hand_are_still_checked():
         jax.jit(lambda x: grpo(REWARDS, IDS, ddof=x))(1)
     with pytest.raises(TypeError, match="pass_at_k: k is traced, but pass_at_k has as many steps; pass a number that"):
         jax.jit(lambda x: pass_at_k(REWARDS > 1, IDS, k=x))(2)
+
+
+def test_a_mask_may_be_traced_where_numbers_are_at_hand():
+    x, mask = np.array([[1.0, 3.0, 9.0, np.nan]], np.float32), np.array([[True, True, False, True]])
+    right = whiten(x, mask)
+    for here in (x, x[0]):
+        numbers = jnp.asarray(here)
+        found = jax.jit(functools.partial(whiten, numbers))(jnp.asarray(mask.reshape(here.shape)))
+        np.testing.assert_allclose(found, right.reshape(here.shape), rtol=1e-6)
+    found = torch.func.vmap(functools.partial(whiten, torch.tensor(x)))(torch.tensor(np.stack([mask, mask])))
+    np.testing.assert_allclose(found[1], right, rtol=1e-6)
 
 
 def test_groups_span_the_devices_of_a_mesh(two_devices):
