@@ -24,10 +24,17 @@ class Distributed:
     def __init__(self, *, device: str, precision: str) -> None:
         try:
             from accelerate import Accelerator
+            from accelerate.state import AcceleratorState, is_initialized
         except ImportError:
             raise ValueError("needs accelerate; pip install 'rl-advantages[train]'") from None
         mixed = precision == "mixed" or (precision == "auto" and not device.startswith("cpu"))
-        self.accelerator = Accelerator(mixed_precision="bf16" if mixed else "no", cpu=device.startswith("cpu"))
+        wanted = "bf16" if mixed else "no"
+        if is_initialized() and (begun := AcceleratorState().mixed_precision) != wanted:
+            raise ValueError(
+                f"precision {precision!r} needs a new process: this one began with mixed precision {begun!r}, "
+                f"and accelerate has one for all that a process trains; here it is {wanted!r}"
+            )
+        self.accelerator = Accelerator(mixed_precision=wanted, cpu=device.startswith("cpu"))
         self.rank: int = self.accelerator.process_index
         self.size: int = self.accelerator.num_processes
         self.main: bool = self.accelerator.is_main_process

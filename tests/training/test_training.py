@@ -304,6 +304,13 @@ def test_stages_around_an_estimator_train_and_get_the_policys_entropies(world, s
     assert raised["advantage"] != expected["advantage"] > 0
 
 
+def test_one_process_trains_in_one_precision(new_world):
+    new_world("mixed")
+    with pytest.raises(ValueError, match=r"precision 'float32' needs a new process: this one began with .* 'bf16'"):
+        Distributed(device="cpu", precision="float32")
+    assert Distributed(device="cpu", precision="mixed").main
+
+
 def test_an_estimator_that_needs_a_critic_is_refused_at_once(world):
     with pytest.raises(TypeError, match=r"gae needs values .* which advantages train does not hand to estimators here"):
         start(Config(estimator="gae"), world)
