@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.palette import panels
 from .measure import Found
+from .targets import outcomes
 from .works import Cell
 
 __all__ = ["cell", "markdown", "picture"]
@@ -71,6 +72,7 @@ def markdown(
         ]
         head = ("", "median ms", "best ms", "x ours", "x F", "memory MiB", "error")
         parts += [f"## {work}\n", _table(head, rows)]
+    parts += _targets(found)
     if cells:
         parts += [
             "## Never slower than the naive line\n",
@@ -83,6 +85,19 @@ def markdown(
         if some := [one for one in cells if one.compiled == compiled]:
             parts += _grid(some, compiled)
     return "\n".join(parts)
+
+
+def _targets(found: Sequence[Found]) -> Iterator[str]:
+    """What we set out to reach, where that was measured."""
+    if not (made := list(outcomes(found))):
+        return
+    missed = sum(not one.met for one in made)
+    yield "## What we set out to reach\n"
+    yield f"Targets are for medians, with compiled kernels. **{missed} of {len(made)} are missed.**\n"
+    rows = [
+        (one.work, one.wanted, one.found if one.met else f"**{one.found}**", "" if one.met else one.why) for one in made
+    ]
+    yield _table(("", "wanted", "found", "why it is missed"), rows)
 
 
 def _grid(cells: Sequence[Cell], compiled: bool) -> Iterator[str]:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from advantages import bench
-from advantages.bench import page, peers
+from advantages.bench import page, peers, targets
+from advantages.bench.measure import Found
+from advantages.bench.targets import outcomes
+from advantages.bench.works import works
 from advantages.cli import main
 
 pytest.importorskip("torch")
@@ -104,6 +107,32 @@ def test_lost_cells_are_shown_as_lost():
     made = page.markdown(facts, [], [won, lost, plain], {})
     assert made.index("1 of 2 cells are lost") < made.index("Without compiled") < made.index("1 of 1 cells are lost")
     assert "Without compiled" not in page.markdown(facts, [], [won, lost], {})
+
+
+def test_a_target_that_is_missed_is_shown_as_missed_with_the_reason():
+    one = measured("whitening, holes and padding, (256, 32768)", "advantages, torch", floor=8.5)
+    peer = measured(one.work, "verl (also outside the mask)", ours=6.5)
+    first, second = outcomes([one, peer])
+    assert (first.met, second.met) == (False, True)
+    text = page.markdown(bench.machine(), [one, peer], [], {})
+    assert "**1 of 2 are missed.**" in text
+    assert "at most 8 F | **8.5 F** | sums are in double precision" in text
+    assert "at least 6 times ours | 6.5 |  |" in text
+    scans = [measured("GAE, holes and padding, (1024, 8192)", name, ms=ms) for name, ms in JITTED.items()]
+    assert [(o.found, o.met) for o in outcomes(scans)][1:] == [("1.40", True)]
+    assert not list(outcomes([]))
+
+
+JITTED = {"advantages, torch": 1.0, "advantages, jax.jit": 1.4, "rlax, jit (without a mask)": 1.0}
+
+
+def measured(work, name, *, ms=1.0, ours=1.0, floor=1.0):
+    return Found("", work, name, "ours", ms, ms, 1, ours, floor, None, 0.0)
+
+
+def test_every_target_is_of_a_work_that_is_measured():
+    titles = {work.title for work in works()}
+    assert {target.work for target in targets._TARGETS} <= titles
 
 
 def test_the_page_has_a_picture_with_a_text_alternative(tmp_path, capsys):
