@@ -161,9 +161,11 @@ class Backend(Protocol):
         the rewards, or wider.
         """
 
-    def advantages_and_moments(self, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any, /) -> Any:
-        """`advantages`, and the `row_moments` of them, formed while each row lies in the cache; None where two calls
-        are as good.
+    def advantages_and_moments(
+        self, rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any, /
+    ) -> tuple[Any, Any]:
+        """`advantages`, and the `row_moments` of them, formed while each row lies in the cache; None instead of these
+        where a second call is as good.
         """
 
     def centered(

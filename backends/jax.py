@@ -214,8 +214,8 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     return _advantages(working(rewards), None if values is None else working(values), mask, discount, lambda_)
 
 
-def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> None:
-    return None
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> tuple[Any, None]:
+    return advantages(rewards, values, mask, discount, lambda_), None
 
 
 def _advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
@@ -302,8 +302,12 @@ def whitened_alike(x: Any, mask: Any, ddof: int, epsilon: Any) -> None:
     return None
 
 
-@functools.partial(jax.jit, static_argnums=5)
 def whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any, own: bool = False) -> Any:
+    return _whitened(x, mask, origin, mean, scale)
+
+
+@jax.jit
+def _whitened(x: Any, mask: Any, origin: Any, mean: Any, scale: Any) -> Any:
     return jnp.where(mask, (x - origin - mean) * scale, 0.0)
 
 

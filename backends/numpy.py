@@ -220,10 +220,10 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     return out
 
 
-def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> tuple[Any, Any]:
     kernels = compiled("tokens") if rewards.size >= COMPILED else None
     if kernels is None:
-        return None
+        return advantages(rewards, values, mask, discount, lambda_), None
     out = np.empty(rewards.shape, _scan_dtype(rewards))
     return out, kernels.advantages_and_moments(*_words(rewards, values, mask), discount, lambda_, out)
 

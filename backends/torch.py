@@ -269,13 +269,13 @@ def advantages(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any
     return torch.from_numpy(out)
 
 
-def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> Any:
+def advantages_and_moments(rewards: Any, values: Any, mask: Any, discount: Any, lambda_: Any) -> tuple[Any, Any]:
     words = [x for x in (rewards, values, mask) if x is not None]
-    if not all(map(on_host, words)) or _differentiated(words):
-        return None
+    if not all(map(on_host, words)) or _differentiated(words) or _kernels(rewards) is None:
+        return advantages(rewards, values, mask, discount, lambda_), None
     reward_array, value_array = (None if x is None else to_numpy(working(x)) for x in (rewards, values))
-    found = numpy_backend.advantages_and_moments(reward_array, value_array, to_numpy(mask), discount, lambda_)
-    return None if found is None else (torch.from_numpy(found[0]), found[1])
+    found, rows = numpy_backend.advantages_and_moments(reward_array, value_array, to_numpy(mask), discount, lambda_)
+    return torch.from_numpy(found), rows
 
 
 def _transformed(*words: Any) -> bool:

@@ -62,23 +62,20 @@ def outcomes(found: Sequence[Found]) -> Iterator[Outcome]:
     """Of the targets whose entries were measured."""
     for target in _TARGETS:
         here = {one.name: one for one in found if one.work == target.work}
-        ours = next(iter(here.values()), None)
+        if not here:
+            continue
+        ours, limit = next(iter(here.values())), f"{target.limit:g}"
         first, _, second = target.of.partition(" / ")
-        if target.of in ("F", "ms") and ours is not None:
+        if target.of in ("F", "ms"):
             number = ours.times_floor if target.of == "F" else ours.median_ms
-            limit, said, met = (
-                f"at most {target.limit:g} {target.of}",
-                f"{number:.3g} {target.of}",
-                number <= target.limit,
-            )
-        elif first in here and second in here:
-            number = here[first].median_ms / here[second].median_ms
-            limit, said = f"{first}: at most {target.limit:g} times {second}", f"{number:.2f}"
-            met = number <= target.limit
+            wanted, said = f"at most {limit} {target.of}", f"{number:.3g} {target.of}"
         elif target.of in here:
             number = here[target.of].times_ours
-            limit, said = f"{target.of}: at least {target.limit:g} times ours", f"{number:.1f}"
-            met = number >= target.limit
+            wanted, said = f"{target.of}: at least {limit} times ours", f"{number:.1f}"
+        elif first in here and second in here:
+            number = here[first].median_ms / here[second].median_ms
+            wanted, said = f"{first}: at most {limit} times {second}", f"{number:.2f}"
         else:
             continue
-        yield Outcome(target.work, limit, said, met, target.why)
+        met = number >= target.limit if target.of in here else number <= target.limit
+        yield Outcome(target.work, wanted, said, met, target.why)

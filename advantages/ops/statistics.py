@@ -68,30 +68,31 @@ def _of_library(backend: Backend, found: Moments, like: Any) -> Moments:
     return Moments(*(backend.from_numpy(np.asarray(some), like) for some in found))
 
 
-def _moments(backend: Backend, x: Any, mask: Any, weight: str, across: Any, counts: Any) -> tuple[Moments, Any]:
+def _moments(
+    backend: Backend, x: Any, mask: Any, weight: str, across: Any, counts: Any, rows: Moments | None = None
+) -> tuple[Moments, Any]:
     """Scalars, of numpy where all is at hand on the host, and where a number counts."""
     if counts is not None:
-        return _everywhere(backend, x, _weighted(backend, x, counts), across), counts > 0
-    rows, counted = _rows(backend, x, mask)
-    return _everywhere(backend, x, _weighed(rows, weight if len(x.shape) == 2 else "tokens").merged(), across), counted
-
-
-def _everywhere(backend: Backend, x: Any, here: Moments, across: Any) -> Moments:
+        here, counted = _weighted(backend, x, counts), counts > 0
+    else:
+        rows, counted = _rows(backend, x, mask, rows)
+        here = _weighed(rows, weight if len(x.shape) == 2 else "tokens").merged()
     if across is None:
-        return here
+        return here, counted
     mine = backend_of(here.count).xp.stack(list(here))
     there = backend.gather(mine if backend_of(mine) is backend else backend.from_numpy(mine, x), across)
-    return Moments(*(there[:, k] for k in range(4))).merged()
+    return Moments(*(there[:, k] for k in range(4))).merged(), counted
 
 
-def _rows(backend: Backend, x: Any, mask: Any) -> tuple[Moments, Any]:
+def _rows(backend: Backend, x: Any, mask: Any, rows: Moments | None) -> tuple[Moments, Any]:
     """Statistics of each response, (N,), and where a number counts: under the mask, and finite.
 
-    Those of a vector are of one row. On the host, they tell whether all is finite, which is not asked before.
+    Those of a vector are of one row. On the host, they tell whether all is finite, which is not asked before. Those
+    under the mask may be known.
     """
     if mask is not None and backend.on_host(x) and backend.on_host(mask):
-        rows = _row_moments(backend, x, mask)
-        if _all_finite(rows):
+        rows = rows or _row_moments(backend, x, mask)
+        if isfinite(float(rows.mean.sum())):
             return rows, mask
     finite = backend.xp.abs(x) < inf
     counted = finite if mask is None else mask & finite
@@ -100,10 +101,6 @@ def _rows(backend: Backend, x: Any, mask: Any) -> tuple[Moments, Any]:
 
 def _row_moments(backend: Backend, x: Any, mask: Any) -> Moments:
     return Moments(*(backend.row_moments(x, mask) if len(x.shape) == 2 else backend.row_moments(x[None], mask[None])))
-
-
-def _all_finite(rows: Moments) -> bool:
-    return isfinite(float(rows.mean.sum()))
 
 
 def _weighed(rows: Moments, weight: str) -> Moments:
@@ -172,9 +169,17 @@ def whiten(
 
 
 def _whitened(
-    x: Any, mask: Any, weight: str, ddof: int, epsilon: Any, across: Any, counts: Any = None, own: bool = False
+    x: Any,
+    mask: Any,
+    weight: str,
+    ddof: int,
+    epsilon: Any,
+    across: Any,
+    counts: Any = None,
+    rows: Moments | None = None,
+    own: bool = False,
 ) -> Any:
-    """See `whiten`; in the memory of x if that is our `own`."""
+    """See `whiten`; with statistics of rows that may be known, and in the memory of x if that is our `own`."""
     backend = backend_of(x)
     working = backend.stop_gradient(x)
     if (
@@ -185,21 +190,23 @@ def _whitened(
         white = backend.whitened_alike(working, mask, ddof, epsilon)
         if white is not None:
             return backend.cast(white, backend.result_dtype(x))
-    found, counted = _moments(backend, working, mask, weight, across, counts)
-    white = _white(backend, working, counted, found, ddof, epsilon, own)
-    return backend.cast(white, backend.result_dtype(x))
-
-
-def _white(backend: Backend, x: Any, counted: Any, found: Moments, ddof: int, epsilon: Any, own: bool) -> Any:
+    found, counted = _moments(backend, working, mask, weight, across, counts, rows)
     if hasattr(epsilon, "dtype"):  # perhaps traced, which no scalar of numpy can meet
-        found = _of_library(backend, found, x)
+        found = _of_library(backend, found, working)
     std = found.std(ddof)
     xp = backend_of(std).xp
     differ = std > 0
     scale = differ / xp.where(differ, std + epsilon, 1.0)
-    if len(x.shape) == 1:
-        return backend.whitened(x[None], counted[None], found.origin, found.mean, scale, own)[0]
-    return backend.whitened(x, counted, found.origin, found.mean, scale, own)
+    table = len(x.shape) == 2
+    white = backend.whitened(
+        working if table else working[None],
+        counted if table else counted[None],
+        found.origin,
+        found.mean,
+        scale,
+        own,
+    )
+    return backend.cast(white if table else white[0], backend.result_dtype(x))
 
 
 def whitened_advantages(
@@ -239,16 +246,9 @@ def whitened_advantages(
            [-0.866, -0.866]])
     """
     backend = backend_of(token_rewards)
-    found = backend.advantages_and_moments(token_rewards, values, mask, discount, lambda_)
-    if found is None:
-        advantages, rows = backend.advantages(token_rewards, values, mask, discount, lambda_), None
-    else:
-        advantages, rows = found[0], Moments(*found[1])
-    if rows is not None and _all_finite(rows):
-        all_ranks = _everywhere(backend, advantages, _weighed(rows, weight).merged(), across)
-        white = _white(backend, advantages, mask, all_ranks, ddof, epsilon, own=True)
-    else:
-        white = _whitened(advantages, mask, weight, ddof, epsilon, across, own=True)
+    advantages, known = backend.advantages_and_moments(token_rewards, values, mask, discount, lambda_)
+    rows = None if known is None else Moments(*known)
+    white = _whitened(advantages, mask, weight, ddof, epsilon, across, rows=rows, own=True)
     return backend.cast(white, backend.result_dtype(token_rewards))
 
 
